@@ -1,0 +1,125 @@
+use super::*;
+use crate::chain::Actor;
+use serde_json::json;
+
+fn golden() -> AccessToken {
+    AccessToken {
+        iss: "https://as.example".to_owned(),
+        sub: "agent:payments.refunds".to_owned(),
+        sub_profile: Some("ai_agent".to_owned()),
+        client_id: "payments.planner".to_owned(),
+        aud: vec![Audience::parse("https://as.example/credentials").unwrap()],
+        scope: ScopeSet::parse("credential:release").unwrap(),
+        jti: "t_3".to_owned(),
+        lineage: Lineage {
+            tokens: vec!["t_1".to_owned(), "t_2".to_owned()],
+            clients: vec!["payments.refunds".to_owned()],
+        },
+        iat: 1_795_230_000,
+        exp: 1_795_230_300,
+        env: Environment::Live,
+        act: ActorChain::default().acted_by(Actor {
+            sub: "agent:payments.planner".to_owned(),
+            iss: None,
+        }),
+        may_act: None,
+    }
+}
+
+fn claims(token: &AccessToken) -> Map<String, Value> {
+    serde_json::to_value(token)
+        .unwrap()
+        .as_object()
+        .unwrap()
+        .clone()
+}
+
+#[test]
+fn members_come_in_a_fixed_order() {
+    insta::assert_snapshot!(serde_json::to_string(&golden()).unwrap(), @r#"{"iss":"https://as.example","sub":"agent:payments.refunds","sub_profile":"ai_agent","client_id":"payments.planner","aud":"https://as.example/credentials","scope":"credential:release","jti":"t_3","lineage":["t_1","t_2"],"lineage_clients":["payments.refunds"],"iat":1795230000,"exp":1795230300,"env":"live","act":{"sub":"agent:payments.planner"}}"#);
+}
+
+#[test]
+fn a_token_reads_back_as_it_was_written() {
+    let mut token = golden();
+    assert_eq!(AccessToken::from_claims(&claims(&token)), Ok(token.clone()));
+    token
+        .aud
+        .push(Audience::parse("https://b.example").unwrap());
+    token.lineage = Lineage::default();
+    token.act = ActorChain::default();
+    token.may_act = Some(MayAct::from_json(&json!({"sub":"agent:x.y"})).unwrap());
+    assert_eq!(AccessToken::from_claims(&claims(&token)), Ok(token));
+}
+
+#[test]
+fn every_required_claim_is_required() {
+    for name in ["iss", "sub", "client_id", "aud", "jti", "iat", "exp", "env"] {
+        let mut without = claims(&golden());
+        without.remove(name);
+        assert_eq!(
+            AccessToken::from_claims(&without),
+            Err(ClaimsError::Missing),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn mistyped_claims_are_refused() {
+    let odd = [
+        ("iss", json!(1)),
+        ("sub", json!("")),
+        ("sub", json!(null)),
+        ("client_id", json!(["a"])),
+        ("aud", json!([])),
+        ("aud", json!([1])),
+        ("aud", json!("not a uri")),
+        ("scope", json!(["a"])),
+        ("scope", json!("a  b")),
+        ("exp", json!("1")),
+        ("exp", json!(1.5)),
+        ("exp", json!(-1)),
+        ("iat", json!(9_223_372_036_854_775_807_u64)),
+        ("env", json!("prod")),
+        ("act", json!("x")),
+        ("may_act", json!({})),
+        ("lineage", json!([])),
+        ("lineage", json!("t_1")),
+        ("lineage", json!([1])),
+        ("lineage_clients", json!([])),
+    ];
+    for (name, value) in odd {
+        let mut bad = claims(&golden());
+        bad.insert(name.to_owned(), value.clone());
+        assert_eq!(
+            AccessToken::from_claims(&bad),
+            Err(ClaimsError::Malformed),
+            "{name}={value}"
+        );
+    }
+}
+
+#[test]
+fn a_lineage_without_its_clients_is_refused() {
+    for name in ["lineage", "lineage_clients"] {
+        let mut half = claims(&golden());
+        half.remove(name);
+        assert_eq!(
+            AccessToken::from_claims(&half),
+            Err(ClaimsError::Malformed),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn the_parties_are_the_client_and_its_ancestors_once_each() {
+    let mut token = golden();
+    assert_eq!(
+        token.parties().collect::<Vec<_>>(),
+        ["payments.planner", "payments.refunds"]
+    );
+    token.client_id = "payments.refunds".to_owned();
+    assert_eq!(token.parties().collect::<Vec<_>>(), ["payments.refunds"]);
+}

@@ -1,0 +1,140 @@
+//! Along which edge one target is reached, and what may go along it.
+
+use super::{Exchange, Refusal, Target};
+use crate::ScopeSet;
+use crate::rule::{ExchangeMode, ExchangeRule};
+
+/// What may go to one target.
+pub(super) struct Edge {
+    pub scope: ScopeSet,
+    /// `None`: the client's own token, at an audience it already has.
+    pub mode: Option<ExchangeMode>,
+    pub rule: Option<String>,
+    pub max_ttl_seconds: Option<i64>,
+    pub max_depth: Option<usize>,
+}
+
+/// What one rule says to one target of an exchange.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RuleVerdict {
+    Allows(ScopeSet),
+    Disabled,
+    OtherActor,
+    OtherSubject,
+    OtherAudience,
+    /// The subject token does not name the audience the rule starts from.
+    OtherOrigin,
+    NotAcceptedBy(String),
+    /// The client sent an actor token, so it asks for delegation.
+    Impersonates,
+    ScopeExceeded,
+}
+
+/// The edge to `target`: the client's own token first, then `may_act`, then the
+/// rules, delegation before impersonation and by id, so that no order decides.
+pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge, Refusal> {
+    if target
+        .environment
+        .is_some_and(|env| env != exchange.presenter.environment)
+    {
+        return Err(Refusal::EnvironmentCrossed);
+    }
+    let subject = exchange.subject;
+    let own = subject.client_id == exchange.presenter.client_id;
+    let stays = subject.aud.contains(target.audience);
+    // A may_act that names someone else was refused before this is asked.
+    if stays && (own || subject.may_act.is_some()) {
+        return Ok(Edge {
+            scope: capped(subject.scope.clone(), exchange, target),
+            mode: (!own).then_some(ExchangeMode::Delegation),
+            rule: None,
+            max_ttl_seconds: None,
+            max_depth: None,
+        });
+    }
+    let mut rules: Vec<&ExchangeRule> = exchange.rules.iter().collect();
+    rules.sort_unstable_by_key(|rule| (rule.spec.mode, rule.id.as_str()));
+    let mut exceeded = false;
+    for rule in rules {
+        match judge(exchange, target, rule) {
+            RuleVerdict::Allows(scope) => {
+                return Ok(Edge {
+                    scope,
+                    mode: Some(rule.spec.mode),
+                    rule: Some(rule.id.clone()),
+                    max_ttl_seconds: rule.spec.max_ttl_seconds,
+                    max_depth: rule.spec.max_depth,
+                });
+            }
+            RuleVerdict::ScopeExceeded => exceeded = true,
+            _ => {}
+        }
+    }
+    Err(if exceeded {
+        Refusal::ScopeWider
+    } else {
+        Refusal::NoRule
+    })
+}
+
+/// What one rule says to one target.
+pub(super) fn judge(
+    exchange: &Exchange<'_>,
+    target: &Target<'_>,
+    rule: &ExchangeRule,
+) -> RuleVerdict {
+    let Exchange {
+        subject, presenter, ..
+    } = exchange;
+    let spec = &rule.spec;
+    if !rule.enabled {
+        return RuleVerdict::Disabled;
+    }
+    if !spec.actor.admits(presenter.client_id, presenter.owner_id) {
+        return RuleVerdict::OtherActor;
+    }
+    let holder_owner = exchange.subject_owners.first().copied().unwrap_or_default();
+    if !spec.subject.admits(&subject.client_id, holder_owner) {
+        return RuleVerdict::OtherSubject;
+    }
+    if &spec.to_audience != target.audience {
+        return RuleVerdict::OtherAudience;
+    }
+    if spec
+        .from_audience
+        .as_ref()
+        .is_some_and(|from| !subject.aud.contains(from))
+    {
+        return RuleVerdict::OtherOrigin;
+    }
+    let mut parties = exchange
+        .subject_owners
+        .iter()
+        .chain([&presenter.owner_id, &target.owner_id]);
+    if let Some(missing) =
+        parties.find(|owner| !rule.accepted_by.iter().any(|have| have == **owner))
+    {
+        return RuleVerdict::NotAcceptedBy((*missing).to_owned());
+    }
+    if spec.mode == ExchangeMode::Impersonation && exchange.actor_token.is_some() {
+        return RuleVerdict::Impersonates;
+    }
+    let stays = subject.aud.contains(target.audience);
+    let scope = capped(spec.ceiling(&subject.scope, stays), exchange, target);
+    let exceeded = exchange
+        .scope
+        .is_some_and(|requested| !requested.is_subset(&scope));
+    if exceeded || scope.is_empty() {
+        return RuleVerdict::ScopeExceeded;
+    }
+    RuleVerdict::Allows(scope)
+}
+
+/// Within the target's scopes and the client's ceiling.
+fn capped(scope: ScopeSet, exchange: &Exchange<'_>, target: &Target<'_>) -> ScopeSet {
+    let scope = scope.intersection(target.scopes);
+    match exchange.presenter.scope_ceiling {
+        Some(ceiling) => scope.intersection(ceiling),
+        None => scope,
+    }
+}

@@ -1,0 +1,206 @@
+//! Exchange rules: edges along which authority may move between clients.
+//!
+//! A rule says which client (or any client of which owner) may exchange whose
+//! tokens, from which audience to which, and how much of the authority goes along.
+//! What no rule allows is refused.
+
+use crate::{Audience, ScopeSet};
+use serde::{Deserialize, Serialize};
+
+/// Scopes one rule may name.
+pub const MAX_RULE_SCOPES: usize = 64;
+
+/// A client, or any client of an owner.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartySelector {
+    Client(String),
+    Owner(String),
+}
+
+impl PartySelector {
+    #[must_use]
+    pub fn admits(&self, client_id: &str, owner_id: &str) -> bool {
+        match self {
+            Self::Client(id) => id == client_id,
+            Self::Owner(id) => id == owner_id,
+        }
+    }
+}
+
+/// Whether the exchange shows who acts (RFC 8693 section 1.1).
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExchangeMode {
+    /// The result names the actor in `act`.
+    Delegation,
+    /// The result is the subject's, without a new `act`. Recorded as such.
+    Impersonation,
+}
+
+/// One scope the rule lets through.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScopeEdge {
+    /// A scope of the target.
+    pub scope: String,
+    /// The subject token's scope that stands for it across the edge. Absent: the
+    /// scope of the same name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_for: Option<String>,
+}
+
+/// What a rule says, as it is stored and as the admin API shows it.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSpec {
+    /// Who may exchange.
+    pub actor: PartySelector,
+    /// Whose tokens: the client the subject token was issued to.
+    pub subject: PartySelector,
+    /// The subject token must name this audience. Absent: any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_audience: Option<Audience>,
+    pub to_audience: Audience,
+    pub scopes: Vec<ScopeEdge>,
+    pub mode: ExchangeMode,
+    /// Longest life of the result, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_ttl_seconds: Option<i64>,
+    /// Most actors in the result's chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_depth: Option<usize>,
+}
+
+/// Why a rule's text is refused when it is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RuleError {
+    #[error("scopes names between 1 and 64 scope tokens")]
+    Scopes,
+    #[error("max_ttl_seconds is between 1 and 3600")]
+    Ttl,
+    #[error("max_depth is between 1 and 16")]
+    Depth,
+}
+
+impl RuleSpec {
+    /// Checks what the types cannot say.
+    ///
+    /// # Errors
+    /// [`RuleError`] naming the member.
+    pub fn validate(&self) -> Result<(), RuleError> {
+        if self.scopes.is_empty() || self.scopes.len() > MAX_RULE_SCOPES {
+            return Err(RuleError::Scopes);
+        }
+        let tokens = self
+            .scopes
+            .iter()
+            .flat_map(|edge| std::iter::once(&edge.scope).chain(&edge.stands_for));
+        for token in tokens {
+            match ScopeSet::parse(token) {
+                Ok(one) if one.len() == 1 => {}
+                _ => return Err(RuleError::Scopes),
+            }
+        }
+        if self
+            .max_ttl_seconds
+            .is_some_and(|ttl| !(1..=3600).contains(&ttl))
+        {
+            return Err(RuleError::Ttl);
+        }
+        if self
+            .max_depth
+            .is_some_and(|depth| !(1..=crate::chain::MAX_ACTORS).contains(&depth))
+        {
+            return Err(RuleError::Depth);
+        }
+        Ok(())
+    }
+
+    /// The target's scopes that a subject with these scopes may hand on. Where the
+    /// audience stays the same a scope stands only for itself; across an edge the
+    /// rule names what stands for what.
+    #[must_use]
+    pub fn ceiling(&self, subject_scope: &ScopeSet, audience_stays: bool) -> ScopeSet {
+        let allowed = self.scopes.iter().filter(|edge| {
+            let needed = match &edge.stands_for {
+                Some(other) if !audience_stays => other,
+                _ => &edge.scope,
+            };
+            subject_scope.contains(needed)
+        });
+        // The tokens were checked when the rule was written; one that is no scope
+        // token after all allows nothing.
+        ScopeSet::from_tokens(allowed.map(|edge| edge.scope.as_str())).unwrap_or_default()
+    }
+}
+
+/// A rule as the decision sees it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ExchangeRule {
+    pub id: String,
+    pub spec: RuleSpec,
+    /// The owners that have accepted it. It works only between these.
+    pub accepted_by: Vec<String>,
+    pub enabled: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(scopes: &[(&str, Option<&str>)]) -> RuleSpec {
+        RuleSpec {
+            actor: PartySelector::Client("o.b".into()),
+            subject: PartySelector::Owner("o".into()),
+            from_audience: None,
+            to_audience: Audience::parse("https://t").unwrap(),
+            scopes: scopes
+                .iter()
+                .map(|(scope, from)| ScopeEdge {
+                    scope: (*scope).into(),
+                    stands_for: from.map(Into::into),
+                })
+                .collect(),
+            mode: ExchangeMode::Delegation,
+            max_ttl_seconds: None,
+            max_depth: None,
+        }
+    }
+
+    #[test]
+    fn across_an_edge_only_the_named_scope_stands_for_the_target_scope() {
+        let rule = rule(&[("release", Some("orders:pay")), ("read", None)]);
+        let have = ScopeSet::parse("orders:pay read").unwrap();
+        assert_eq!(
+            rule.ceiling(&have, false),
+            ScopeSet::parse("release read").unwrap()
+        );
+        // Staying at the audience, `orders:pay` is just `orders:pay`.
+        assert_eq!(rule.ceiling(&have, true), ScopeSet::parse("read").unwrap());
+    }
+
+    #[test]
+    fn what_the_types_cannot_say_is_checked() {
+        assert_eq!(rule(&[]).validate(), Err(RuleError::Scopes));
+        assert_eq!(rule(&[("a b", None)]).validate(), Err(RuleError::Scopes));
+        assert_eq!(
+            rule(&[("a", Some("\""))]).validate(),
+            Err(RuleError::Scopes)
+        );
+        let mut long = rule(&[("a", None)]);
+        assert_eq!(long.validate(), Ok(()));
+        long.max_ttl_seconds = Some(3601);
+        assert_eq!(long.validate(), Err(RuleError::Ttl));
+        long.max_ttl_seconds = None;
+        long.max_depth = Some(0);
+        assert_eq!(long.validate(), Err(RuleError::Depth));
+    }
+
+    #[test]
+    fn unknown_members_of_a_rule_are_refused() {
+        let text = r#"{"actor":{"client":"o.b"},"subject":{"client":"o.a"},"to_audience":"https://t","scopes":[{"scope":"a"}],"mode":"delegation","max_tll":1}"#;
+        assert!(serde_json::from_str::<RuleSpec>(text).is_err());
+        assert!(serde_json::from_str::<RuleSpec>(&text.replace(",\"max_tll\":1", "")).is_ok());
+    }
+}
