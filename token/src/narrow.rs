@@ -37,8 +37,10 @@ pub enum Refusal {
     #[error("may_act in the subject token names another actor")]
     MayActMismatch,
     #[error(
-        "no exchange rule allows this client to act with this subject token at the requested resource"
+        "the subject token was not issued to this client and no exchange rule lets the client use it"
     )]
+    NotTheirs,
+    #[error("no exchange rule leads from the subject token to the requested resource")]
     NoRule,
     #[error("the actor chain would be deeper than allowed")]
     TooDeep,

@@ -54,7 +54,11 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
     }
     let mut rules: Vec<&ExchangeRule> = exchange.rules.iter().collect();
     rules.sort_unstable_by_key(|rule| (rule.spec.mode, rule.id.as_str()));
-    let mut exceeded = false;
+    let mut refusal = if own || subject.may_act.is_some() {
+        Refusal::NoRule
+    } else {
+        Refusal::NotTheirs
+    };
     for rule in rules {
         match judge(exchange, target, rule) {
             RuleVerdict::Allows(scope) => {
@@ -66,15 +70,23 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
                     max_depth: rule.spec.max_depth,
                 });
             }
-            RuleVerdict::ScopeExceeded => exceeded = true,
-            _ => {}
+            RuleVerdict::ScopeExceeded => refusal = Refusal::ScopeWider,
+            // The client may use this token, only not for this.
+            RuleVerdict::OtherAudience | RuleVerdict::OtherOrigin
+                if refusal == Refusal::NotTheirs =>
+            {
+                refusal = Refusal::NoRule;
+            }
+            RuleVerdict::OtherAudience
+            | RuleVerdict::OtherOrigin
+            | RuleVerdict::Disabled
+            | RuleVerdict::OtherActor
+            | RuleVerdict::OtherSubject
+            | RuleVerdict::NotAcceptedBy(_)
+            | RuleVerdict::Impersonates => {}
         }
     }
-    Err(if exceeded {
-        Refusal::ScopeWider
-    } else {
-        Refusal::NoRule
-    })
+    Err(refusal)
 }
 
 /// What one rule says to one target.

@@ -1,0 +1,36 @@
+//! Black-box conformance checks for OAuth 2.0 token-exchange authorization
+//! servers.
+//!
+//! Owns the rows of the clause table, the requests that decide them and the
+//! report. It reaches the issuer over HTTP only, learns its clients from a
+//! [`Profile`], and must never depend on a crate of the server it judges: a
+//! row is what a stranger can see on the wire.
+
+mod check;
+mod client;
+mod encode;
+mod exchange;
+mod hostile;
+mod http;
+mod issuer;
+mod jwk;
+mod jws;
+mod places;
+mod profile;
+mod report;
+mod rfc6749;
+mod rfc7009;
+mod rfc7517;
+mod rfc7523;
+mod rfc7662;
+mod rfc8414;
+mod rfc8693;
+mod rfc8707;
+mod rfc8725;
+mod rfc9068;
+mod run;
+
+pub use check::Level;
+pub use profile::{Client, Exchange, Profile, ProfileError, Resource, Secret};
+pub use report::{Outcome, Report, Row};
+pub use run::{claimed, run, run_only};

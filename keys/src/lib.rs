@@ -1,0 +1,35 @@
+//! Key material of Stipend: the signing keyring, strict JWS, JWKS, sealing at
+//! rest, client secrets.
+//!
+//! This crate is the only user of josekit, and lets it do one thing: make and
+//! check signatures over bytes. Headers, claims and keys are read by our own
+//! strict code first, one key is bound to one algorithm, and each kind of token
+//! has its own `typ`. No clock, no IO; time is a parameter. Nothing here prints
+//! or serialises a private key or a secret.
+
+pub mod alg;
+mod jose;
+pub mod jwk;
+pub mod jwks;
+pub mod jws;
+pub mod keyring;
+pub mod kind;
+pub mod mac;
+pub mod password;
+pub mod rotation;
+pub mod seal;
+pub mod secret;
+pub mod signing;
+
+pub use alg::Algorithm;
+pub use jwk::{JwkError, PublicJwk};
+pub use jwks::PublicJwkSet;
+pub use jws::{JwsError, MAX_JWT_BYTES, Unverified, Verified, Verifier};
+pub use keyring::{JwksDocument, KeyRecord, Keyring, KeyringError};
+pub use kind::TokenKind;
+pub use mac::ProcessMac;
+pub use password::{SecretWorker, WorkerError};
+pub use rotation::{RotationPolicy, plan};
+pub use seal::{KeyEncryption, SealError, Sealer, StaticKek};
+pub use secret::{Secret, constant_time_eq, generate_client_secret, random_id, sha256};
+pub use signing::{KeyError, Signer, SigningKey};

@@ -1,0 +1,14 @@
+DROP TABLE audit_checkpoints;
+DROP TABLE audit_records;
+DROP TABLE audit_writers;
+DROP TABLE changes;
+DROP TABLE feed_head;
+DROP TABLE jti_used;
+DROP TABLE revocations;
+DROP TABLE signing_keys;
+DROP TABLE exchange_rules;
+DROP TABLE resources;
+DROP TABLE client_keys;
+DROP TABLE client_secrets;
+DROP TABLE clients;
+DROP TABLE owners;

@@ -1,0 +1,218 @@
+//! The decisions inside a transaction, as pure functions of what the database said: who is
+//! stale, who replayed, what is published, what the audit says.
+//! Order of use, which both backends share: fence, burns, writes, changes, records.
+
+use super::work::{Outcome, Position, Prepared};
+use crate::audit::{Anchor, Chain, RecordDraft, WRITER_STARTED, draft_text};
+use crate::feed::Head;
+use crate::rows::{AuditRow, ChangeRow};
+use crate::write::Write;
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// A decision made on a feed further behind than this is made again, not fenced.
+pub(super) const MAX_FENCE_SPAN: i64 = 10_000;
+
+const MICROS: i64 = 1_000_000;
+
+/// Works that go into one transaction.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) works: Vec<Prepared>,
+    /// Whether the transaction must hold the feed's lock alone.
+    pub(super) exclusive: bool,
+}
+
+impl Batch {
+    pub(super) fn new(works: Vec<Prepared>) -> Self {
+        let exclusive = works.iter().any(Prepared::stands_alone);
+        Self { works, exclusive }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Fresh,
+    Stale,
+    Replayed,
+}
+
+/// A key to burn and until when it must be remembered.
+pub(super) type BurnKey<'a> = (&'a [u8], i64);
+
+#[derive(Debug)]
+pub(super) struct Decision<'a> {
+    works: &'a [Prepared],
+    verdicts: Vec<Verdict>,
+    head: Head,
+}
+
+impl<'a> Decision<'a> {
+    /// Works too far behind to fence, or ahead of the feed (a database restored from a backup),
+    /// are stale at once. A work that depends on nothing never is.
+    pub(super) fn new(batch: &'a Batch, head: Head) -> Self {
+        let verdict = |prepared: &Prepared| {
+            let work = &prepared.work;
+            let basis = work.basis;
+            let behind = head.seq.saturating_sub(basis);
+            let pruned = behind > 0 && basis < head.pruned_to;
+            if work.deps.is_empty() {
+                Verdict::Fresh
+            } else if pruned || !(0..=MAX_FENCE_SPAN).contains(&behind) {
+                Verdict::Stale
+            } else {
+                Verdict::Fresh
+            }
+        };
+        Self {
+            works: &batch.works,
+            verdicts: batch.works.iter().map(verdict).collect(),
+            head,
+        }
+    }
+
+    fn with(&self, wanted: Verdict) -> impl Iterator<Item = &'a Prepared> {
+        let works: &'a [Prepared] = self.works;
+        works
+            .iter()
+            .zip(self.verdicts.clone())
+            .filter_map(move |(prepared, verdict)| (verdict == wanted).then_some(prepared))
+    }
+
+    /// The sequence after which changes must be looked at, if any work is behind.
+    pub(super) fn fence_from(&self) -> Option<i64> {
+        self.with(Verdict::Fresh)
+            .filter(|prepared| !prepared.work.deps.is_empty())
+            .map(|prepared| prepared.work.basis)
+            .filter(|basis| *basis < self.head.seq)
+            .min()
+    }
+
+    /// Marks works stale that depend on something changed after their basis.
+    pub(super) fn fence(&mut self, changes: &[ChangeRow]) {
+        let mut newest: HashMap<(&str, &str), i64> = HashMap::with_capacity(changes.len());
+        for change in changes {
+            let seq = newest.entry((&change.kind, &change.id)).or_default();
+            *seq = change.seq.max(*seq);
+        }
+        for (prepared, verdict) in self.works.iter().zip(&mut self.verdicts) {
+            let work = &prepared.work;
+            let touched = work.deps.iter().any(|dep| {
+                newest
+                    .get(&(&*dep.kind, &*dep.id))
+                    .is_some_and(|seq| *seq > work.basis)
+            });
+            if touched {
+                *verdict = Verdict::Stale;
+            }
+        }
+    }
+
+    /// The keys to burn, each once, in one order everywhere: two nodes that burn the same keys
+    /// in different orders would deadlock.
+    pub(super) fn burns(&self) -> Vec<BurnKey<'a>> {
+        let mut keys = BTreeMap::new();
+        for prepared in self.with(Verdict::Fresh) {
+            if let Some(burn) = &prepared.work.burn {
+                keys.entry(burn.key_hash.as_slice())
+                    .or_insert(burn.expires_at);
+            }
+        }
+        keys.into_iter().collect()
+    }
+
+    /// Marks works as replayed unless they are the first with a key that was burned just now.
+    pub(super) fn burned(&mut self, mut won: HashSet<Vec<u8>>) {
+        for (prepared, verdict) in self.works.iter().zip(&mut self.verdicts) {
+            if let (Verdict::Fresh, Some(burn)) = (*verdict, &prepared.work.burn)
+                && !won.remove(burn.key_hash.as_slice())
+            {
+                *verdict = Verdict::Replayed;
+            }
+        }
+    }
+
+    pub(super) fn writes(&self) -> impl Iterator<Item = &'a Write> {
+        self.with(Verdict::Fresh)
+            .flat_map(|prepared| &prepared.work.writes)
+    }
+
+    /// What to publish, numbered from the feed's head on without a gap.
+    pub(super) fn changes(&self, at: i64) -> Vec<ChangeRow> {
+        self.with(Verdict::Fresh)
+            .flat_map(|prepared| &prepared.work.changes)
+            .zip(self.head.seq.saturating_add(1)..)
+            .map(|(dep, seq)| ChangeRow {
+                seq,
+                kind: dep.kind.clone().into_owned(),
+                id: dep.id.clone(),
+                at: at.div_euclid(MICROS),
+            })
+            .collect()
+    }
+
+    /// The feed's newest sequence once this transaction commits.
+    pub(super) fn new_head(&self) -> i64 {
+        let published: usize = self
+            .with(Verdict::Fresh)
+            .map(|prepared| prepared.work.changes.len())
+            .sum();
+        let published = i64::try_from(published).unwrap_or(i64::MAX);
+        self.head.seq.saturating_add(published)
+    }
+
+    /// Whether anything is to be recorded: stale works leave no trace.
+    pub(super) fn records_anything(&self) -> bool {
+        self.verdicts
+            .iter()
+            .any(|verdict| *verdict != Verdict::Stale)
+    }
+
+    /// Appends the records to `chain`, and answers them with each work's outcome.
+    pub(super) fn records(&self, chain: &mut Chain, at: i64) -> (Vec<AuditRow>, Vec<Outcome>) {
+        let mut rows = Vec::with_capacity(self.works.len());
+        let mut outcomes = Vec::with_capacity(self.works.len());
+        let head = self.new_head();
+        for (prepared, verdict) in self.works.iter().zip(&self.verdicts) {
+            let replayed = match verdict {
+                Verdict::Stale => {
+                    outcomes.push(Outcome::Stale);
+                    continue;
+                }
+                Verdict::Replayed => true,
+                Verdict::Fresh => false,
+            };
+            let record = &prepared.work.record;
+            rows.push(AuditRow {
+                owner_id: record.owner_id.clone(),
+                subject_owner_id: record.subject_owner_id.clone(),
+                client_id: record.client_id.clone(),
+                jti: record.jti.clone(),
+                ..AuditRow::new(chain, at, prepared.draft(replayed))
+            });
+            let writer = chain.writer.clone();
+            let position = Position { writer, n: chain.n };
+            outcomes.push(if replayed {
+                Outcome::Replayed { position }
+            } else {
+                Outcome::Committed { head, position }
+            });
+        }
+        (rows, outcomes)
+    }
+}
+
+/// A writer's first record: it names the heads of other writers, so that a chain cut short
+/// contradicts a chain that goes on.
+pub(super) fn opening_record(chain: &mut Chain, at: i64, heads: &[Anchor]) -> AuditRow {
+    let mut detail = serde_json::Map::new();
+    let heads = heads.iter().map(Anchor::to_value).collect();
+    detail.insert("heads".to_owned(), heads);
+    let members = draft_text([("", None); 4], &detail);
+    let draft = RecordDraft {
+        event: WRITER_STARTED,
+        outcome: "ok",
+        reason: None,
+        members: &members,
+    };
+    AuditRow::new(chain, at, draft)
+}

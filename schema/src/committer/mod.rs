@@ -1,0 +1,138 @@
+//! The commit pipeline of one node: works from many requests go into few transactions, each
+//! with the fence, the burns, the writes, the published changes and the audit records of its
+//! works, all or nothing. The only writer of those tables.
+//! It must never answer before the commit, never let one work's fault fail another, and never
+//! drop a work because the request that submitted it is gone.
+
+mod decide;
+mod lite;
+mod pg;
+mod pg_bulk;
+mod run;
+mod statements;
+mod work;
+
+pub(crate) use pg::FEED_LOCK;
+pub use work::{AuditDraft, Burn, Outcome, Position, Work};
+
+use crate::audit::Chain;
+use crate::db::{Db, DbError};
+use crate::feed::TailerHandle;
+use parking_lot::Mutex;
+use run::{Job, Runner};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use work::Prepared;
+
+/// Works that may wait for a transaction; one more is answered unavailable.
+pub const QUEUE_LIMIT: usize = 8192;
+
+/// Microseconds since the epoch.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+#[derive(Debug, Clone)]
+pub struct CommitterConfig {
+    /// This node's tailer: a work that publishes is answered once the node has seen it itself.
+    pub tailer: Option<TailerHandle>,
+    /// Longest wait of a submitter, whatever the database does.
+    pub answer_timeout: Duration,
+}
+
+impl Default for CommitterConfig {
+    fn default() -> Self {
+        Self {
+            tailer: None,
+            answer_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Starts committers.
+#[derive(Debug)]
+pub struct Committer;
+
+/// Where works are submitted; clones share one committer.
+#[derive(Debug, Clone)]
+pub struct CommitterHandle {
+    queue: mpsc::Sender<Job>,
+    config: Arc<CommitterConfig>,
+    task: Arc<Mutex<Option<JoinHandle<()>>>>,
+    stop: Arc<tokio::sync::Notify>,
+    head: Arc<Mutex<Chain>>,
+}
+
+impl Committer {
+    /// Starts the committer's task on the current runtime.
+    pub fn start(
+        db: Db,
+        config: CommitterConfig,
+        clock: Clock,
+    ) -> Result<CommitterHandle, DbError> {
+        let (queue, jobs) = mpsc::channel(QUEUE_LIMIT);
+        let stop = Arc::new(tokio::sync::Notify::new());
+        let runner = Runner::new(db, clock, jobs, Arc::clone(&stop))?;
+        let head = runner.head();
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the committer's own task, owned by its handle"
+        )]
+        let task = tokio::spawn(runner.run());
+        Ok(CommitterHandle {
+            queue,
+            config: Arc::new(config),
+            task: Arc::new(Mutex::new(Some(task))),
+            stop,
+            head,
+        })
+    }
+}
+
+impl CommitterHandle {
+    /// Commits `work`. Answers within the configured limit; dropping the future does not take
+    /// the work back.
+    pub async fn submit(&self, work: Work) -> Outcome {
+        let publishes = !work.changes.is_empty();
+        let prepared = match Prepared::new(work) {
+            Ok(prepared) => prepared,
+            Err(what) => return Outcome::Invalid(what),
+        };
+        let (answer, answered) = oneshot::channel();
+        if self.queue.try_send(Job { prepared, answer }).is_err() {
+            return Outcome::Unavailable;
+        }
+        let outcome = match tokio::time::timeout(self.config.answer_timeout, answered).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => return Outcome::Unavailable,
+        };
+        if let (true, Outcome::Committed { head, .. }, Some(tailer)) =
+            (publishes, &outcome, &self.config.tailer)
+        {
+            // Read your own writes. It is stored whether or not this node has caught up, so a
+            // tailer that lags changes nothing in the answer.
+            tailer.catch_up_to(*head).await;
+        }
+        outcome
+    }
+
+    /// Whether works are still taken.
+    pub fn is_running(&self) -> bool {
+        !self.queue.is_closed()
+    }
+
+    /// Where this node's audit chain stands, as of the newest commit.
+    pub fn audit_head(&self) -> Chain {
+        self.head.lock().clone()
+    }
+
+    /// Takes no more works, commits those that wait, and returns when all are answered.
+    pub async fn shutdown(&self) {
+        let task = self.task.lock().take();
+        self.stop.notify_one();
+        if let Some(task) = task {
+            // A task that panicked has nothing left to drain.
+            let _ = task.await;
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The committer's loop: gather, commit, answer. One transaction at a time, because a chain
+//! has one writer; while it runs, the next batch gathers by itself, so nothing waits on purpose.
+
+use super::Clock;
+use super::decide::Batch;
+use super::statements::{Done, Failure};
+use super::work::{Outcome, Prepared};
+use super::{lite, pg};
+use crate::audit::Chain;
+use crate::db::{Db, DbError, Pools};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use parking_lot::Mutex;
+use ring::rand::SecureRandom;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Most works in one transaction.
+const MAX_BATCH: usize = 512;
+/// How long after a batch began its works may still be tried again. A database that refuses
+/// quickly refuses something particular; one that takes its time is in trouble, and the
+/// submitters are about to give up.
+const RETRY_WITHIN: Duration = Duration::from_millis(800);
+const WRITER_ID_BYTES: usize = 20;
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) prepared: Prepared,
+    pub(super) answer: oneshot::Sender<Outcome>,
+}
+
+pub(super) struct Runner {
+    db: Db,
+    clock: Clock,
+    jobs: mpsc::Receiver<Job>,
+    stop: Arc<Notify>,
+    /// Taken from the queue, to be committed alone.
+    next: Option<Job>,
+    chain: Chain,
+    /// A copy of the chain, for those who sign checkpoints of it.
+    head: Arc<Mutex<Chain>>,
+}
+
+impl Runner {
+    pub(super) fn new(
+        db: Db,
+        clock: Clock,
+        jobs: mpsc::Receiver<Job>,
+        stop: Arc<Notify>,
+    ) -> Result<Self, DbError> {
+        let chain = Chain::new(new_writer_id()?);
+        Ok(Self {
+            db,
+            clock,
+            jobs,
+            stop,
+            next: None,
+            head: Arc::new(Mutex::new(chain.clone())),
+            chain,
+        })
+    }
+
+    pub(super) fn head(&self) -> Arc<Mutex<Chain>> {
+        Arc::clone(&self.head)
+    }
+
+    pub(super) async fn run(mut self) {
+        loop {
+            let first = match self.next.take() {
+                Some(job) => job,
+                None => match self.receive().await {
+                    Some(job) => job,
+                    None => return,
+                },
+            };
+            let (works, answers) = self.gather(first);
+            let outcomes = self.commit(works).await;
+            for (answer, outcome) in answers.into_iter().zip(outcomes) {
+                // The submitter may be gone; its work is committed all the same.
+                let _ = answer.send(outcome);
+            }
+        }
+    }
+
+    async fn receive(&mut self) -> Option<Job> {
+        tokio::select! {
+            // Stopping first: under constant load there is always another job.
+            biased;
+            () = self.stop.notified() => {}
+            job = self.jobs.recv() => return job,
+        }
+        self.jobs.close();
+        self.jobs.recv().await
+    }
+
+    /// What waits now and may share a transaction, in order of arrival.
+    fn gather(&mut self, first: Job) -> (Vec<Prepared>, Vec<oneshot::Sender<Outcome>>) {
+        let alone = first.prepared.stands_alone();
+        let mut works = vec![first.prepared];
+        let mut answers = vec![first.answer];
+        while !alone && works.len() < MAX_BATCH {
+            let Ok(job) = self.jobs.try_recv() else { break };
+            if job.prepared.stands_alone() {
+                self.next = Some(job);
+                break;
+            }
+            works.push(job.prepared);
+            answers.push(job.answer);
+        }
+        (works, answers)
+    }
+
+    /// One outcome per work, in order.
+    async fn commit(&mut self, works: Vec<Prepared>) -> Vec<Outcome> {
+        let began = Instant::now();
+        let batch = Arc::new(Batch::new(works));
+        let mut result = self.attempt(&batch).await;
+        if matches!(result, Err(Failure::Lost(_))) && began.elapsed() < RETRY_WITHIN {
+            // A connection that died while idle shows at its first use; nothing was stored.
+            result = self.attempt(&batch).await;
+        }
+        let count = batch.works.len();
+        match result {
+            Ok(outcomes) => outcomes,
+            Err(Failure::Refused(what)) if count > 1 => {
+                tracing::warn!(what, count, "a batch was refused, trying its works alone");
+                self.commit_each(batch, began).await
+            }
+            Err(failure) => vec![outcome_of(&failure); count],
+        }
+    }
+
+    /// One work that the database refuses must not fail the others it was gathered with.
+    async fn commit_each(&mut self, batch: Arc<Batch>, began: Instant) -> Vec<Outcome> {
+        let Ok(batch) = Arc::try_unwrap(batch) else {
+            return Vec::new();
+        };
+        let mut outcomes = Vec::with_capacity(batch.works.len());
+        for prepared in batch.works {
+            if began.elapsed() > RETRY_WITHIN {
+                outcomes.push(Outcome::Unavailable);
+                continue;
+            }
+            let alone = Arc::new(Batch::new(vec![prepared]));
+            match self.attempt(&alone).await {
+                Ok(mut one) => outcomes.push(one.pop().unwrap_or(Outcome::Unavailable)),
+                Err(failure) => outcomes.push(outcome_of(&failure)),
+            }
+        }
+        outcomes
+    }
+
+    /// One transaction. The chain moves on only when it committed.
+    async fn attempt(&mut self, batch: &Arc<Batch>) -> Result<Vec<Outcome>, Failure> {
+        let at = (self.clock)();
+        let chain = self.chain.clone();
+        let result = match &*self.db.pools {
+            Pools::Pg(pool) => {
+                pg::commit(pool, self.db.limits.answer_timeout, batch, chain, at).await
+            }
+            Pools::Lite(pools) => lite::commit(pools, Arc::clone(batch), chain, at).await,
+        };
+        match result {
+            Ok(Done {
+                outcomes,
+                chain,
+                wrote,
+            }) => {
+                if wrote {
+                    self.head.lock().clone_from(&chain);
+                    self.chain = chain;
+                }
+                Ok(outcomes)
+            }
+            Err(failure) => {
+                self.note(&failure);
+                Err(failure)
+            }
+        }
+    }
+
+    fn note(&mut self, failure: &Failure) {
+        match failure {
+            Failure::Conflict | Failure::Invalid(_) => {}
+            Failure::Refused(what) => tracing::error!(what, "a commit was refused"),
+            Failure::Lost(what) => tracing::warn!(what, "the database is out of reach"),
+            Failure::Unknown(what) => {
+                tracing::warn!(what, "a commit's outcome is unknown, starting a new writer");
+                // Going on with the old chain could fork it. Without randomness the old chain
+                // stays, and the primary key refuses a fork.
+                if let Ok(writer) = new_writer_id() {
+                    self.chain = Chain::new(writer);
+                }
+            }
+        }
+    }
+}
+
+fn outcome_of(failure: &Failure) -> Outcome {
+    match failure {
+        Failure::Conflict => Outcome::Conflict,
+        Failure::Invalid(what) => Outcome::Invalid(what),
+        Failure::Refused(_) | Failure::Lost(_) | Failure::Unknown(_) => Outcome::Unavailable,
+    }
+}
+
+fn new_writer_id() -> Result<String, DbError> {
+    let mut bytes = [0; WRITER_ID_BYTES];
+    ring::rand::SystemRandom::new()
+        .fill(&mut bytes)
+        .map_err(|_| DbError::Unavailable("the system gives no random bytes".to_owned()))?;
+    Ok(format!("w_{}", URL_SAFE_NO_PAD.encode(bytes)))
+}

@@ -1,0 +1,262 @@
+//! The statements of a transaction that read the same on both backends, and the order in which
+//! all of them run, written once and expanded for each: async on PostgreSQL, plain on SQLite.
+//! The order is the promise: lock, fence, burns, (ledger), writes, changes, audit, commit.
+
+use super::work::Outcome;
+use crate::audit::Chain;
+use diesel::result::{DatabaseErrorKind, Error};
+
+/// What a transaction decided, valid once it has committed.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) outcomes: Vec<Outcome>,
+    pub(super) chain: Chain,
+    /// Nothing to commit when every work was stale.
+    pub(super) wrote: bool,
+}
+
+/// Why a transaction was not committed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A write met a row it did not expect.
+    Conflict,
+    Invalid(&'static str),
+    /// The database refused a statement; nothing was stored.
+    Refused(String),
+    /// No connection or no answer before the commit was sent; nothing was stored.
+    Lost(String),
+    /// The commit was sent and its result is not known, or the chain is not where it should
+    /// be: this writer must not be used again.
+    Unknown(String),
+}
+
+/// Why a step stopped.
+#[derive(Debug)]
+pub(super) enum StepError {
+    Database(Error),
+    MissingRow,
+    ChainTaken,
+}
+
+impl From<Error> for StepError {
+    fn from(error: Error) -> Self {
+        Self::Database(error)
+    }
+}
+
+impl StepError {
+    /// An audit record's number already used means that another process shares the chain.
+    pub(super) fn in_audit(error: Error) -> Self {
+        match error {
+            Error::DatabaseError(DatabaseErrorKind::UniqueViolation, _) => Self::ChainTaken,
+            other => Self::Database(other),
+        }
+    }
+
+    pub(super) fn into_failure(self) -> Failure {
+        let error = match self {
+            Self::MissingRow => return Failure::Conflict,
+            Self::ChainTaken => return Failure::Unknown("the chain is taken".to_owned()),
+            Self::Database(error) => error,
+        };
+        match &error {
+            Error::DatabaseError(kind, _) => match kind {
+                DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::ForeignKeyViolation
+                | DatabaseErrorKind::RestrictViolation => Failure::Conflict,
+                DatabaseErrorKind::CheckViolation | DatabaseErrorKind::NotNullViolation => {
+                    Failure::Invalid("a value the table does not admit")
+                }
+                _ if crate::db::lost_connection(&error) => Failure::Lost(crate::db::brief(&error)),
+                _ => Failure::Refused(crate::db::brief(&error)),
+            },
+            Error::BrokenTransactionManager => Failure::Lost(crate::db::brief(&error)),
+            _ => Failure::Refused(crate::db::brief(&error)),
+        }
+    }
+}
+
+/// The steps of a transaction. `$on` is the module with the backend's statements.
+macro_rules! transaction_steps {
+    ($on:path, $conn:expr, $batch:expr, $chain:expr, $at:expr, [$($wait:tt)*]) => {{
+        use $on as on;
+        let at: i64 = $at;
+        let mut chain: crate::audit::Chain = $chain;
+        let head = on::feed_head($conn)$($wait)*?;
+        let mut decision = super::decide::Decision::new($batch, head);
+        if let Some(after) = decision.fence_from() {
+            let changes = on::changes_between($conn, after, head.seq)$($wait)*?;
+            decision.fence(&changes);
+        }
+        let burns = decision.burns();
+        if !burns.is_empty() {
+            let won = on::burn($conn, &burns)$($wait)*?;
+            decision.burned(won);
+        }
+        // The budget ledger belongs here: after the burns, before anything is written.
+        let new_head = decision.new_head();
+        for write in decision.writes() {
+            on::write($conn, write, new_head)$($wait)*?;
+        }
+        let changes = decision.changes(at);
+        if !changes.is_empty() {
+            on::publish($conn, &changes, new_head)$($wait)*?;
+        }
+        let wrote = decision.records_anything();
+        if wrote && chain.n == 0 {
+            let heads = on::other_heads($conn)$($wait)*?;
+            on::open_chain($conn, &chain.writer, at)$($wait)*?;
+            let opening = super::decide::opening_record(&mut chain, at, &heads);
+            on::append($conn, std::slice::from_ref(&opening))$($wait)*
+                .map_err(StepError::in_audit)?;
+        }
+        let (records, outcomes) = decision.records(&mut chain, at);
+        if !records.is_empty() {
+            on::append($conn, &records)$($wait)*.map_err(StepError::in_audit)?;
+        }
+        Ok::<Done, StepError>(Done { outcomes, chain, wrote })
+    }};
+}
+
+/// Statements in diesel's own language. The module that expands this brings its `RunQueryDsl`.
+macro_rules! shared_statements {
+    ($conn:ty, [$($asyncness:ident)?], [$($wait:tt)*]) => {
+        pub(super) $($asyncness)? fn feed_head(conn: &mut $conn) -> QueryResult<Head> {
+            let (seq, pruned_to) = feed_head::table
+                .find(1)
+                .select((feed_head::seq, feed_head::pruned_to))
+                .first::<(i64, i64)>(conn)$($wait)*?;
+            Ok(Head { seq, pruned_to })
+        }
+
+        pub(super) $($asyncness)? fn changes_between(
+            conn: &mut $conn,
+            after: i64,
+            to: i64,
+        ) -> QueryResult<Vec<ChangeRow>> {
+            changes::table
+                .filter(changes::seq.gt(after).and(changes::seq.le(to)))
+                .select(ChangeRow::as_select())
+                .load(conn)$($wait)*
+        }
+
+        /// The newest records of the writers that started last.
+        pub(super) $($asyncness)? fn other_heads(conn: &mut $conn) -> QueryResult<Vec<Anchor>> {
+            let writers = audit_writers::table
+                .order(audit_writers::started_at.desc())
+                .limit(OTHER_HEADS)
+                .select(audit_writers::writer)
+                .load::<String>(conn)$($wait)*?;
+            let mut heads = Vec::with_capacity(writers.len());
+            for writer in writers {
+                let head = audit_records::table
+                    .filter(audit_records::writer.eq(&writer))
+                    .order(audit_records::n.desc())
+                    .select((audit_records::n, audit_records::hash))
+                    .first::<(i64, Vec<u8>)>(conn)$($wait)*
+                    .optional()?;
+                if let Some((n, hash)) = head
+                    && let Ok(hash) = hash.try_into()
+                {
+                    heads.push(Anchor { writer, n, hash });
+                }
+            }
+            Ok(heads)
+        }
+
+        pub(super) $($asyncness)? fn open_chain(
+            conn: &mut $conn,
+            writer: &str,
+            at: i64,
+        ) -> QueryResult<usize> {
+            diesel::insert_into(audit_writers::table)
+                .values((audit_writers::writer.eq(writer), audit_writers::started_at.eq(at)))
+                .execute(conn)$($wait)*
+        }
+
+        async_or_sync_writes!($conn, [$($asyncness)?], [$($wait)*]);
+    };
+}
+
+/// Writes by whole rows. A row expected and missing stops the transaction.
+macro_rules! async_or_sync_writes {
+    ($conn:ty, [$($asyncness:ident)?], [$($wait:tt)*]) => {
+        pub(super) $($asyncness)? fn write(
+            conn: &mut $conn,
+            write: &Write,
+            seq: i64,
+        ) -> Result<(), StepError> {
+            let count = match write {
+                Write::Insert(row) => insert(conn, row, seq)$($wait)*?,
+                Write::Update(row) => update(conn, row)$($wait)*?,
+                Write::Delete(table, id) => delete(conn, *table, id)$($wait)*?,
+            };
+            if count == 1 { Ok(()) } else { Err(StepError::MissingRow) }
+        }
+
+        $($asyncness)? fn insert(conn: &mut $conn, row: &Row, seq: i64) -> QueryResult<usize> {
+            macro_rules! into {
+                ($table:ident, $values:expr) => {
+                    diesel::insert_into($table::table).values($values).execute(conn)$($wait)*
+                };
+            }
+            match row {
+                Row::Owner(row) => into!(owners, row),
+                Row::Client(row) => into!(clients, row),
+                Row::ClientSecret(row) => into!(client_secrets, row),
+                Row::ClientKey(row) => into!(client_keys, row),
+                Row::Resource(row) => into!(resources, row),
+                Row::ExchangeRule(row) => into!(exchange_rules, row),
+                Row::SigningKey(row) => into!(signing_keys, row),
+                Row::Revocation(row) => {
+                    into!(revocations, &RevocationRow { seq, ..row.clone() })
+                }
+                Row::AuditCheckpoint(row) => into!(audit_checkpoints, row),
+            }
+        }
+
+        $($asyncness)? fn update(conn: &mut $conn, row: &Row) -> QueryResult<usize> {
+            macro_rules! set {
+                ($table:ident, $row:ident, $key:ident) => {
+                    diesel::update($table::table.find(&$row.$key))
+                        .set($row)
+                        .execute(conn)$($wait)*
+                };
+            }
+            match row {
+                Row::Owner(row) => set!(owners, row, id),
+                Row::Client(row) => set!(clients, row, id),
+                Row::ClientSecret(row) => set!(client_secrets, row, id),
+                Row::ClientKey(row) => set!(client_keys, row, id),
+                Row::Resource(row) => set!(resources, row, id),
+                Row::ExchangeRule(row) => set!(exchange_rules, row, id),
+                Row::SigningKey(row) => set!(signing_keys, row, kid),
+                // Refused before the transaction; never updated.
+                Row::Revocation(_) | Row::AuditCheckpoint(_) => Ok(0),
+            }
+        }
+
+        $($asyncness)? fn delete(conn: &mut $conn, table: Table, id: &str) -> QueryResult<usize> {
+            macro_rules! from {
+                ($table:ident) => {
+                    diesel::delete($table::table.find(id)).execute(conn)$($wait)*
+                };
+            }
+            match table {
+                Table::Owner => from!(owners),
+                Table::Client => from!(clients),
+                Table::ClientSecret => from!(client_secrets),
+                Table::ClientKey => from!(client_keys),
+                Table::Resource => from!(resources),
+                Table::ExchangeRule => from!(exchange_rules),
+                Table::SigningKey => from!(signing_keys),
+                Table::Revocation => from!(revocations),
+            }
+        }
+    };
+}
+
+pub(super) use {async_or_sync_writes, shared_statements, transaction_steps};
+
+/// How many other writers a new writer's first record names.
+pub(super) const OTHER_HEADS: i64 = 16;

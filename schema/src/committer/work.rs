@@ -1,0 +1,155 @@
+//! What is handed to the committer and what comes back.
+//! A work is data: decided by the caller on a snapshot it names (`basis`), checked here as far
+//! as it can be without the database. It holds no secret: all of it may end up in a table.
+
+use crate::audit::{RecordDraft, draft_text};
+use crate::change::Dep;
+use crate::write::Write;
+use serde_json::{Map, Value};
+
+/// Most things one decision may depend on.
+pub const MAX_DEPS: usize = 1024;
+/// Most rows one work may write, and most changes it may publish.
+pub const MAX_WRITES: usize = 4096;
+/// Longest part of an audit record that comes from its draft, in bytes.
+pub const MAX_RECORD_BYTES: usize = 32 * 1024;
+
+/// A key that may be used once: the hash of an assertion's (client, kind, jti) or the like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Burn {
+    pub key_hash: [u8; 32],
+    /// Seconds; from then on the key need not be remembered.
+    pub expires_at: i64,
+}
+
+/// What the audit will say. It is recorded if and only if the work commits.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditDraft {
+    pub event: &'static str,
+    pub outcome: &'static str,
+    pub reason: Option<&'static str>,
+    /// The reason of the refusal recorded instead when the work's burn was used before.
+    pub on_replay: Option<&'static str>,
+    pub owner_id: Option<String>,
+    pub subject_owner_id: Option<String>,
+    pub client_id: Option<String>,
+    pub jti: Option<String>,
+    pub detail: Map<String, Value>,
+}
+
+/// One unit to commit whole or not at all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Work {
+    /// Feed sequence up to which the caller's view was complete when it decided.
+    pub basis: i64,
+    /// Everything the decision read that may change. With none, `basis` does not matter.
+    pub deps: Vec<Dep>,
+    pub burn: Option<Burn>,
+    pub writes: Vec<Write>,
+    /// What this work changes, for other decisions' `deps` and for the nodes' caches.
+    pub changes: Vec<Dep>,
+    pub record: AuditDraft,
+}
+
+/// Where a record stands in the audit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    pub writer: String,
+    pub n: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Durable. `head` is the feed's newest sequence as of this commit.
+    Committed { head: i64, position: Position },
+    /// Something in `deps` changed after `basis`: nothing was written, decide again.
+    Stale,
+    /// The burn was used before: only the refusal was recorded.
+    Replayed { position: Position },
+    /// A row was there already, was missing, or is still referred to: nothing was written.
+    Conflict,
+    /// The work can never be committed as it is: nothing was written.
+    Invalid(&'static str),
+    /// Not acknowledged: it may have been stored (if the fault came at the commit) or not.
+    Unavailable,
+}
+
+/// A checked work, with the audit text that doesn't depend on its place.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) work: Work,
+    members: String,
+}
+
+impl Prepared {
+    pub(super) fn new(work: Work) -> Result<Self, &'static str> {
+        check_sizes(&work)?;
+        check_texts(&work)?;
+        let publishes = !work.changes.is_empty();
+        if let Some(fault) = work.writes.iter().find_map(|write| write.fault(publishes)) {
+            return Err(fault);
+        }
+        let draft = &work.record;
+        let columns = [
+            ("owner_id", draft.owner_id.as_deref()),
+            ("subject_owner_id", draft.subject_owner_id.as_deref()),
+            ("client_id", draft.client_id.as_deref()),
+            ("jti", draft.jti.as_deref()),
+        ];
+        let members = draft_text(columns, &draft.detail);
+        if members.len() > MAX_RECORD_BYTES {
+            return Err("the audit record is too long");
+        }
+        Ok(Self { work, members })
+    }
+
+    /// Works that write or publish may conflict, or must hold the feed's lock: each commits
+    /// in a transaction of its own.
+    pub(super) fn stands_alone(&self) -> bool {
+        !self.work.writes.is_empty() || !self.work.changes.is_empty()
+    }
+
+    /// The record to store: as drafted, or as a refusal.
+    pub(super) fn draft(&self, replayed: bool) -> RecordDraft<'_> {
+        let record = &self.work.record;
+        let (outcome, reason) = if replayed {
+            ("refused", Some(record.on_replay.unwrap_or("replayed")))
+        } else {
+            (record.outcome, record.reason)
+        };
+        RecordDraft {
+            event: record.event,
+            outcome,
+            reason,
+            members: &self.members,
+        }
+    }
+}
+
+fn check_sizes(work: &Work) -> Result<(), &'static str> {
+    if work.deps.len() > MAX_DEPS {
+        return Err("too many dependencies");
+    }
+    if work.writes.len() > MAX_WRITES || work.changes.len() > MAX_WRITES {
+        return Err("too many writes");
+    }
+    Ok(())
+}
+
+fn check_texts(work: &Work) -> Result<(), &'static str> {
+    let record = &work.record;
+    let columns = [
+        &record.owner_id,
+        &record.subject_owner_id,
+        &record.client_id,
+        &record.jti,
+    ];
+    let has_nul = |text: &str| text.contains('\0');
+    let nul = columns.into_iter().flatten().any(|text| has_nul(text))
+        || (work.changes.iter()).any(|dep| has_nul(&dep.kind) || has_nul(&dep.id))
+        || work.writes.iter().any(Write::has_nul);
+    if nul {
+        return Err("text contains U+0000");
+    }
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Removes what has expired, a bounded number of rows a run. Safe to run on several nodes at
+//! once: deletes skip what another node is deleting, and removing twice removes once.
+//! It must never remove what could still be asked for: expiry is judged with room for clocks
+//! that differ, and the feed's lost beginning is announced before it is removed.
+
+use crate::committer::FEED_LOCK;
+use crate::db::{Db, DbError, Pools};
+use crate::tables::{changes, feed_head};
+use diesel::sql_types::BigInt;
+use diesel::{ExpressionMethods, OptionalExtension, QueryDsl, QueryResult, SqliteConnection};
+use diesel_async::{AsyncConnection, AsyncPgConnection};
+
+/// Most rows removed from one table in one run.
+const ROWS_PER_RUN: i64 = 10_000;
+/// How long changes are kept for nodes that fell behind, in seconds.
+const CHANGES_KEPT_SECONDS: i64 = 7 * 24 * 3600;
+/// Room for clocks that differ, in seconds.
+const SKEW_SECONDS: i64 = 60;
+
+/// What a run removed. A table at its limit has more to remove.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    pub burns: usize,
+    pub revocations: usize,
+    pub changes: usize,
+}
+
+/// One run, at `now` in seconds.
+pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
+    let expired = now.saturating_sub(SKEW_SECONDS);
+    let burns = delete(db, "jti_used", "key_hash", "expires_at <", expired).await?;
+    let revocations = delete(db, "revocations", "id", "expires_at <", expired).await?;
+    let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
+    let changes = delete(db, "changes", "seq", "seq <=", floor).await?;
+    Ok(Swept {
+        burns,
+        revocations,
+        changes,
+    })
+}
+
+async fn delete(
+    db: &Db,
+    table: &str,
+    key: &str,
+    condition: &str,
+    value: i64,
+) -> Result<usize, DbError> {
+    let skip = match &*db.pools {
+        Pools::Pg(_) => "FOR UPDATE SKIP LOCKED",
+        Pools::Lite(_) => "",
+    };
+    let (column, _) = condition.split_once(' ').unwrap_or((condition, ""));
+    let bind = match &*db.pools {
+        Pools::Pg(_) => "$1",
+        Pools::Lite(_) => "?",
+    };
+    let text = format!(
+        "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} \
+         WHERE {condition} {bind} ORDER BY {column} LIMIT {ROWS_PER_RUN} {skip})"
+    );
+    match &*db.pools {
+        Pools::Pg(pool) => {
+            let mut conn = pool.take().await?;
+            let conn: &mut AsyncPgConnection = &mut conn;
+            let query = diesel::sql_query(text).bind::<BigInt, _>(value);
+            let run = diesel_async::RunQueryDsl::execute(query, conn);
+            tokio::time::timeout(db.limits.answer_timeout, run)
+                .await
+                .map_err(DbError::timed_out)?
+                .map_err(DbError::from_diesel)
+        }
+        Pools::Lite(pools) => {
+            pools
+                .write
+                .run(move |conn| {
+                    let query = diesel::sql_query(text).bind::<BigInt, _>(value);
+                    diesel::RunQueryDsl::execute(query, conn)
+                })
+                .await
+        }
+    }
+}
+
+/// Announces that changes before `before` (seconds) are gone, and answers up to which.
+/// Done alone under the feed's lock: a fence that still saw the old floor has committed by
+/// then, and every later one sees the new floor before the rows disappear.
+async fn raise_floor(db: &Db, before: i64) -> Result<i64, DbError> {
+    match &*db.pools {
+        Pools::Pg(pool) => {
+            let mut conn = pool.take().await?;
+            let conn: &mut AsyncPgConnection = &mut conn;
+            let raise = conn.transaction(async |conn| raise_on_postgres(conn, before).await);
+            tokio::time::timeout(db.limits.answer_timeout, raise)
+                .await
+                .map_err(DbError::timed_out)?
+                .map_err(DbError::from_diesel)
+        }
+        Pools::Lite(pools) => {
+            pools
+                .write
+                .run(move |conn| conn.immediate_transaction(|conn| raise_on_sqlite(conn, before)))
+                .await
+        }
+    }
+}
+
+macro_rules! raise_floor_statements {
+    ($conn:ident, $before:ident, [$($wait:tt)*]) => {{
+        let floor: i64 = feed_head::table
+            .find(1)
+            .select(feed_head::pruned_to)
+            .first($conn)$($wait)*?;
+        // `at` need not grow with `seq`, so the floor is where old changes end without a break.
+        let kept: Option<i64> = changes::table
+            .filter(changes::seq.gt(floor))
+            .filter(changes::at.ge($before))
+            .order(changes::seq.asc())
+            .select(changes::seq)
+            .first($conn)$($wait)*
+            .optional()?;
+        let end = match kept {
+            Some(seq) => seq.saturating_sub(1),
+            None => feed_head::table
+                .find(1)
+                .select(feed_head::seq)
+                .first($conn)$($wait)*?,
+        };
+        let raised = end.min(floor.saturating_add(ROWS_PER_RUN)).max(floor);
+        if raised > floor {
+            diesel::update(feed_head::table.find(1))
+                .set(feed_head::pruned_to.eq(raised))
+                .execute($conn)$($wait)*?;
+        }
+        Ok(raised)
+    }};
+}
+
+async fn raise_on_postgres(conn: &mut AsyncPgConnection, before: i64) -> QueryResult<i64> {
+    use diesel_async::RunQueryDsl;
+    diesel::sql_query(format!("SELECT pg_advisory_xact_lock({FEED_LOCK})"))
+        .execute(conn)
+        .await?;
+    raise_floor_statements!(conn, before, [.await])
+}
+
+fn raise_on_sqlite(conn: &mut SqliteConnection, before: i64) -> QueryResult<i64> {
+    use diesel::RunQueryDsl;
+    raise_floor_statements!(conn, before, [])
+}

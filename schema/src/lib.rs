@@ -1,0 +1,32 @@
+//! Durable state of Stipend: tables, queries, the commit pipeline and the change feed, alike on
+//! SQLite and PostgreSQL. The only user of diesel; no diesel type shows in the public API.
+//!
+//! Writes go through [`Committer`] and nowhere else: that is what makes every commit exact
+//! against revocation and every answer audited. The janitor and migrations are the exceptions.
+//! This crate decides nothing about OAuth: it stores rows, publishes changes, keeps order.
+
+pub mod audit;
+mod change;
+mod committer;
+mod db;
+pub mod feed;
+mod janitor;
+pub mod queries;
+mod rows;
+mod tables;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod write;
+
+pub use change::{Change, Dep, kinds};
+pub use committer::{
+    AuditDraft, Burn, Clock, Committer, CommitterConfig, CommitterHandle, Outcome, Position, Work,
+};
+pub use db::{Backend, Db, DbError, Limits};
+pub use feed::{FeedSink, Tailer, TailerConfig, TailerHandle};
+pub use janitor::{Swept, sweep};
+pub use rows::{
+    AuditCheckpointRow, AuditRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow,
+    OwnerRow, ResourceRow, RevocationRow, SigningKeyRow,
+};
+pub use write::{Row, Table, Write};

@@ -1,0 +1,77 @@
+//! A client with all that authenticating it takes.
+
+use crate::db::{Db, DbError, read};
+use crate::rows::{ClientKeyRow, ClientRow, ClientSecretRow, OwnerRow};
+use crate::tables::{client_keys, client_secrets, clients, owners};
+use diesel::prelude::*;
+
+/// A client, its owner and its credentials. The parts are read one after the other: a change
+/// in between shows in the feed, and the fence refuses what was decided on a mixture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientBundle {
+    pub client: ClientRow,
+    pub owner: OwnerRow,
+    pub secrets: Vec<ClientSecretRow>,
+    pub keys: Vec<ClientKeyRow>,
+}
+
+pub async fn find_client_bundle(db: &Db, id: &str) -> Result<Option<ClientBundle>, DbError> {
+    let key = id.to_owned();
+    let found = read!(
+        db,
+        get_results::<(ClientRow, OwnerRow)>,
+        clients::table
+            .inner_join(owners::table)
+            .filter(clients::id.eq(key))
+            .select((ClientRow::as_select(), OwnerRow::as_select()))
+    )?;
+    let Some((client, owner)) = found.into_iter().next() else {
+        return Ok(None);
+    };
+    Ok(Some(ClientBundle {
+        client,
+        owner,
+        secrets: find_client_secrets(db, id).await?,
+        keys: find_client_keys(db, id).await?,
+    }))
+}
+
+pub async fn find_client(db: &Db, id: &str) -> Result<Option<ClientRow>, DbError> {
+    let id = id.to_owned();
+    let found = read!(
+        db,
+        get_results::<ClientRow>,
+        clients::table.find(id).select(ClientRow::as_select())
+    )?;
+    Ok(found.into_iter().next())
+}
+
+/// A client's secrets, oldest first.
+pub async fn find_client_secrets(db: &Db, id: &str) -> Result<Vec<ClientSecretRow>, DbError> {
+    let id = id.to_owned();
+    read!(
+        db,
+        get_results::<ClientSecretRow>,
+        client_secrets::table
+            .filter(client_secrets::client_id.eq(id))
+            .order((client_secrets::created_at, client_secrets::id))
+            .limit(CREDENTIALS_LIMIT)
+            .select(ClientSecretRow::as_select())
+    )
+}
+
+async fn find_client_keys(db: &Db, id: &str) -> Result<Vec<ClientKeyRow>, DbError> {
+    let id = id.to_owned();
+    read!(
+        db,
+        get_results::<ClientKeyRow>,
+        client_keys::table
+            .filter(client_keys::client_id.eq(id))
+            .order((client_keys::created_at, client_keys::id))
+            .limit(CREDENTIALS_LIMIT)
+            .select(ClientKeyRow::as_select())
+    )
+}
+
+/// Most secrets, and most keys, read for one client.
+const CREDENTIALS_LIMIT: i64 = 64;

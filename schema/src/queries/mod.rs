@@ -1,0 +1,43 @@
+//! Reads, one function per question, each answering plain rows. Lists are paged by key, never
+//! by offset, and never longer than their limit. No function here writes, and none decides
+//! who may see a row beyond the [`OwnerFilter`] it is given.
+
+mod audit;
+mod clients;
+mod lists;
+mod records;
+
+pub use audit::{
+    AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, WRITER_PAGE_LIMIT, audit_anchors, audit_export,
+    audit_records, audit_writers, checkpoints_of, newest_checkpoint,
+};
+pub use clients::{ClientBundle, find_client, find_client_bundle, find_client_secrets};
+pub use lists::{
+    OwnerFilter, PAGE_LIMIT, Page, list_clients, list_exchange_rules, list_owners, list_resources,
+    list_revocations,
+};
+pub use records::{
+    RULES_LIMIT, exchange_rules_of_actor, find_exchange_rule, find_owner, find_resource,
+    find_resource_by_uri, find_revocation, signing_keys,
+};
+
+use crate::db::{Db, DbError, Pools};
+use diesel::sql_types::BigInt;
+
+#[derive(diesel::QueryableByName)]
+struct Micros {
+    #[diesel(sql_type = BigInt)]
+    micros: i64,
+}
+
+/// The database's clock, in microseconds since the epoch.
+pub async fn database_time(db: &Db) -> Result<i64, DbError> {
+    let text = match &*db.pools {
+        Pools::Pg(_) => {
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros"
+        }
+        Pools::Lite(_) => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000 AS micros",
+    };
+    let row = crate::db::read!(db, get_result::<Micros>, diesel::sql_query(text))?;
+    Ok(row.micros)
+}

@@ -1,0 +1,25 @@
+//! The store against real databases, both backends by the same tests.
+#![allow(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::too_many_arguments,
+    clippy::too_many_lines,
+    clippy::unwrap_used,
+    clippy::disallowed_methods
+)]
+
+mod audit;
+mod burns;
+mod constraints;
+mod faults;
+mod feed;
+mod fence;
+mod hang;
+mod janitor;
+mod migrations;
+mod queries;
+mod support;
+mod throughput;

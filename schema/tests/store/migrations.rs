@@ -1,0 +1,145 @@
+use rstest::rstest;
+use std::collections::BTreeSet;
+use stipend_schema::testing::TestDatabase;
+use stipend_schema::*;
+
+/// Columns as `table.column nullable`, in order.
+async fn columns(backend: Backend) -> Vec<String> {
+    let database = TestDatabase::new(backend).await;
+    let sql = match backend {
+        Backend::Sqlite => {
+            "SELECT m.name || '.' || c.name || ' ' || c.type || \
+             CASE c.\"notnull\" WHEN 1 THEN '' ELSE ' NULL' END || ' ' || \
+             CASE WHEN c.pk > 0 THEN 'key' ELSE '' END AS value \
+             FROM sqlite_master m JOIN pragma_table_info(m.name) c \
+             WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' \
+             AND m.name NOT LIKE '\\_\\_%' ESCAPE '\\' ORDER BY m.name, c.cid"
+        }
+        Backend::Postgres => {
+            "SELECT c.table_name || '.' || c.column_name || ' ' || upper(c.data_type) || \
+             CASE c.is_nullable WHEN 'NO' THEN '' ELSE ' NULL' END || ' ' || \
+             CASE WHEN EXISTS (SELECT 1 FROM information_schema.key_column_usage k \
+               JOIN information_schema.table_constraints t USING (constraint_name, table_name) \
+               WHERE t.constraint_type = 'PRIMARY KEY' AND k.table_name = c.table_name \
+               AND k.column_name = c.column_name) THEN 'key' ELSE '' END AS value \
+             FROM information_schema.columns c WHERE c.table_schema = 'public' \
+             AND left(c.table_name, 2) <> '__' \
+             ORDER BY c.table_name COLLATE \"C\", c.ordinal_position"
+        }
+    };
+    let found = database.texts(sql).await.unwrap();
+    found
+        .iter()
+        .map(|column| column.replace("BYTEA", "BLOB"))
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_backends_end_in_the_same_tables() {
+    let sqlite = columns(Backend::Sqlite).await;
+    let postgres = columns(Backend::Postgres).await;
+    assert_eq!(sqlite, postgres);
+    let tables: BTreeSet<_> = sqlite
+        .iter()
+        .filter_map(|column| column.split('.').next())
+        .collect();
+    assert_eq!(tables.len(), 14, "{tables:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_backends_end_in_the_same_indexes() {
+    let sqlite = TestDatabase::new(Backend::Sqlite).await;
+    let postgres = TestDatabase::new(Backend::Postgres).await;
+    let of_sqlite = sqlite
+        .texts(
+            "SELECT name AS value FROM sqlite_master WHERE type = 'index' \
+             AND name NOT LIKE 'sqlite_%' ORDER BY name",
+        )
+        .await
+        .unwrap();
+    let of_postgres = postgres
+        .texts(
+            "SELECT indexname::text AS value FROM pg_indexes WHERE schemaname = 'public' \
+             AND indexname NOT LIKE '%_pkey' AND indexname NOT LIKE '%_key' \
+             ORDER BY indexname COLLATE \"C\"",
+        )
+        .await
+        .unwrap();
+    assert_eq!(of_sqlite, of_postgres);
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn migrating_twice_does_nothing_and_pending_says_so(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend).await;
+    let db = database.connect().await;
+    assert_eq!(db.backend(), backend);
+    assert_eq!(db.pending_migrations().await.unwrap(), Vec::<String>::new());
+    assert_eq!(db.migrate().await.unwrap(), Vec::<String>::new());
+    database
+        .execute("DELETE FROM __diesel_schema_migrations")
+        .await
+        .unwrap();
+    assert_eq!(db.pending_migrations().await.unwrap(), ["20261121000001"]);
+    // Run again over existing tables they fail, whole, and say so.
+    assert!(matches!(db.migrate().await, Err(DbError::Migration(_))));
+    assert_eq!(db.pending_migrations().await.unwrap().len(), 1);
+}
+
+#[rstest]
+#[case("sqlite://")]
+#[case("sqlite://:memory:")]
+#[case("sqlite://file:x?mode=memory")]
+#[case("mysql://localhost/x")]
+#[case("/tmp/x.db")]
+#[case("postgres://h:p:q/")]
+#[tokio::test]
+async fn urls_that_name_no_durable_database_are_refused(#[case] url: &str) {
+    let refused = Db::connect(url, Limits::default()).await;
+    assert!(matches!(refused, Err(DbError::Url(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn an_absent_server_is_unavailable_at_once() {
+    let began = std::time::Instant::now();
+    let refused = Db::connect("postgres://u@127.0.0.1:1/x", Limits::default()).await;
+    assert!(
+        matches!(refused, Err(DbError::Unavailable(_))),
+        "{refused:?}"
+    );
+    assert!(began.elapsed() < std::time::Duration::from_secs(2));
+}
+
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn only_its_owner_may_read_the_sqlite_file() {
+    use std::os::unix::fs::PermissionsExt;
+    let database = TestDatabase::new(Backend::Sqlite).await;
+    let db = database.connect().await;
+    db.ping().await.unwrap();
+    let path = database.url().trim_start_matches("sqlite://");
+    for file in [
+        path.to_owned(),
+        format!("{path}-wal"),
+        format!("{path}-shm"),
+    ] {
+        let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{file}: {mode:o}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sslmode_disable_and_prefer_reach_a_server_without_tls_and_require_does_not() {
+    let database = TestDatabase::new(Backend::Postgres).await;
+    let url = |mode: &str| format!("{}?sslmode={mode}", database.url());
+    for mode in ["disable", "prefer"] {
+        let db = Db::connect(&url(mode), Limits::default()).await.unwrap();
+        db.ping().await.unwrap();
+    }
+    for mode in ["require", "verify-full"] {
+        let refused = Db::connect(&url(mode), Limits::default()).await;
+        assert!(matches!(refused, Err(DbError::Unavailable(_))), "{mode}");
+    }
+}

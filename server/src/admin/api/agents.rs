@@ -1,0 +1,258 @@
+//! Agents, relying services and admins: everything that authenticates.
+
+use super::revocations::Severity;
+use super::shapes::AccessEntryShape;
+use super::{ShownSecret, present};
+use crate::records::{AuthMethod, ClientKind, ClientState, RoleGrant};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use stipend_token::access::AccessEntry;
+use stipend_token::{Environment, ScopeSet};
+use utoipa::ToSchema;
+
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewAgent {
+    pub owner: String,
+    /// The client id is `<owner>.<name>`.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,38}$", example = "refunds")]
+    pub name: String,
+    /// `agent` where absent. Only a platform-admin makes an `admin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ClientKind>,
+    #[serde(default)]
+    #[schema(max_length = 1000)]
+    pub purpose: String,
+    /// `live` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, pattern = "^(sandbox|live)$")]
+    pub environment: Option<Environment>,
+    pub auth_method: AuthMethod,
+    /// What it may get tokens for; the first entry is the default resource.
+    #[serde(default)]
+    #[schema(value_type = Vec<AccessEntryShape>, max_items = 64)]
+    pub access: Vec<AccessEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub scope_ceiling: Option<ScopeSet>,
+    /// Life of its tokens; 300 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3600)]
+    pub ttl_seconds: Option<i64>,
+    /// Put into its tokens: who else may act for it (RFC 8693 section 4.4).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub may_act: Option<Map<String, Value>>,
+    /// Only a platform-admin gives roles, and only to an `admin`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<RoleGrant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// Public keys, for `private_key_jwt`: a JWK set (RFC 7517 section 5).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub jwks: Option<Map<String, Value>>,
+    /// Life of the first secret, or of the keys: 90 days (secret) and 365 days (keys) where
+    /// absent; 365 days at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_expires_in_seconds: Option<i64>,
+    /// Admits the token endpoint's URL as the audience of client assertions.
+    #[serde(default)]
+    pub legacy_assertion_aud: bool,
+}
+
+/// The answer to a registration.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct AgentCreated {
+    pub agent: Agent,
+    /// Shown once. Absent for `private_key_jwt`, and when the agent was there already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub client_secret: Option<ShownSecret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_secret_expires_at: Option<i64>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct Agent {
+    pub id: String,
+    pub owner: String,
+    pub name: String,
+    pub kind: ClientKind,
+    pub purpose: String,
+    #[schema(value_type = String)]
+    pub environment: Environment,
+    pub state: ClientState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_reason: Option<String>,
+    pub auth_method: AuthMethod,
+    #[schema(value_type = Vec<AccessEntryShape>)]
+    pub access: Vec<AccessEntry>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub scope_ceiling: Option<ScopeSet>,
+    pub ttl_seconds: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub may_act: Option<Map<String, Value>>,
+    pub roles: Vec<RoleGrant>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// The client it was cloned from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reissue_of: Option<String>,
+    pub legacy_assertion_aud: bool,
+    pub created_at: i64,
+    pub updated_at: i64,
+    pub readiness: Readiness,
+    pub secrets: Vec<AgentSecret>,
+    pub keys: Vec<AgentKey>,
+}
+
+/// Whether the client could get a token now.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct Readiness {
+    pub ready: bool,
+    pub reasons: Vec<NotReady>,
+}
+
+/// What keeps a client from getting a token.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NotReady {
+    NotActive,
+    Expired,
+    OwnerDisabled,
+    NoSecret,
+    SecretExpired,
+    NoKey,
+    NoAccess,
+}
+
+/// A secret, without the secret.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct AgentSecret {
+    pub id: String,
+    pub created_at: i64,
+    pub expires_at: i64,
+}
+
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct AgentKey {
+    pub id: String,
+    pub kid: String,
+    pub alg: String,
+    pub created_at: i64,
+    pub expires_at: i64,
+}
+
+/// Narrows: each member given must lie within what is there.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NarrowAgent {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<AccessEntryShape>>)]
+    pub access: Option<Vec<AccessEntry>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub scope_ceiling: Option<ScopeSet>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3600)]
+    pub ttl_seconds: Option<i64>,
+}
+
+/// Changes what is given; `null` takes away what may be absent (RFC 7396).
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatchAgent {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
+    pub purpose: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<AccessEntryShape>>)]
+    pub access: Option<Vec<AccessEntry>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub scope_ceiling: Option<Option<ScopeSet>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3600)]
+    pub ttl_seconds: Option<i64>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub may_act: Option<Option<Map<String, Value>>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Vec<RoleGrant>>,
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<i64>)]
+    pub expires_at: Option<Option<i64>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub legacy_assertion_aud: Option<bool>,
+}
+
+/// Why an owner, an agent or a resource changes state.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeState {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 500)]
+    pub reason: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RevokeAgent {
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: String,
+    pub severity: Severity,
+}
+
+/// A clone under a new name, with credentials of its own.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReissueAgent {
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{0,38}$")]
+    pub name: String,
+    /// Not longer than the original's, which it is where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3600)]
+    pub ttl_seconds: Option<i64>,
+    /// Keys of the clone, for `private_key_jwt`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub jwks: Option<Map<String, Value>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_expires_in_seconds: Option<i64>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSecret {
+    /// 90 days where absent, 365 days at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 31536000)]
+    pub expires_in_seconds: Option<i64>,
+}
+
+/// A new secret: the only time it is shown.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct SecretCreated {
+    pub id: String,
+    #[schema(value_type = String)]
+    pub client_secret: ShownSecret,
+    pub expires_at: i64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewKey {
+    /// A public JWK (RFC 7517): P-256, Ed25519 or RSA from 2048 bits.
+    #[schema(value_type = Object)]
+    pub jwk: Map<String, Value>,
+    /// 365 days where absent, and at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 31536000)]
+    pub expires_in_seconds: Option<i64>,
+}
+
+/// The answer to a new key.
+pub type KeyCreated = AgentKey;

@@ -1,0 +1,100 @@
+//! The audit as it is searched and exported.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+
+/// What is searched for. Newest first.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AuditQuery {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub event: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// Seconds; included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<i64>,
+    /// Seconds; not included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// 1 to 200; 50 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<i64>,
+}
+
+/// A record with all its members (`writer`, `n`, `at` in microseconds, `event`, `outcome`, …),
+/// and `hash`: base64url of the SHA-256 of the record's text.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct AuditItem {
+    pub hash: String,
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    pub record: Map<String, Value>,
+}
+
+/// One chain of records.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct Writer {
+    pub writer: String,
+    /// Number of its newest record.
+    pub n: i64,
+    /// Hash of that record, base64url.
+    pub hash: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize, Serialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct WritersQuery {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    pub writer: String,
+    /// The number of the last record already had; 0 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
+}
+
+/// One writer's records in order, as they were hashed.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct AuditExport {
+    pub records: Vec<ExportedRecord>,
+    /// Signed statements about this writer's chain after `after`.
+    pub checkpoints: Vec<Checkpoint>,
+    /// What to send as `after` for more. Absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<i64>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct ExportedRecord {
+    /// The text that was hashed, byte for byte.
+    pub record: String,
+    /// base64url of its SHA-256.
+    pub hash: String,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct Checkpoint {
+    pub writer: String,
+    pub n: i64,
+    pub hash: String,
+    /// Microseconds.
+    pub at: i64,
+    /// The signed statement.
+    pub jws: String,
+}

@@ -1,0 +1,95 @@
+//! Exchange rules: who may exchange whose tokens, and for what.
+
+use super::owners::State;
+use super::shapes::{PartyShape, RuleSpecShape, ScopeEdgeShape};
+use serde::{Deserialize, Serialize};
+use stipend_token::Audience;
+use stipend_token::rule::{ExchangeMode, PartySelector, RuleSpec, ScopeEdge};
+use utoipa::ToSchema;
+
+/// A rule as it is written: a `RuleSpec`, and its id where the writer chooses one.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewRule {
+    /// Chosen ids make the call repeatable: `<owner>.<name>` of an owner the caller administers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 128)]
+    pub id: Option<String>,
+    #[schema(value_type = PartyShape)]
+    pub actor: PartySelector,
+    #[schema(value_type = PartyShape)]
+    pub subject: PartySelector,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub from_audience: Option<Audience>,
+    #[schema(value_type = String)]
+    pub to_audience: Audience,
+    #[schema(value_type = Vec<ScopeEdgeShape>, min_items = 1, max_items = 64)]
+    pub scopes: Vec<ScopeEdge>,
+    #[schema(value_type = String, pattern = "^(delegation|impersonation)$")]
+    pub mode: ExchangeMode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 3600)]
+    pub max_ttl_seconds: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 16)]
+    pub max_depth: Option<usize>,
+}
+
+impl NewRule {
+    #[must_use]
+    pub fn into_spec(self) -> RuleSpec {
+        RuleSpec {
+            actor: self.actor,
+            subject: self.subject,
+            from_audience: self.from_audience,
+            to_audience: self.to_audience,
+            scopes: self.scopes,
+            mode: self.mode,
+            max_ttl_seconds: self.max_ttl_seconds,
+            max_depth: self.max_depth,
+        }
+    }
+}
+
+impl From<RuleSpec> for NewRule {
+    fn from(spec: RuleSpec) -> Self {
+        Self {
+            id: None,
+            actor: spec.actor,
+            subject: spec.subject,
+            from_audience: spec.from_audience,
+            to_audience: spec.to_audience,
+            scopes: spec.scopes,
+            mode: spec.mode,
+            max_ttl_seconds: spec.max_ttl_seconds,
+            max_depth: spec.max_depth,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct Rule {
+    pub id: String,
+    #[schema(value_type = RuleSpecShape)]
+    pub spec: RuleSpec,
+    pub actor_owner: String,
+    pub subject_owner: String,
+    pub target_owner: String,
+    /// The owners that have accepted it.
+    pub accepted_by: Vec<String>,
+    /// The owners whose acceptance it still lacks. Empty: it works.
+    pub awaiting: Vec<String>,
+    pub state: State,
+    pub created_by: String,
+    pub created_at: i64,
+    pub updated_at: i64,
+}
+
+/// Accepts for one owner; for all the caller administers where absent.
+#[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptRule {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}

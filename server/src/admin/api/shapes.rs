@@ -1,0 +1,50 @@
+//! The OpenAPI shapes of values that other crates define. Never built, only described.
+#![expect(dead_code, reason = "these only describe types that live where no schema can be derived")]
+
+use utoipa::ToSchema;
+
+/// One resource a client may get tokens for.
+#[derive(Debug, ToSchema)]
+#[schema(as = AccessEntry)]
+pub struct AccessEntryShape {
+    #[schema(format = "uri")]
+    resource: String,
+    #[schema(max_items = 64)]
+    scopes: Vec<String>,
+    /// What a request without `scope` gets. Empty: such a request is refused.
+    #[schema(required = false)]
+    default_scopes: Vec<String>,
+}
+
+/// A client, or any client of an owner.
+#[derive(Debug, ToSchema)]
+#[schema(as = PartySelector, rename_all = "snake_case")]
+pub enum PartyShape {
+    Client(String),
+    Owner(String),
+}
+
+/// One scope a rule lets through.
+#[derive(Debug, ToSchema)]
+#[schema(as = ScopeEdge)]
+pub struct ScopeEdgeShape {
+    /// A scope of the target.
+    scope: String,
+    /// The subject token's scope that stands for it. Absent: the scope of the same name.
+    stands_for: Option<String>,
+}
+
+/// What a rule says.
+#[derive(Debug, ToSchema)]
+#[schema(as = RuleSpec)]
+pub struct RuleSpecShape {
+    actor: PartyShape,
+    subject: PartyShape,
+    from_audience: Option<String>,
+    to_audience: String,
+    scopes: Vec<ScopeEdgeShape>,
+    /// `delegation` or `impersonation`.
+    mode: String,
+    max_ttl_seconds: Option<i64>,
+    max_depth: Option<usize>,
+}

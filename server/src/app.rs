@@ -1,0 +1,70 @@
+//! Everything a request may need, put together once at start.
+
+use crate::client::Failures;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::gather::Gatherer;
+use crate::live::Live;
+use crate::records::Records;
+use crate::ring::Ring;
+use crate::store::Store;
+use crate::tokens::Tokens;
+use std::sync::Arc;
+use std::time::Instant;
+use stipend_keys::{ProcessMac, SecretWorker};
+use stipend_schema::{CommitterHandle, TailerHandle};
+
+/// The public addresses, made from the issuer alone and never from a request's headers.
+#[derive(Clone, Debug)]
+pub struct Urls {
+    pub issuer: String,
+    pub token_endpoint: String,
+    pub introspection_endpoint: String,
+    pub revocation_endpoint: String,
+    pub jwks_uri: String,
+    /// Identifier of the admin API as a protected resource.
+    pub admin_resource: String,
+}
+
+impl Urls {
+    #[must_use]
+    pub fn new(issuer: &str) -> Self {
+        let base = issuer.trim_end_matches('/');
+        Self {
+            issuer: issuer.to_owned(),
+            token_endpoint: format!("{base}/oauth2/token"),
+            introspection_endpoint: format!("{base}/oauth2/introspect"),
+            revocation_endpoint: format!("{base}/oauth2/revoke"),
+            jwks_uri: format!("{base}/oauth2/jwks"),
+            admin_resource: format!("{base}/admin"),
+        }
+    }
+}
+
+/// One node.
+#[derive(Debug)]
+pub struct App {
+    pub config: Config,
+    pub urls: Urls,
+    pub clock: Arc<dyn Clock>,
+    pub store: Arc<Store>,
+    pub committer: CommitterHandle,
+    pub tailer: TailerHandle,
+    pub live: Arc<Live>,
+    pub records: Arc<Records>,
+    pub ring: Arc<Ring>,
+    pub tokens: Tokens,
+    pub refusals: Gatherer,
+    pub failures: Failures,
+    pub secrets: SecretWorker,
+    pub mac: ProcessMac,
+}
+
+impl App {
+    /// For answers that commit nothing: true when this node's view is complete up to at
+    /// most a second ago, after asking the database if it was not.
+    pub async fn view_is_fresh(&self) -> bool {
+        let age = Instant::now().saturating_duration_since(self.tailer.fresh_since());
+        age <= crate::limits::MAX_STALENESS || self.tailer.catch_up().await
+    }
+}

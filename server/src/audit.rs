@@ -1,0 +1,114 @@
+//! What the audit says of a request. Tokens appear by their id only; secrets,
+//! assertions and whole tokens never.
+
+use crate::reason::Reason;
+use serde_json::{Map, Value};
+use std::net::IpAddr;
+use stipend_schema::AuditDraft;
+use stipend_token::claims::AccessToken;
+
+pub const ISSUED: &str = "issued";
+pub const REFUSED: &str = "refused";
+pub const DONE: &str = "done";
+
+/// Where a request came from, for the record and the log.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    pub request_id: String,
+    pub source: Option<IpAddr>,
+}
+
+/// A draft under construction.
+#[derive(Clone, Debug)]
+pub struct Draft(AuditDraft);
+
+impl Draft {
+    #[must_use]
+    pub fn new(event: &'static str, origin: &Origin) -> Self {
+        let mut draft = Self(AuditDraft {
+            event,
+            outcome: DONE,
+            reason: None,
+            on_replay: Some(Reason::AssertionReplayed.as_str()),
+            owner_id: None,
+            subject_owner_id: None,
+            client_id: None,
+            jti: None,
+            detail: Map::new(),
+        });
+        draft.put("request_id", origin.request_id.clone());
+        if let Some(source) = origin.source {
+            draft.put("source", source.to_string());
+        }
+        draft
+    }
+
+    pub fn put(&mut self, name: &str, value: impl Into<Value>) {
+        self.0.detail.insert(name.to_owned(), value.into());
+    }
+
+    pub fn client(&mut self, client_id: &str, owner_id: &str) {
+        self.0.client_id = Some(client_id.to_owned());
+        self.0.owner_id = Some(owner_id.to_owned());
+    }
+
+    /// The owner on the other side, who sees the record as well.
+    pub fn subject_owner(&mut self, owner_id: &str) {
+        if self.0.owner_id.as_deref() != Some(owner_id) {
+            self.0.subject_owner_id = Some(owner_id.to_owned());
+        }
+    }
+
+    pub fn owner(&mut self, owner_id: Option<&str>) {
+        self.0.owner_id = owner_id.map(str::to_owned);
+    }
+
+    pub fn jti(&mut self, jti: &str) {
+        self.0.jti = Some(jti.to_owned());
+    }
+
+    pub fn event(&mut self, event: &'static str) {
+        self.0.event = event;
+    }
+
+    #[must_use]
+    pub fn outcome(mut self, outcome: &'static str) -> AuditDraft {
+        self.0.outcome = outcome;
+        self.0
+    }
+
+    #[must_use]
+    pub fn refused(mut self, reason: Reason) -> AuditDraft {
+        self.0.outcome = REFUSED;
+        self.0.reason = Some(reason.as_str());
+        self.0
+    }
+
+    /// A refusal that is no OAuth error (the admin API's).
+    #[must_use]
+    pub fn refused_as(mut self, reason: &'static str) -> AuditDraft {
+        self.0.outcome = REFUSED;
+        self.0.reason = Some(reason);
+        self.0
+    }
+
+    /// What a token says, under `name`, without the token.
+    pub fn describe(&mut self, name: &str, token: &AccessToken) {
+        let mut about = Map::new();
+        let mut put = |key: &str, value: Value| about.insert(key.to_owned(), value);
+        put("jti", token.jti.clone().into());
+        put("sub", token.sub.clone().into());
+        put("client_id", token.client_id.clone().into());
+        put("aud", token.aud.iter().map(|aud| aud.as_str().to_owned()).collect::<Vec<_>>().into());
+        put("scope", token.scope.to_string().into());
+        put("iat", token.iat.into());
+        put("exp", token.exp.into());
+        if let Some(act) = token.act.to_json() {
+            put("act", act);
+        }
+        if !token.lineage.tokens.is_empty() {
+            put("lineage", token.lineage.tokens.clone().into());
+        }
+        self.0.detail.insert(name.to_owned(), Value::Object(about));
+    }
+}

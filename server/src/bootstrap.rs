@@ -1,0 +1,150 @@
+//! The first start: the built-in owner, the admin API as a resource, the first admin
+//! client, the first signing key. Later starts find them and change nothing.
+
+use crate::app::App;
+use crate::audit::{DONE, Draft};
+use crate::deps;
+use crate::jobs::own_origin;
+use crate::records::{Role, RoleGrant, Unavailable};
+use crate::ring::{self, KeyOrder, Ordered};
+use stipend_keys::{Secret, generate_client_secret, random_id};
+use stipend_schema::{ClientRow, ClientSecretRow, Outcome, OwnerRow, ResourceRow, Row, Work, Write, queries};
+use stipend_token::access::AccessEntry;
+use stipend_token::{Audience, ScopeSet};
+
+/// Owner of what is built in.
+pub const OWNER: &str = "stipend";
+/// The first admin client.
+pub const ADMIN: &str = "stipend.admin";
+/// Scopes of the admin API.
+pub const ADMIN_SCOPES: [&str; 3] = ["admin:read", "admin:write", "admin:audit"];
+/// How long the first admin's secret is valid: long enough to be replaced.
+pub const SECRET_SECONDS: i64 = 90 * 86_400;
+
+/// Why the first start failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+    #[error(transparent)]
+    Db(#[from] stipend_schema::DbError),
+    #[error("the first admin could not be stored")]
+    Refused,
+    #[error("the issuer can't be a resource")]
+    Issuer,
+    #[error("the secret could not be hashed")]
+    Hash,
+}
+
+/// Makes what is missing. Returns the first admin's secret if one was made up here, to be
+/// shown once.
+///
+/// # Errors
+/// [`BootstrapError`].
+pub async fn bootstrap(app: &App) -> Result<Option<Secret<String>>, BootstrapError> {
+    // Two nodes may start at once: who comes second finds the other's work.
+    for _ in 0..crate::limits::MAX_DECISIONS {
+        match ring::order(app, &KeyOrder::Schedule, &own_origin(), None).await? {
+            Ordered::Overtaken => {
+                app.tailer.catch_up().await;
+            }
+            Ordered::Done | Ordered::NothingToDo | Ordered::UnknownKey => break,
+        }
+    }
+    if queries::find_client(app.store.db(), ADMIN).await?.is_some() {
+        return Ok(None);
+    }
+    let given = app.config.bootstrap_secret.as_ref().map(|secret| Secret::new(secret.expose().clone()));
+    let made = given.is_none();
+    let secret = given.unwrap_or_else(generate_client_secret);
+    let hash = stipend_keys::password::hash(&secret).map_err(|_| BootstrapError::Hash)?;
+    match app.committer.submit(work(app, hash)?).await {
+        Outcome::Committed { .. } => Ok(made.then_some(secret)),
+        // Another node was quicker.
+        Outcome::Conflict | Outcome::Stale => Ok(None),
+        Outcome::Replayed { .. } | Outcome::Invalid(_) | Outcome::Unavailable => Err(BootstrapError::Refused),
+    }
+}
+
+fn work(app: &App, hash: String) -> Result<Work, BootstrapError> {
+    let now = app.clock.now();
+    let audience = Audience::parse(&app.urls.admin_resource).map_err(|_| BootstrapError::Issuer)?;
+    let owner = OwnerRow {
+        id: OWNER.to_owned(),
+        name: "Stipend".to_owned(),
+        state: "active".to_owned(),
+        created_at: now,
+        updated_at: now,
+    };
+    let secret = ClientSecretRow {
+        id: random_id("sec_"),
+        client_id: ADMIN.to_owned(),
+        hash,
+        created_at: now,
+        expires_at: now + SECRET_SECONDS,
+    };
+    let mut draft = Draft::new("server.bootstrapped", &own_origin());
+    draft.client(ADMIN, OWNER);
+    Ok(Work {
+        basis: app.live.applied(),
+        deps: vec![deps::client(ADMIN)],
+        burn: None,
+        writes: vec![
+            Write::Insert(Row::Owner(owner)),
+            Write::Insert(Row::Resource(resource(&audience, now)?)),
+            Write::Insert(Row::Client(client(audience.clone(), now)?)),
+            Write::Insert(Row::ClientSecret(secret)),
+        ],
+        changes: vec![deps::owner(OWNER), deps::resource(audience.as_str()), deps::client(ADMIN)],
+        record: draft.outcome(DONE),
+    })
+}
+
+fn json(value: &impl serde::Serialize) -> Result<String, BootstrapError> {
+    serde_json::to_string(value).map_err(|_| BootstrapError::Refused)
+}
+
+fn resource(audience: &Audience, now: i64) -> Result<ResourceRow, BootstrapError> {
+    Ok(ResourceRow {
+        id: random_id("res_"),
+        owner_id: OWNER.to_owned(),
+        uri: audience.as_str().to_owned(),
+        name: "Stipend admin API".to_owned(),
+        scopes: json(&ADMIN_SCOPES)?,
+        environment: None,
+        max_ttl_seconds: crate::limits::MAX_TTL_SECONDS,
+        introspectors: "[]".to_owned(),
+        budget_capable: false,
+        state: "active".to_owned(),
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+fn client(audience: Audience, now: i64) -> Result<ClientRow, BootstrapError> {
+    let scopes = ScopeSet::from_tokens(ADMIN_SCOPES).map_err(|_| BootstrapError::Refused)?;
+    let access = AccessEntry { resource: audience, scopes: scopes.clone(), default_scopes: scopes };
+    let roles = [RoleGrant { role: Role::PlatformAdmin, owner: None }];
+    Ok(ClientRow {
+        id: ADMIN.to_owned(),
+        owner_id: OWNER.to_owned(),
+        kind: "admin".to_owned(),
+        name: "admin".to_owned(),
+        state: "active".to_owned(),
+        state_reason: None,
+        auth_method: "client_secret_basic".to_owned(),
+        legacy_assertion_aud: false,
+        access: json(&[access])?,
+        scope_ceiling: None,
+        max_ttl_seconds: crate::limits::DEFAULT_TTL_SECONDS,
+        roles: json(&roles)?,
+        purpose: "first administrator".to_owned(),
+        environment: "live".to_owned(),
+        may_act: None,
+        reissue_of: None,
+        expires_at: None,
+        created_at: now,
+        updated_at: now,
+    })
+}
+

@@ -1,0 +1,99 @@
+//! `private_key_jwt` (RFC 7523 section 3, with the audience rule of its update): a JWT
+//! signed by a registered key of the client, for us alone, used once.
+
+use super::{AuthFailure, AuthenticatedClient};
+use crate::app::App;
+use crate::deps;
+use crate::limits::{LEEWAY_SECONDS, MAX_ASSERTION_SECONDS, MAX_JTI_BYTES};
+use crate::reason::Reason;
+use crate::records::{AuthMethod, Client};
+use serde_json::{Map, Value};
+use stipend_keys::{JwsError, TokenKind, Unverified, Verified, sha256};
+use stipend_schema::Burn;
+use stipend_token::json::{date_member, str_member, string_or_array_member};
+
+pub(super) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+pub(super) async fn authenticate(
+    app: &App,
+    jwt: &str,
+    client_id: Option<&str>,
+) -> Result<AuthenticatedClient, AuthFailure> {
+    let unverified = Unverified::parse(jwt).map_err(|_| AuthFailure::new(Reason::AssertionMalformed, client_id))?;
+    let claimed = str_member(unverified.claims(), "iss").ok().flatten().map(str::to_owned);
+    let fail = |reason| AuthFailure::new(reason, claimed.as_deref().or(client_id));
+    let id = claimed.as_deref().ok_or_else(|| fail(Reason::AssertionIssuer))?;
+    // RFC 7521 section 4.2: client_id is optional and must name the same client.
+    if client_id.is_some_and(|named| named != id) {
+        return Err(fail(Reason::ClientIdMismatch));
+    }
+    let now = app.clock.now();
+    let client = app.records.find_client(id).await.map_err(|_| fail(Reason::StoreUnavailable))?;
+    let client = client.ok_or_else(|| fail(Reason::UnknownClient))?;
+    if client.auth_method != AuthMethod::PrivateKeyJwt {
+        return Err(fail(Reason::WrongAuthMethod));
+    }
+    let verified = verify(&client, unverified, now).map_err(&fail)?;
+    let burn = check_claims(app, &client, verified.claims(), now).map_err(&fail)?;
+    if !client.stands(now) {
+        return Err(fail(Reason::ClientNotActive));
+    }
+    let deps = vec![deps::client(&client.id), deps::owner(&client.owner_id)];
+    Ok(AuthenticatedClient { client, method: AuthMethod::PrivateKeyJwt, burn: Some(burn), deps })
+}
+
+/// RFC 8725 section 3.1: only the client's own keys, each with its one algorithm. Headers
+/// such as `jwk`, `jku` and `x5u` choose nothing.
+fn verify(client: &Client, token: Unverified, now: i64) -> Result<Verified, Reason> {
+    let mut candidates = client.keys.iter().filter(|key| {
+        now < key.expires_at
+            && key.verifier.alg() == token.alg()
+            && token.kid().is_none_or(|kid| kid == key.verifier.kid())
+    });
+    // Without a kid the key must be unambiguous by its algorithm.
+    let (Some(key), None) = (candidates.next(), candidates.next()) else {
+        return Err(Reason::AssertionKeyUnknown);
+    };
+    key.verifier.verify(token, TokenKind::ClientAssertion).map_err(|error| match error {
+        JwsError::Signature => Reason::AssertionSignature,
+        JwsError::WrongKind => Reason::AssertionType,
+        _ => Reason::AssertionMalformed,
+    })
+}
+
+fn check_claims(app: &App, client: &Client, claims: &Map<String, Value>, now: i64) -> Result<Burn, Reason> {
+    // RFC 7523 section 3, items 1 and 2B.
+    let names_client = |name| str_member(claims, name).ok().flatten() == Some(client.id.as_str());
+    if !names_client("iss") || !names_client("sub") {
+        return Err(Reason::AssertionIssuer);
+    }
+    check_audience(app, client, claims)?;
+    let date = |name| date_member(claims, name).map_err(|_| Reason::AssertionTimes);
+    let exp = date("exp")?.ok_or(Reason::AssertionTimes)?;
+    if exp.saturating_add(LEEWAY_SECONDS) <= now || exp > now.saturating_add(MAX_ASSERTION_SECONDS + LEEWAY_SECONDS) {
+        return Err(Reason::AssertionTimes);
+    }
+    for not_before in [date("nbf")?, date("iat")?].into_iter().flatten() {
+        if not_before > now.saturating_add(LEEWAY_SECONDS) {
+            return Err(Reason::AssertionTimes);
+        }
+    }
+    let jti = str_member(claims, "jti").map_err(|_| Reason::AssertionJti)?.ok_or(Reason::AssertionJti)?;
+    if jti.is_empty() || jti.len() > MAX_JTI_BYTES {
+        return Err(Reason::AssertionJti);
+    }
+    // Length-prefixed, so that no client's jti can stand for another's.
+    let key = format!("client_assertion {} {} {jti}", client.id.len(), client.id);
+    Ok(Burn { key_hash: sha256(key.as_bytes()), expires_at: exp.saturating_add(2 * LEEWAY_SECONDS) })
+}
+
+/// The update of RFC 7523, section 4: our issuer, alone, by simple comparison. An audience
+/// that others share lets them replay the assertion here.
+fn check_audience(app: &App, client: &Client, claims: &Map<String, Value>) -> Result<(), Reason> {
+    let aud = string_or_array_member(claims, "aud", 1).ok().flatten().ok_or(Reason::AssertionAudience)?;
+    let legacy = client.legacy_assertion_aud.then_some(&app.urls.token_endpoint);
+    match aud.as_slice() {
+        [only] if *only == app.urls.issuer || legacy.is_some_and(|url| only == url) => Ok(()),
+        _ => Err(Reason::AssertionAudience),
+    }
+}

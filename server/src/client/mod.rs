@@ -1,0 +1,113 @@
+//! Client authentication (RFC 6749 section 2.3, RFC 7521 section 4.2): the only maker of
+//! [`AuthenticatedClient`]. Exactly one method per request, and the registered one.
+
+mod assertion;
+mod basic;
+mod secret;
+mod throttle;
+
+pub use basic::{BasicCredentials, MalformedBasic};
+pub use throttle::Failures;
+
+use crate::app::App;
+use crate::form::Params;
+use crate::reason::Reason;
+use crate::records::{AuthMethod, Client};
+use std::net::IpAddr;
+use std::sync::Arc;
+use stipend_keys::Secret;
+use stipend_schema::{Burn, Dep};
+
+/// A client that has proved who it is.
+#[derive(Debug)]
+pub struct AuthenticatedClient {
+    pub client: Arc<Client>,
+    pub method: AuthMethod,
+    /// A single-use assertion, used up with whatever is recorded of the request.
+    pub burn: Option<Burn>,
+    pub deps: Vec<Dep>,
+}
+
+/// A refused authentication, with the client that was claimed.
+#[derive(Clone, Debug)]
+pub struct AuthFailure {
+    pub reason: Reason,
+    pub claimed: Option<String>,
+}
+
+impl AuthFailure {
+    fn new(reason: Reason, claimed: Option<&str>) -> Self {
+        Self { reason, claimed: claimed.map(str::to_owned) }
+    }
+}
+
+/// What the request brings to prove its client.
+#[derive(Debug)]
+pub struct Credentials<'a> {
+    /// The `Authorization` header, if there is one.
+    pub authorization: Option<&'a [u8]>,
+    pub params: &'a Params,
+    pub source: Option<IpAddr>,
+}
+
+/// What was presented, before anything is believed.
+enum Presented {
+    Secret { id: String, secret: Secret<String>, method: AuthMethod },
+    Assertion { jwt: String, client_id: Option<String> },
+}
+
+/// Authenticates the client of a request.
+///
+/// # Errors
+/// [`AuthFailure`]; nothing was burned and nothing changed.
+pub async fn authenticate(app: &App, credentials: &Credentials<'_>) -> Result<AuthenticatedClient, AuthFailure> {
+    match presented(credentials)? {
+        Presented::Secret { id, secret, method } => {
+            secret::authenticate(app, &id, secret, method, credentials.source).await
+        }
+        Presented::Assertion { jwt, client_id } => assertion::authenticate(app, &jwt, client_id.as_deref()).await,
+    }
+}
+
+fn presented(credentials: &Credentials<'_>) -> Result<Presented, AuthFailure> {
+    let params = credentials.params;
+    let client_id = params.one("client_id");
+    let fail = |reason| AuthFailure::new(reason, client_id);
+    let basic = match credentials.authorization {
+        Some(header) => Some(basic::parse(header).map_err(|error| {
+            fail(match error {
+                MalformedBasic::OtherScheme => Reason::UnknownAuthScheme,
+                MalformedBasic::Malformed => Reason::MalformedBasic,
+            })
+        })?),
+        None => None,
+    };
+    let post = params.one("client_secret");
+    let assertion = params.one("client_assertion");
+    let assertion_type = params.one("client_assertion_type");
+    // RFC 6749 section 2.3: not more than one method in each request.
+    let methods = [basic.is_some(), post.is_some(), assertion.is_some() || assertion_type.is_some()];
+    if methods.into_iter().filter(|used| *used).count() > 1 {
+        return Err(fail(Reason::SeveralAuthMethods));
+    }
+    if let Some(BasicCredentials { id, secret }) = basic {
+        // A client_id in the body names the same client or none.
+        if client_id.is_some_and(|named| named != id) {
+            return Err(AuthFailure::new(Reason::ClientIdMismatch, Some(&id)));
+        }
+        return Ok(Presented::Secret { id, secret, method: AuthMethod::ClientSecretBasic });
+    }
+    if let Some(secret) = post {
+        let id = client_id.ok_or_else(|| fail(Reason::NoClientAuthentication))?.to_owned();
+        let secret = Secret::new(secret.to_owned());
+        return Ok(Presented::Secret { id, secret, method: AuthMethod::ClientSecretPost });
+    }
+    match (assertion, assertion_type) {
+        (Some(jwt), Some(assertion::JWT_BEARER)) => {
+            Ok(Presented::Assertion { jwt: jwt.to_owned(), client_id: client_id.map(str::to_owned) })
+        }
+        (Some(_), Some(_)) => Err(fail(Reason::AssertionTypeUnknown)),
+        (Some(_), None) | (None, Some(_)) => Err(fail(Reason::AssertionTypeMissing)),
+        (None, None) => Err(fail(Reason::NoClientAuthentication)),
+    }
+}

@@ -1,0 +1,164 @@
+//! Configuration: environment first, then an optional file, then defaults. Read once, at
+//! start; every mistake is reported, not only the first.
+
+mod settings;
+mod source;
+
+pub use settings::{CLIENT_SETTINGS, CONFIG_FILE, PREFIX, SETTINGS, Setting};
+pub use source::Source;
+
+use crate::limits::MAX_TTL_SECONDS;
+use ipnet::IpNet;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use stipend_keys::{Algorithm, Secret};
+use url::{Host, Url};
+
+/// A node's configuration, checked.
+#[derive(Debug)]
+pub struct Config {
+    pub issuer: String,
+    pub listen: SocketAddr,
+    pub database_url: DatabaseUrl,
+    pub database_pool: usize,
+    pub kek: Option<Secret<String>>,
+    pub kek_previous: Vec<Secret<String>>,
+    pub bootstrap_secret: Option<Secret<String>>,
+    pub tls: Option<TlsFiles>,
+    pub trusted_proxies: Vec<IpNet>,
+    pub signing_alg: Algorithm,
+    pub key_rotation_seconds: i64,
+    pub max_depth: usize,
+    pub workers: Option<usize>,
+    pub log_json: bool,
+    pub log_level: String,
+}
+
+/// May hold a password, so it is never shown.
+pub struct DatabaseUrl(pub String);
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = self.0.split("://").next().unwrap_or_default();
+        write!(f, "{scheme}://…")
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// Everything wrong with a configuration, a sentence each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigErrors(pub Vec<String>);
+
+impl Config {
+    /// Reads the process's environment and the file it names.
+    ///
+    /// # Errors
+    /// [`ConfigErrors`] with every mistake.
+    pub fn from_env() -> Result<Self, ConfigErrors> {
+        Self::from_source(Source::from_env()?)
+    }
+
+    /// # Errors
+    /// [`ConfigErrors`] with every mistake.
+    pub fn from_source(mut source: Source) -> Result<Self, ConfigErrors> {
+        let trusted_proxies = source.list("STIPEND_TRUSTED_PROXIES", "an address or network", network);
+        let issuer = source.text("STIPEND_ISSUER");
+        if let Err(error) = check_issuer(&issuer, !trusted_proxies.is_empty()) {
+            source.fault(format!("STIPEND_ISSUER: {error}"));
+        }
+        let database_url = source.text("STIPEND_DATABASE_URL");
+        let schemes = ["sqlite://", "postgres://", "postgresql://"];
+        if !schemes.iter().any(|scheme| database_url.starts_with(scheme)) {
+            source.fault("STIPEND_DATABASE_URL: expected sqlite://path or postgres://user@host/database".to_owned());
+        }
+        let kek = source.secret("STIPEND_KEK");
+        if kek.is_none() && !database_url.starts_with("sqlite://") {
+            source.fault("STIPEND_KEK: required with PostgreSQL, because every node must open the same keys: set it or STIPEND_KEK_FILE (make one with: openssl rand -hex 32)".to_owned());
+        }
+        let previous = source.secret("STIPEND_KEK_PREVIOUS");
+        let tls = match (source.path("STIPEND_TLS_CERT_FILE"), source.path("STIPEND_TLS_KEY_FILE")) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
+            (None, None) => None,
+            _ => {
+                source.fault("STIPEND_TLS_CERT_FILE and STIPEND_TLS_KEY_FILE go together".to_owned());
+                None
+            }
+        };
+        let config = Self {
+            listen: source.parse("STIPEND_LISTEN", "an address and port", |text| text.parse().ok()).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
+            database_pool: source.within("STIPEND_DATABASE_POOL", 2, 64).unwrap_or(8),
+            kek,
+            kek_previous: previous
+                .map(|list| list.expose().split(',').map(|one| Secret::new(one.trim().to_owned())).collect())
+                .unwrap_or_default(),
+            bootstrap_secret: source.secret("STIPEND_BOOTSTRAP_SECRET"),
+            tls,
+            trusted_proxies,
+            signing_alg: source
+                .parse("STIPEND_SIGNING_ALG", "ES256, EdDSA, RS256 or PS256", |text| text.parse().ok())
+                .unwrap_or(Algorithm::Es256),
+            key_rotation_seconds: source
+                .within("STIPEND_KEY_ROTATION_SECONDS", 2 * MAX_TTL_SECONDS, 31_536_000)
+                .unwrap_or(2_592_000),
+            max_depth: source.within("STIPEND_MAX_DEPTH", 1, stipend_token::chain::MAX_ACTORS).unwrap_or(4),
+            workers: source.within_opt("STIPEND_WORKERS", 1, 256),
+            log_json: source
+                .parse("STIPEND_LOG_FORMAT", "json or text", |text| match text {
+                    "json" => Some(true),
+                    "text" => Some(false),
+                    _ => None,
+                })
+                .unwrap_or(true),
+            log_level: source.text("STIPEND_LOG_LEVEL"),
+            issuer,
+            database_url: DatabaseUrl(database_url),
+        };
+        if let Some(secret) = &config.bootstrap_secret
+            && secret.expose().len() < 32
+        {
+            source.fault("STIPEND_BOOTSTRAP_SECRET: at least 32 characters, made at random".to_owned());
+        }
+        source.finish().map(|()| config)
+    }
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+/// RFC 8414 section 2: an https URL without query and fragment. Plain http only where no
+/// network is crossed unprotected: loopback, or a declared proxy that ends TLS.
+fn check_issuer(issuer: &str, behind_proxy: bool) -> Result<(), &'static str> {
+    let url = Url::parse(issuer).map_err(|_| "not a URL")?;
+    if url.query().is_some() || url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
+        return Err("an issuer has no query, fragment or user information (RFC 8414 section 2)");
+    }
+    if issuer.ends_with('/') {
+        return Err("leave out the slash at the end: clients compare the issuer byte for byte");
+    }
+    if url.path() != "/" {
+        return Err("an issuer with a path is not supported: give it a host of its own");
+    }
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => return Err("an issuer has a host"),
+    };
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if loopback || behind_proxy => Ok(()),
+        "http" => Err("plain http would send secrets unprotected: use https, or declare the proxy that ends TLS in STIPEND_TRUSTED_PROXIES"),
+        _ => Err("use https"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,68 @@
+//! What a decision leans on, by the names the change feed uses. A revocation of a
+//! kind and a change of the record of that kind share one name, so that a decision
+//! that lists what it read is overtaken by both.
+
+use stipend_schema::Dep;
+use stipend_token::claims::AccessToken;
+use stipend_token::revoked::RevokedKind;
+
+/// The feed's word for all exchange rules of one actor owner.
+pub const RULES_OF: &str = "rules_of";
+
+#[must_use]
+pub fn revoked(kind: RevokedKind, value: &str) -> Dep {
+    Dep::new(kind.as_str(), value)
+}
+
+#[must_use]
+pub fn client(id: &str) -> Dep {
+    revoked(RevokedKind::Client, id)
+}
+
+#[must_use]
+pub fn owner(id: &str) -> Dep {
+    revoked(RevokedKind::Owner, id)
+}
+
+#[must_use]
+pub fn resource(uri: &str) -> Dep {
+    revoked(RevokedKind::Resource, uri)
+}
+
+#[must_use]
+pub fn token(jti: &str) -> Dep {
+    revoked(RevokedKind::Token, jti)
+}
+
+#[must_use]
+pub fn subject(sub: &str) -> Dep {
+    revoked(RevokedKind::Subject, sub)
+}
+
+#[must_use]
+pub fn key(kid: &str) -> Dep {
+    revoked(RevokedKind::Key, kid)
+}
+
+#[must_use]
+pub fn rules_of(owner_id: &str) -> Dep {
+    Dep::new(RULES_OF, owner_id)
+}
+
+/// The whole signing keyring: two nodes must not both make the next key.
+#[must_use]
+pub fn keyring() -> Dep {
+    revoked(RevokedKind::Key, "*")
+}
+
+/// Everything a token itself names.
+pub fn of_token<'a>(token: &'a AccessToken, kid: &'a str) -> impl Iterator<Item = Dep> + 'a {
+    let tokens = token.lineage.tokens.iter().map(String::as_str).chain([token.jti.as_str()]);
+    let subjects = token.act.iter().map(|actor| actor.sub.as_str()).chain([token.sub.as_str()]);
+    tokens
+        .map(self::token)
+        .chain(token.parties().map(client))
+        .chain(subjects.map(subject))
+        .chain(token.aud.iter().map(|aud| resource(aud.as_str())))
+        .chain([key(kid)])
+}

@@ -1,0 +1,55 @@
+//! The client credentials grant (RFC 6749 section 4.4): a token in the client's own name.
+
+use super::{Authorization, Refused, issue, request};
+use crate::app::App;
+use crate::audit::Draft;
+use crate::client::AuthenticatedClient;
+use crate::deps;
+use crate::form::Params;
+use crate::reason::Reason;
+use stipend_token::lineage::Lineage;
+use stipend_token::{ActorChain, access};
+
+pub(super) async fn decide(
+    app: &App,
+    authenticated: &AuthenticatedClient,
+    params: &Params,
+    mut draft: Draft,
+) -> Result<Authorization, Refused> {
+    draft.put("grant_type", super::CLIENT_CREDENTIALS);
+    let client = &authenticated.client;
+    request::refuse_details(params)?;
+    let targets = request::targets(params)?;
+    let scope = request::scope(params)?;
+    let access = access::decide(&client.access, &targets, scope.as_ref(), client.scope_ceiling.as_ref())?;
+    let mut ttl = client.ttl_seconds;
+    let mut scope = access.scope;
+    let mut looked_at = Vec::new();
+    for audience in &access.aud {
+        looked_at.push(deps::resource(audience.as_str()));
+        let resource = app.records.find_resource(audience.as_str()).await?;
+        let Some(resource) = resource.filter(|resource| resource.active) else {
+            return Err(Refused { reason: Reason::UnknownTarget, deps: looked_at, draft: Some(draft) });
+        };
+        looked_at.push(deps::owner(&resource.owner_id));
+        if resource.environment.is_some_and(|env| env != client.environment) {
+            return Err(Refused { reason: Reason::EnvironmentCrossed, deps: looked_at, draft: Some(draft) });
+        }
+        // RFC 9068 section 2.2.3: every scope has a meaning at every audience.
+        scope = scope.intersection(&resource.scopes);
+        ttl = ttl.min(resource.ttl_seconds);
+    }
+    if scope.is_empty() {
+        return Err(Refused { reason: Reason::ScopeNotAllowed, deps: looked_at, draft: Some(draft) });
+    }
+    let now = app.clock.now();
+    let mut claims = issue::new_claims(app, client, now);
+    claims.aud = access.aud;
+    claims.scope = scope;
+    claims.lineage = Lineage::default();
+    claims.act = ActorChain::default();
+    claims.may_act = client.may_act.clone();
+    claims.exp = now.saturating_add(ttl.max(1));
+    looked_at.push(deps::subject(&claims.sub));
+    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: None })
+}

@@ -1,0 +1,74 @@
+//! Making the token: claims, then (after the commit) the signature and the response.
+
+use crate::app::App;
+use crate::reason::Reason;
+use crate::records::{Client, ClientKind};
+use serde::Serialize;
+use stipend_keys::{TokenKind, random_id};
+use stipend_token::claims::{AccessToken, MAX_CLAIMS_BYTES};
+use stipend_token::lineage::Lineage;
+use stipend_token::{ActorChain, ScopeSet};
+
+/// RFC 6749 section 5.1 and RFC 8693 section 2.2.1.
+#[derive(Debug, Serialize)]
+pub struct TokenResponse {
+    pub access_token: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issued_token_type: Option<&'static str>,
+    pub token_type: &'static str,
+    pub expires_in: i64,
+    pub scope: String,
+    /// For the log: tokens appear there by their id only.
+    #[serde(skip)]
+    pub jti: String,
+}
+
+/// Claims in the client's own name, to be completed by the grant.
+pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
+    AccessToken {
+        iss: app.urls.issuer.clone(),
+        sub: client.subject.clone(),
+        sub_profile: (client.kind == ClientKind::Agent).then(|| "ai_agent".to_owned()),
+        client_id: client.id.clone(),
+        aud: Vec::new(),
+        scope: ScopeSet::default(),
+        jti: random_id("t_"),
+        lineage: Lineage::default(),
+        iat: now,
+        exp: now,
+        env: client.environment,
+        act: ActorChain::default(),
+        may_act: None,
+    }
+}
+
+/// Signs claims whose record is durable. Nothing is signed that was not first recorded.
+pub(super) fn sign(
+    app: &App,
+    claims: &AccessToken,
+    issued_token_type: Option<&'static str>,
+) -> Result<TokenResponse, Reason> {
+    let keyring = app.ring.keyring();
+    let signer = keyring.signing_key(app.clock.now()).ok_or(Reason::NoSigningKey)?;
+    let payload = serde_json::to_vec(claims).map_err(|_| Reason::Internal)?;
+    let access_token = signer.sign(TokenKind::AccessToken, &payload).map_err(|error| {
+        tracing::error!(%error, "signing failed");
+        Reason::Internal
+    })?;
+    Ok(TokenResponse {
+        access_token,
+        issued_token_type,
+        token_type: "Bearer",
+        expires_in: claims.exp - claims.iat,
+        scope: claims.scope.to_string(),
+        jti: claims.jti.clone(),
+    })
+}
+
+/// RFC 8693 section 6 and the header limits of proxies: a token stays small.
+pub(super) fn check_size(claims: &AccessToken) -> Result<(), Reason> {
+    match serde_json::to_vec(claims) {
+        Ok(payload) if payload.len() <= MAX_CLAIMS_BYTES => Ok(()),
+        _ => Err(Reason::TokenTooLarge),
+    }
+}

@@ -1,0 +1,77 @@
+//! Answers of the OAuth endpoints: never cached, errors as RFC 6749 section 5.2 has them.
+
+use crate::limits::RETRY_AFTER_SECONDS;
+use crate::reason::{OAuthCode, Reason};
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde::Serialize;
+
+/// A JSON answer that no cache may keep (RFC 6749 section 5.1).
+pub(super) fn json(status: u16, body: &impl Serialize) -> HttpResponse {
+    match serde_json::to_string(body) {
+        Ok(body) => build(status).body(body),
+        Err(_) => oauth_error(Reason::Internal),
+    }
+}
+
+fn build(status: u16) -> actix_web::HttpResponseBuilder {
+    let mut builder = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    builder
+        .insert_header((CONTENT_TYPE, "application/json"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((PRAGMA, "no-cache"));
+    builder
+}
+
+#[derive(Serialize)]
+struct ErrorBody {
+    error: &'static str,
+    error_description: &'static str,
+}
+
+/// The error answer for a reason.
+#[must_use]
+pub fn oauth_error(reason: Reason) -> HttpResponse {
+    let code = reason.code();
+    let mut builder = build(code.status());
+    match code {
+        // RFC 6749 section 5.2: 401 names the scheme to authenticate with.
+        OAuthCode::InvalidClient => {
+            builder.insert_header((WWW_AUTHENTICATE, "Basic realm=\"oauth2\", charset=\"UTF-8\""));
+        }
+        OAuthCode::TemporarilyUnavailable => {
+            builder.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+        }
+        OAuthCode::TooManyRequests => {
+            builder.insert_header((RETRY_AFTER, 60_u32));
+        }
+        OAuthCode::TooSlow => {
+            builder.force_close();
+        }
+        OAuthCode::InvalidRequest
+        | OAuthCode::UnauthorizedClient
+        | OAuthCode::UnsupportedGrantType
+        | OAuthCode::InvalidScope
+        | OAuthCode::InvalidTarget
+        | OAuthCode::InvalidAuthorizationDetails
+        | OAuthCode::TooLarge
+        | OAuthCode::ServerError => {}
+    }
+    let body = ErrorBody { error: code.error(), error_description: reason.description() };
+    match serde_json::to_string(&body) {
+        Ok(body) => builder.body(body),
+        Err(_) => builder.body("{\"error\":\"server_error\"}"),
+    }
+}
+
+pub(super) fn method_not_allowed(allow: &'static str) -> HttpResponse {
+    let mut builder = build(405);
+    builder.insert_header((ALLOW, allow));
+    builder.body("{\"error\":\"invalid_request\",\"error_description\":\"this method is not allowed here\"}")
+}
+
+/// What no route serves.
+pub async fn not_found() -> HttpResponse {
+    build(404).body("{\"error\":\"not_found\",\"error_description\":\"there is nothing here\"}")
+}

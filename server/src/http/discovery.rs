@@ -1,0 +1,91 @@
+//! Authorization server metadata (RFC 8414, also at the OpenID path) and the JWKS
+//! (RFC 7517). Both come from memory and may be cached.
+
+use crate::app::{App, Urls};
+use crate::grant::{CLIENT_CREDENTIALS, TOKEN_EXCHANGE};
+use crate::limits::JWKS_MAX_AGE_SECONDS;
+use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::Serialize;
+use stipend_keys::{Algorithm, sha256};
+
+const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+
+/// RFC 8414 section 2. Only what works is said, and all that works is said.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    issuer: &'a str,
+    token_endpoint: &'a str,
+    jwks_uri: &'a str,
+    /// REQUIRED by RFC 8414 although there is no authorization endpoint: `none` is the
+    /// registered value for a response without parameters.
+    response_types_supported: [&'static str; 1],
+    grant_types_supported: [&'static str; 2],
+    token_endpoint_auth_methods_supported: [&'static str; 3],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    introspection_endpoint: &'a str,
+    introspection_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    revocation_endpoint: &'a str,
+    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    service_documentation: &'static str,
+}
+
+fn document(urls: &Urls) -> Metadata<'_> {
+    let algs = Algorithm::ALL.map(Algorithm::as_str);
+    Metadata {
+        issuer: &urls.issuer,
+        token_endpoint: &urls.token_endpoint,
+        jwks_uri: &urls.jwks_uri,
+        response_types_supported: ["none"],
+        grant_types_supported: [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
+        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        token_endpoint_auth_signing_alg_values_supported: algs,
+        introspection_endpoint: &urls.introspection_endpoint,
+        introspection_endpoint_auth_methods_supported: AUTH_METHODS,
+        introspection_endpoint_auth_signing_alg_values_supported: algs,
+        revocation_endpoint: &urls.revocation_endpoint,
+        revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+        revocation_endpoint_auth_signing_alg_values_supported: algs,
+        service_documentation: "https://github.com/stipend-auth/stipend",
+    }
+}
+
+pub(super) async fn metadata(app: Data<App>, request: HttpRequest) -> HttpResponse {
+    match serde_json::to_string(&document(&app.urls)) {
+        Ok(body) => {
+            let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(sha256(body.as_bytes())));
+            cacheable(&request, "application/json", body, &etag)
+        }
+        Err(_) => super::answer::oauth_error(crate::reason::Reason::Internal),
+    }
+}
+
+pub(super) async fn jwks(app: Data<App>, request: HttpRequest) -> HttpResponse {
+    let document = app.ring.jwks(app.clock.now());
+    cacheable(&request, "application/jwk-set+json", document.body, &document.etag)
+}
+
+/// HEAD of a document that exists.
+pub(super) async fn head() -> HttpResponse {
+    HttpResponse::Ok().finish()
+}
+
+fn cacheable(request: &HttpRequest, kind: &'static str, body: String, etag: &str) -> HttpResponse {
+    let known = request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
+    let fresh = known.flat_map(|value| value.split(',')).any(|tag| matches!(tag.trim(), tag if tag == etag || tag == "*"));
+    let mut builder = if fresh { HttpResponse::NotModified() } else { HttpResponse::Ok() };
+    builder
+        .insert_header((CACHE_CONTROL, format!("public, max-age={JWKS_MAX_AGE_SECONDS}")))
+        .insert_header((ETAG, etag.to_owned()))
+        // Public documents, read by browsers' clients as well.
+        .insert_header((ACCESS_CONTROL_ALLOW_ORIGIN, "*"));
+    if fresh {
+        return builder.finish();
+    }
+    builder.insert_header((CONTENT_TYPE, kind)).body(body)
+}

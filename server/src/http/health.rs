@@ -1,0 +1,47 @@
+//! `/healthz`: the process answers. `/readyz`: this node can serve, and why not.
+
+use super::answer::json;
+use crate::app::App;
+use crate::limits::MAX_CLOCK_SKEW_SECONDS;
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use serde::Serialize;
+use stipend_schema::queries;
+
+#[derive(Serialize)]
+struct Live {
+    status: &'static str,
+}
+
+pub(super) async fn live() -> HttpResponse {
+    json(200, &Live { status: "ok" })
+}
+
+#[derive(Serialize)]
+struct Ready {
+    status: &'static str,
+    database: &'static str,
+    change_feed: &'static str,
+    signing_key: &'static str,
+    clock: &'static str,
+}
+
+pub(super) async fn ready(app: Data<App>) -> HttpResponse {
+    let db = app.store.db().clone();
+    let time = app.store.run(async move { queries::database_time(&db).await }).await;
+    let time = time.ok().and_then(Result::ok);
+    let now = app.clock.now();
+    let word = |ok: bool, bad: &'static str| if ok { "ok" } else { bad };
+    let feed = app.view_is_fresh().await;
+    let key = app.ring.keyring().signing_key(now).is_some();
+    let clock = time.is_none_or(|time| (time / 1_000_000 - now).abs() <= MAX_CLOCK_SKEW_SECONDS);
+    let all = time.is_some() && feed && key && clock;
+    let body = Ready {
+        status: word(all, "not ready"),
+        database: word(time.is_some(), "does not answer"),
+        change_feed: word(feed, "behind"),
+        signing_key: word(key, "none active"),
+        clock: word(clock, "off by more than 30 s against the database"),
+    };
+    json(if all { 200 } else { 503 }, &body)
+}

@@ -1,0 +1,57 @@
+//! One line per request, when it is answered. Tokens appear as their id, clients as what
+//! was proved; nothing of the body or the headers gets here.
+
+use crate::audit::Origin;
+use crate::reason::Reason;
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage};
+use std::time::Instant;
+
+/// What a handler knows about its request, for the line.
+#[derive(Debug)]
+pub struct Line {
+    pub request_id: String,
+    pub source: Option<std::net::IpAddr>,
+    pub jti: Option<String>,
+    pub reason: Option<Reason>,
+}
+
+impl Line {
+    #[must_use]
+    pub fn new(origin: &Origin) -> Self {
+        Self { request_id: origin.request_id.clone(), source: origin.source, jti: None, reason: None }
+    }
+}
+
+/// Writes the line.
+///
+/// # Errors
+/// The handler's own.
+pub async fn request_log(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let started = Instant::now();
+    let method = request.method().clone();
+    let response = next.call(request).await?;
+    if tracing::enabled!(tracing::Level::INFO) {
+        let pattern = response.request().match_pattern();
+        let extensions = response.request().extensions();
+        let line = extensions.get::<Line>();
+        tracing::info!(
+            request_id = line.map(|line| line.request_id.as_str()),
+            source = line.and_then(|line| line.source).map(tracing::field::display),
+            method = method.as_str(),
+            // The pattern, not the path: a path may carry anything.
+            route = pattern.as_deref().unwrap_or("none"),
+            status = response.status().as_u16(),
+            jti = line.and_then(|line| line.jti.as_deref()),
+            reason = line.and_then(|line| line.reason).map(Reason::as_str),
+            micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            "request"
+        );
+    }
+    Ok(response)
+}

@@ -1,0 +1,46 @@
+//! The HTTP surface: the route table, and nothing that decides. Only this module and the
+//! admin API's handlers know actix.
+
+mod answer;
+mod body;
+mod discovery;
+mod guard;
+mod health;
+mod introspect;
+mod log;
+mod origin;
+mod revoke;
+mod token;
+
+pub use answer::oauth_error;
+pub use answer::not_found;
+pub use body::read_body;
+pub use guard::guard;
+pub use log::request_log;
+pub use origin::origin;
+
+use actix_web::web::{self, ServiceConfig};
+
+/// Every route but the admin API's.
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .service(endpoint("/oauth2/token").route(web::post().to(token::handle)))
+        .service(endpoint("/oauth2/introspect").route(web::post().to(introspect::handle)))
+        .service(endpoint("/oauth2/revoke").route(web::post().to(revoke::handle)))
+        .service(document("/oauth2/jwks").route(web::get().to(discovery::jwks)))
+        .service(document("/.well-known/oauth-authorization-server").route(web::get().to(discovery::metadata)))
+        .service(document("/.well-known/openid-configuration").route(web::get().to(discovery::metadata)))
+        .service(document("/healthz").route(web::get().to(health::live)))
+        .service(document("/readyz").route(web::get().to(health::ready)));
+}
+
+/// An endpoint that takes POST only (RFC 6749 section 3.2).
+fn endpoint(path: &str) -> actix_web::Resource {
+    web::resource(path).default_service(web::to(|| async { answer::method_not_allowed("POST") }))
+}
+
+fn document(path: &str) -> actix_web::Resource {
+    web::resource(path)
+        .route(web::head().to(discovery::head))
+        .default_service(web::to(|| async { answer::method_not_allowed("GET, HEAD") }))
+}

@@ -1,0 +1,120 @@
+//! What a node does by itself: keeps its keyring current and rotates it, signs audit
+//! checkpoints, sweeps what has expired. Each job is one task that lives with the node,
+//! and none of them is on the path of a request.
+
+use crate::app::App;
+use crate::audit::{DONE, Draft, Origin};
+use crate::ring::{self, KeyOrder, Ordered};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use std::sync::Arc;
+use std::time::Duration;
+use stipend_keys::{TokenKind, random_id};
+use stipend_schema::{AuditCheckpointRow, Outcome, Row, Work, Write, queries, sweep};
+use tokio::task::JoinHandle;
+
+/// How often the keyring is compared with its schedule.
+const KEYRING_INTERVAL: Duration = Duration::from_secs(30);
+/// How often a checkpoint of this node's audit chain is signed, if it grew.
+const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// How often expired rows are swept.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Starts all jobs; aborting the handles stops them.
+#[must_use]
+pub fn start(app: &Arc<App>) -> Vec<JoinHandle<()>> {
+    vec![
+        app.store.background(follow_keys(Arc::clone(app))),
+        app.store.background(rotate_keys(Arc::clone(app))),
+        app.store.background(sign_checkpoints(Arc::clone(app))),
+        app.store.background(sweep_expired(Arc::clone(app))),
+    ]
+}
+
+/// The origin of what nobody asked for.
+#[must_use]
+pub fn own_origin() -> Origin {
+    Origin { request_id: random_id("req_"), source: None }
+}
+
+async fn follow_keys(app: Arc<App>) {
+    loop {
+        app.live.keys_changed().await;
+        if let Err(error) = app.ring.reload(app.store.db(), app.clock.now()).await {
+            tracing::error!(%error, "the changed signing keys could not be loaded");
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+}
+
+async fn rotate_keys(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(KEYRING_INTERVAL).await;
+        match ring::order(&app, &KeyOrder::Schedule, &own_origin(), None).await {
+            Ok(Ordered::Done) => tracing::info!("the signing keys were rotated"),
+            Ok(Ordered::NothingToDo | Ordered::UnknownKey | Ordered::Overtaken) => {}
+            Err(error) => tracing::error!(%error, "the signing keys could not be rotated"),
+        }
+        // Removed and retired keys leave by the clock, without a change to follow.
+        if let Err(error) = app.ring.reload(app.store.db(), app.clock.now()).await {
+            tracing::error!(%error, "the signing keys could not be loaded");
+        }
+    }
+}
+
+async fn sweep_expired(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(SWEEP_INTERVAL).await;
+        let now = app.clock.now();
+        app.live.prune(now);
+        match sweep(app.store.db(), now).await {
+            Ok(swept) => tracing::debug!(?swept, "swept what has expired"),
+            Err(error) => tracing::warn!(%error, "sweeping failed"),
+        }
+    }
+}
+
+async fn sign_checkpoints(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(CHECKPOINT_INTERVAL).await;
+        checkpoint(&app).await;
+    }
+}
+
+/// Signs where this node's chain stands, so that its end can't be cut off unseen.
+pub async fn checkpoint(app: &App) {
+    let head = app.committer.audit_head();
+    let db = app.store.db().clone();
+    let (writer, n) = (head.writer.clone(), head.n);
+    let known = app.store.run(async move { queries::newest_checkpoint(&db, &writer).await }).await;
+    // The checkpoint's own record is one more: without anything else there is nothing new.
+    if n == 0 || matches!(&known, Ok(Ok(Some(row))) if row.n + 1 >= n) {
+        return;
+    }
+    let now = app.clock.now();
+    let at = app.clock.micros();
+    let statement = serde_json::json!({
+        "iss": app.urls.issuer, "writer": head.writer, "n": n,
+        "hash": URL_SAFE_NO_PAD.encode(head.head), "at": at, "iat": now,
+    });
+    let keyring = app.ring.keyring();
+    let Some(signer) = keyring.signing_key(now) else { return };
+    let Ok(jws) = signer.sign(TokenKind::AuditCheckpoint, statement.to_string().as_bytes()) else {
+        tracing::error!("an audit checkpoint could not be signed");
+        return;
+    };
+    let mut draft = Draft::new("audit.checkpoint", &own_origin());
+    draft.put("n", n);
+    let row = AuditCheckpointRow { writer: head.writer, n, hash: head.head.to_vec(), at, jws };
+    let work = Work {
+        basis: app.live.applied(),
+        deps: Vec::new(),
+        burn: None,
+        writes: vec![Write::Insert(Row::AuditCheckpoint(row))],
+        changes: Vec::new(),
+        record: draft.outcome(DONE),
+    };
+    if !matches!(app.committer.submit(work).await, Outcome::Committed { .. }) {
+        tracing::warn!("an audit checkpoint could not be stored");
+    }
+}

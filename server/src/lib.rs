@@ -1,0 +1,34 @@
+//! The Stipend server: an OAuth 2.0 token-exchange authorization server for AI agents.
+//!
+//! One request goes downwards only: `http` (routes, bodies, answers) to `client`
+//! (authentication) to `grant` (the shared phases and the grants) to the pure decisions of
+//! the token crate, and to the commit pipeline of the schema crate. Nobody imports `http`.
+
+pub mod admin;
+pub mod app;
+pub mod audit;
+pub mod bootstrap;
+pub mod cli;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod demo;
+pub mod deps;
+pub mod form;
+pub mod gather;
+pub mod grant;
+pub mod http;
+pub mod introspection;
+pub mod jobs;
+pub mod limits;
+pub mod live;
+pub mod reason;
+pub mod records;
+pub mod revocation;
+pub mod ring;
+pub mod run;
+pub mod serve;
+pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+pub mod tokens;

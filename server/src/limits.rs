@@ -1,0 +1,60 @@
+//! Every bound of the server by name, with what happens beyond it.
+
+use std::time::Duration;
+
+/// Longest request body at the OAuth endpoints and the admin API: 413 beyond.
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Longest wait for a request body: the connection is answered with 408 and closed.
+pub const BODY_DEADLINE: Duration = Duration::from_secs(10);
+/// Longest wait for a request's head.
+pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
+/// An idle connection is closed after this.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// Connections one worker holds; further ones wait in the listen queue.
+pub const MAX_CONNECTIONS_PER_WORKER: usize = 4096;
+/// Parameters in one form: `invalid_request` beyond.
+pub const MAX_PARAMETERS: usize = 64;
+/// `resource` and `audience` values in one request: `invalid_target` beyond.
+pub const MAX_TARGETS: usize = 8;
+
+/// Longest life of an access token.
+pub const MAX_TTL_SECONDS: i64 = 3600;
+pub const DEFAULT_TTL_SECONDS: i64 = 300;
+/// Clock difference tolerated between us and those whose tokens we read.
+pub const LEEWAY_SECONDS: i64 = 60;
+/// A client assertion may not live longer than this from now.
+pub const MAX_ASSERTION_SECONDS: i64 = 300;
+/// `jti` longer than this is refused.
+pub const MAX_JTI_BYTES: usize = 256;
+
+/// Cached clients, resources and rule sets each; beyond, the least used goes.
+pub const MAX_CACHED_RECORDS: u64 = 20_000;
+/// Verified token signatures remembered.
+pub const MAX_CACHED_TOKENS: u64 = 10_000;
+/// Recent changes remembered for judging cached records; beyond, all are reloaded.
+pub const MAX_RECENT_CHANGES: usize = 16_384;
+/// A decision overtaken by a change is made again this often, then 503.
+pub const MAX_DECISIONS: usize = 4;
+/// Age of the view beyond which an answer that commits nothing must ask the database.
+pub const MAX_STALENESS: Duration = Duration::from_secs(1);
+/// Record loads under way at once; further ones wait.
+pub const MAX_CONCURRENT_LOADS: usize = 64;
+
+/// Failed authentications of one client from one source within a minute before that
+/// pair must wait; a secret proved earlier keeps working.
+pub const MAX_FAILURES_PER_MINUTE: u32 = 20;
+/// Pairs of client and source whose failures are counted.
+pub const MAX_FAILURE_PAIRS: u64 = 50_000;
+
+/// Distinct refusals before authentication gathered in one second; beyond, they
+/// share one record.
+pub const MAX_GATHERED: usize = 1024;
+
+/// What a client is told to wait, in seconds, with a 503 or 429.
+pub const RETRY_AFTER_SECONDS: u32 = 1;
+/// `Cache-Control: max-age` of the JWKS and the metadata, in seconds.
+pub const JWKS_MAX_AGE_SECONDS: i64 = 300;
+/// A node whose clock is further off the database's is not ready.
+pub const MAX_CLOCK_SKEW_SECONDS: i64 = 30;
+/// How long a graceful stop waits for requests under way.
+pub const SHUTDOWN_SECONDS: u64 = 15;

@@ -1,0 +1,230 @@
+//! Why a request is refused: the typed reason, and its one mapping to the OAuth error.
+//!
+//! The reason is logged and audited; the wire shows the code and a fixed description,
+//! so that no input and no secret can reach an answer (RFC 6749 section 5.2).
+
+use stipend_token::narrow::Refusal;
+
+/// The `error` of a response. The HTTP status is a function of this alone.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum OAuthCode {
+    InvalidRequest,
+    InvalidClient,
+    UnauthorizedClient,
+    UnsupportedGrantType,
+    InvalidScope,
+    InvalidTarget,
+    InvalidAuthorizationDetails,
+    /// The body is too large; the code is still `invalid_request`.
+    TooLarge,
+    /// The body did not come in time.
+    TooSlow,
+    /// Too many failed attempts (RFC 6585 section 4).
+    TooManyRequests,
+    ServerError,
+    TemporarilyUnavailable,
+}
+
+impl OAuthCode {
+    #[must_use]
+    pub fn error(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::TooLarge | Self::TooSlow => "invalid_request",
+            Self::InvalidClient => "invalid_client",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
+            Self::TooManyRequests => "too_many_requests",
+            Self::ServerError => "server_error",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+        }
+    }
+
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::InvalidRequest
+            | Self::UnauthorizedClient
+            | Self::UnsupportedGrantType
+            | Self::InvalidScope
+            | Self::InvalidTarget
+            | Self::InvalidAuthorizationDetails => 400,
+            Self::InvalidClient => 401,
+            Self::TooSlow => 408,
+            Self::TooLarge => 413,
+            Self::TooManyRequests => 429,
+            Self::ServerError => 500,
+            Self::TemporarilyUnavailable => 503,
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$meta:meta])* $name:ident = $audit:literal, $code:ident, $text:literal;)+) => {
+        /// Everything a request can be refused for.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Reason {
+            $($(#[$meta])* $name,)+
+        }
+
+        impl Reason {
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The word in logs and the audit.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$name => $audit,)+ }
+            }
+
+            #[must_use]
+            pub fn code(self) -> OAuthCode {
+                match self { $(Self::$name => OAuthCode::$code,)+ }
+            }
+
+            /// The `error_description`: fixed text in the alphabet of RFC 6749 section 5.2.
+            #[must_use]
+            pub fn description(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    // The form.
+    NotAForm = "not_a_form", InvalidRequest, "the body must be application/x-www-form-urlencoded";
+    BodyTooLarge = "body_too_large", TooLarge, "the body is larger than 64 KiB";
+    BodyTooSlow = "body_too_slow", TooSlow, "the body did not arrive in time";
+    BodyUnreadable = "body_unreadable", InvalidRequest, "the body could not be read";
+    BadEncoding = "bad_encoding", InvalidRequest, "the body is not valid form encoding of UTF-8";
+    RepeatedParameter = "repeated_parameter", InvalidRequest, "a parameter that may appear once appears more than once";
+    TooManyParameters = "too_many_parameters", InvalidRequest, "the request has too many parameters";
+    MissingGrantType = "missing_grant_type", InvalidRequest, "grant_type is required";
+    UnsupportedGrantType = "unsupported_grant_type", UnsupportedGrantType, "grant_type is not supported: use client_credentials or urn:ietf:params:oauth:grant-type:token-exchange";
+    MissingToken = "missing_token", InvalidRequest, "token is required";
+    // Client authentication.
+    NoClientAuthentication = "no_client_authentication", InvalidClient, "client authentication is required";
+    SeveralAuthMethods = "several_auth_methods", InvalidRequest, "use exactly one client authentication method";
+    MalformedBasic = "malformed_basic", InvalidClient, "client authentication failed";
+    UnknownAuthScheme = "unknown_auth_scheme", InvalidClient, "client authentication failed";
+    UnknownClient = "unknown_client", InvalidClient, "client authentication failed";
+    WrongSecret = "wrong_secret", InvalidClient, "client authentication failed";
+    ClientNotActive = "client_not_active", InvalidClient, "client authentication failed";
+    WrongAuthMethod = "wrong_auth_method", InvalidClient, "client authentication failed";
+    ClientIdMismatch = "client_id_mismatch", InvalidClient, "client authentication failed";
+    AssertionTypeUnknown = "assertion_type_unknown", InvalidClient, "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    AssertionTypeMissing = "assertion_type_missing", InvalidRequest, "client_assertion and client_assertion_type go together";
+    AssertionMalformed = "assertion_malformed", InvalidClient, "the client assertion is not a well-formed signed JWT";
+    AssertionKeyUnknown = "assertion_key_unknown", InvalidClient, "the client assertion was not signed by a registered key of the client";
+    AssertionSignature = "assertion_signature", InvalidClient, "the client assertion was not signed by a registered key of the client";
+    AssertionType = "assertion_type", InvalidClient, "the JWT is not a client assertion";
+    AssertionIssuer = "assertion_issuer", InvalidClient, "iss and sub of a client assertion must both be the client_id";
+    AssertionAudience = "assertion_audience", InvalidClient, "aud of a client assertion must be the issuer and nothing else";
+    AssertionTimes = "assertion_times", InvalidClient, "a client assertion needs exp, at most five minutes ahead, and must be valid now";
+    AssertionJti = "assertion_jti", InvalidClient, "a client assertion needs a jti of at most 256 characters";
+    AssertionReplayed = "assertion_replayed", InvalidClient, "the client assertion was used before";
+    TooManyFailures = "too_many_failures", TooManyRequests, "too many failed attempts for this client from this address: wait a minute";
+    Busy = "busy", TemporarilyUnavailable, "too many authentications at once: try again";
+    // Targets and scopes.
+    MalformedTarget = "malformed_target", InvalidTarget, "resource must be an absolute URI without a fragment, a query or user information";
+    TooManyTargets = "too_many_targets", InvalidTarget, "the request names too many resources";
+    UnknownTarget = "unknown_target", InvalidTarget, "the requested resource is unknown or not allowed for this client";
+    NoDefaultTarget = "no_default_target", InvalidTarget, "name a resource: this client has no default";
+    MalformedScope = "malformed_scope", InvalidScope, "scope is not a list of scope tokens separated by single spaces";
+    ScopeRequired = "scope_required", InvalidScope, "name a scope: this client has no default at this resource";
+    ScopeNotAllowed = "scope_not_allowed", InvalidScope, "none of the scopes is allowed at the requested resource";
+    ScopeWider = "scope_wider", InvalidScope, "the scope exceeds what the subject token, the rule, the client and the resource allow";
+    AuthorizationDetails = "authorization_details", InvalidAuthorizationDetails, "authorization_details has a type that is not supported";
+    // Token exchange.
+    MissingSubjectToken = "missing_subject_token", InvalidRequest, "subject_token is required";
+    MissingSubjectTokenType = "missing_subject_token_type", InvalidRequest, "subject_token_type is required";
+    ActorTokenWithoutType = "actor_token_without_type", InvalidRequest, "actor_token and actor_token_type go together";
+    UnsupportedTokenType = "unsupported_token_type", InvalidRequest, "the token type is not supported: use urn:ietf:params:oauth:token-type:access_token or :jwt";
+    UnsupportedRequestedType = "unsupported_requested_type", InvalidRequest, "requested_token_type must be urn:ietf:params:oauth:token-type:access_token or :jwt";
+    SubjectMalformed = "subject_malformed", InvalidRequest, "the subject token is not a well-formed access token of this issuer";
+    SubjectSignature = "subject_signature", InvalidRequest, "the subject token was not signed by this issuer";
+    SubjectExpired = "subject_expired", InvalidRequest, "the subject token has expired or is not yet valid";
+    SubjectRevoked = "subject_revoked", InvalidRequest, "the subject token has been revoked";
+    SubjectNotStanding = "subject_not_standing", InvalidRequest, "a party of the subject token is not active";
+    ActorMalformed = "actor_malformed", InvalidRequest, "the actor token is not a well-formed access token of this issuer";
+    ActorSignature = "actor_signature", InvalidRequest, "the actor token was not signed by this issuer";
+    ActorExpired = "actor_expired", InvalidRequest, "the actor token has expired or is not yet valid";
+    ActorRevoked = "actor_revoked", InvalidRequest, "the actor token has been revoked";
+    ActorNotStanding = "actor_not_standing", InvalidRequest, "a party of the actor token is not active";
+    ActorNotClient = "actor_not_client", InvalidRequest, "the actor token must be the authenticated client's own";
+    MayActMismatch = "may_act_mismatch", InvalidRequest, "may_act in the subject token names another actor";
+    NoRule = "no_rule", InvalidTarget, "no exchange rule leads from the subject token to the requested resource";
+    NotTheirs = "not_theirs", InvalidRequest, "the subject token was not issued to this client and no exchange rule lets the client use it";
+    TooDeep = "too_deep", InvalidRequest, "the actor chain would be deeper than allowed";
+    LineageTooLong = "lineage_too_long", InvalidRequest, "the token has been exchanged too many times";
+    EnvironmentCrossed = "environment_crossed", InvalidRequest, "tokens do not cross between sandbox and live";
+    TokenTooLarge = "token_too_large", InvalidRequest, "the token would be larger than allowed: ask for fewer resources or scopes";
+    // Revocation.
+    NotOwnToken = "not_own_token", UnauthorizedClient, "the token was issued to another client";
+    GrantNotAllowed = "grant_not_allowed", UnauthorizedClient, "this client may not use this grant type";
+    // The server's own trouble.
+    Overtaken = "overtaken", TemporarilyUnavailable, "the configuration is changing: try again";
+    StoreUnavailable = "store_unavailable", TemporarilyUnavailable, "the server cannot record its answer now: try again";
+    NoSigningKey = "no_signing_key", TemporarilyUnavailable, "no signing key is active: try again";
+    Internal = "internal", ServerError, "the server failed; the request id helps its operators to find out why";
+}
+
+impl From<Refusal> for Reason {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoDefaultTarget => Self::NoDefaultTarget,
+            Refusal::TargetNotAllowed => Self::UnknownTarget,
+            Refusal::ScopeRequired => Self::ScopeRequired,
+            Refusal::ScopeNotAllowed => Self::ScopeNotAllowed,
+            Refusal::ScopeWider => Self::ScopeWider,
+            Refusal::SubjectExpired => Self::SubjectExpired,
+            Refusal::ActorExpired => Self::ActorExpired,
+            Refusal::ActorNotClient => Self::ActorNotClient,
+            Refusal::MayActMismatch => Self::MayActMismatch,
+            Refusal::NotTheirs => Self::NotTheirs,
+            Refusal::NoRule => Self::NoRule,
+            Refusal::TooDeep => Self::TooDeep,
+            Refusal::LineageTooLong => Self::LineageTooLong,
+            Refusal::EnvironmentCrossed => Self::EnvironmentCrossed,
+        }
+    }
+}
+
+impl From<crate::records::Unavailable> for Reason {
+    fn from(_: crate::records::Unavailable) -> Self {
+        Self::StoreUnavailable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptions_keep_to_the_alphabet_of_rfc_6749_5_2() {
+        for reason in Reason::ALL {
+            let ok = |text: &str| text.bytes().all(|b| matches!(b, 0x20 | 0x21 | 0x23..=0x5B | 0x5D..=0x7E));
+            assert!(ok(reason.description()) && ok(reason.code().error()), "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn every_reason_its_code_and_status() {
+        let table: Vec<String> = Reason::ALL
+            .iter()
+            .map(|r| format!("{:<28} {} {:<30} {}", r.as_str(), r.code().status(), r.code().error(), r.description()))
+            .collect();
+        insta::assert_snapshot!(table.join("\n"));
+    }
+
+    #[test]
+    fn what_fails_authentication_looks_alike() {
+        // RFC 6749 section 5.2 and 10.10: no oracle for which part was wrong.
+        let alike = [Reason::UnknownClient, Reason::WrongSecret, Reason::ClientNotActive, Reason::WrongAuthMethod, Reason::MalformedBasic];
+        for reason in alike {
+            assert_eq!((reason.code(), reason.description()), (OAuthCode::InvalidClient, "client authentication failed"));
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Records from memory: clients, resources, rule sets and owners in bounded caches.
+//!
+//! A miss is loaded once however many ask. An entry carries what it was made from and
+//! the feed sequence it was loaded at; it is believed only while none of that changed.
+
+mod client;
+mod resource;
+mod rules;
+
+pub use client::{AuthMethod, Client, ClientKey, ClientKind, ClientSecret, ClientState, Role, RoleGrant};
+pub use resource::Resource;
+
+use crate::limits::{MAX_CACHED_RECORDS, MAX_CONCURRENT_LOADS};
+use crate::live::Live;
+use crate::store::Store;
+use moka::future::Cache;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use stipend_schema::{Db, DbError, Dep};
+use stipend_token::rule::ExchangeRule;
+use tokio::sync::Semaphore;
+
+/// The database did not answer, or what it holds can't be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("the record store is unavailable")]
+pub struct Unavailable;
+
+/// A record as loaded, with everything it was made from.
+#[derive(Debug)]
+pub(crate) struct Loaded<T> {
+    pub value: Option<Arc<T>>,
+    pub deps: Vec<Dep>,
+}
+
+#[derive(Debug)]
+struct Entry<T> {
+    loaded: Loaded<T>,
+    as_of: i64,
+}
+
+/// Loads of one record that changes while it is loaded, before giving up.
+const MAX_LOADS: usize = 8;
+
+/// One cache of records by their key.
+struct RecordCache<T> {
+    cache: Cache<String, Arc<Entry<T>>>,
+}
+
+impl<T: Send + Sync + 'static> fmt::Debug for RecordCache<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecordCache({})", self.cache.entry_count())
+    }
+}
+
+impl<T: Send + Sync + 'static> RecordCache<T> {
+    fn new() -> Self {
+        Self { cache: Cache::new(MAX_CACHED_RECORDS) }
+    }
+
+    /// The record, from memory if what is there can be believed.
+    async fn find<F, Fut>(&self, live: &Live, store: &Loader, key: &str, load: F) -> Result<Option<Arc<T>>, Unavailable>
+    where
+        F: Fn(Db, String) -> Fut,
+        Fut: Future<Output = Result<Loaded<T>, LoadError>> + Send + 'static,
+    {
+        if let Some(entry) = self.cache.get(key).await
+            && live.is_current(&entry.loaded.deps, entry.as_of)
+        {
+            return Ok(entry.loaded.value.clone());
+        }
+        self.cache.invalidate(key).await;
+        for _ in 0..MAX_LOADS {
+            let fresh = load(store.store.db().clone(), key.to_owned());
+            let entry = self
+                .cache
+                .try_get_with(key.to_owned(), async {
+                    // Before the load: a change in between makes the entry too old, never too new.
+                    let as_of = live.applied();
+                    let loaded = store.run(fresh).await?;
+                    Ok::<_, Unavailable>(Arc::new(Entry { loaded, as_of }))
+                })
+                .await
+                .map_err(|error| *error)?;
+            if live.is_current(&entry.loaded.deps, entry.as_of) {
+                return Ok(entry.loaded.value.clone());
+            }
+            self.cache.invalidate(key).await;
+        }
+        // It changes faster than it can be read.
+        Err(Unavailable)
+    }
+}
+
+/// Why a record could not be made from its rows.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum LoadError {
+    #[error(transparent)]
+    Db(#[from] DbError),
+    #[error("the stored {0} can't be read by this version")]
+    Corrupt(&'static str),
+}
+
+/// Loads on the store's runtime, a bounded number at once.
+#[derive(Debug)]
+struct Loader {
+    store: Arc<Store>,
+    permits: Semaphore,
+}
+
+impl Loader {
+    async fn run<T: Send + 'static>(
+        &self,
+        load: impl Future<Output = Result<T, LoadError>> + Send + 'static,
+    ) -> Result<T, Unavailable> {
+        let _permit = self.permits.acquire().await.map_err(|_| Unavailable)?;
+        self.store.run(load).await.map_err(|_| Unavailable)?.map_err(|error| {
+            tracing::error!(%error, "loading a record failed");
+            Unavailable
+        })
+    }
+}
+
+/// All record caches of a node.
+#[derive(Debug)]
+pub struct Records {
+    live: Arc<Live>,
+    loader: Loader,
+    clients: RecordCache<Client>,
+    resources: RecordCache<Resource>,
+    rules: RecordCache<Vec<ExchangeRule>>,
+}
+
+impl Records {
+    #[must_use]
+    pub fn new(live: Arc<Live>, store: Arc<Store>) -> Self {
+        Self {
+            live,
+            loader: Loader { store, permits: Semaphore::new(MAX_CONCURRENT_LOADS) },
+            clients: RecordCache::new(),
+            resources: RecordCache::new(),
+            rules: RecordCache::new(),
+        }
+    }
+
+    /// The client with this id, in whatever state.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when it is not in memory and the database does not answer.
+    pub async fn find_client(&self, id: &str) -> Result<Option<Arc<Client>>, Unavailable> {
+        self.clients.find(&self.live, &self.loader, id, client::load).await
+    }
+
+    /// The resource registered under this identifier (its normal form).
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn find_resource(&self, uri: &str) -> Result<Option<Arc<Resource>>, Unavailable> {
+        self.resources.find(&self.live, &self.loader, uri, resource::load).await
+    }
+
+    /// All exchange rules whose actor belongs to this owner.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn rules_of(&self, owner_id: &str) -> Result<Arc<Vec<ExchangeRule>>, Unavailable> {
+        let rules = self.rules.find(&self.live, &self.loader, owner_id, rules::load).await?;
+        Ok(rules.unwrap_or_default())
+    }
+}
+
+/// A JSON column, or the fault that its text is not what this version writes.
+fn column<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, LoadError> {
+    serde_json::from_str(text).map_err(|_| LoadError::Corrupt(what))
+}

@@ -1,0 +1,45 @@
+//! `stipend serve`: a node in a process of its own, with logs and signals.
+
+use crate::bootstrap;
+use crate::config::Config;
+use crate::serve::{self, StartError};
+use std::io::Write;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Runs a node until SIGTERM or SIGINT, then stops it gracefully.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn run(config: Config) -> Result<(), StartError> {
+    log_to_stderr(&config);
+    let issuer = config.issuer.clone();
+    let mut running = serve::start(config).await?;
+    tracing::info!(issuer, address = %running.address, "serving");
+    if let Some(secret) = running.first_secret.take() {
+        // Shown once, on the terminal and never in the log.
+        let _ = writeln!(
+            std::io::stdout().lock(),
+            "First start. The first admin client is\n  id      {}\n  secret  {}\nIt is shown only now and expires in 90 days.",
+            bootstrap::ADMIN,
+            secret.expose()
+        );
+    }
+    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Thread)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Thread)?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        () = running.ended() => tracing::error!("the server ended by itself"),
+    }
+    running.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn log_to_stderr(config: &Config) {
+    let filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber (in tests) is no reason to fail.
+    let _ = if config.log_json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+}

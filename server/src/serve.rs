@@ -1,0 +1,182 @@
+//! Starting and stopping a node.
+
+mod keyfile;
+mod tls;
+
+use crate::app::{App, Urls};
+use crate::bootstrap::{BootstrapError, bootstrap};
+use crate::client::Failures;
+use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
+use crate::gather::Gatherer;
+use crate::limits::{
+    HEAD_DEADLINE, KEEP_ALIVE, MAX_CONNECTIONS_PER_WORKER, MAX_TTL_SECONDS, LEEWAY_SECONDS, SHUTDOWN_SECONDS,
+    JWKS_MAX_AGE_SECONDS,
+};
+use crate::live::Live;
+use crate::records::Records;
+use crate::ring::{Ring, RingError};
+use crate::store::Store;
+use crate::tokens::Tokens;
+use crate::{admin, http, jobs};
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data};
+use actix_web::{App as HttpApp, HttpServer};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use stipend_keys::{ProcessMac, RotationPolicy, Secret, SecretWorker, Sealer};
+use stipend_schema::{Committer, CommitterConfig, Db, DbError, FeedSink, Limits, Tailer, TailerConfig};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+
+/// Why a node did not start, in a sentence that helps.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("the database can't be used: {0}")]
+    Db(#[from] DbError),
+    #[error(transparent)]
+    Ring(#[from] RingError),
+    #[error("first start: {0}")]
+    Bootstrap(#[from] BootstrapError),
+    #[error("{0}")]
+    Kek(String),
+    #[error("TLS: {0}")]
+    Tls(String),
+    #[error("can't listen on {0}: {1}")]
+    Listen(SocketAddr, std::io::Error),
+    #[error("a thread could not be started: {0}")]
+    Thread(std::io::Error),
+    #[error("the issuer can't be set: {0}")]
+    Issuer(String),
+}
+
+/// A node that serves.
+#[derive(Debug)]
+pub struct Running {
+    pub app: Arc<App>,
+    pub address: SocketAddr,
+    /// The first admin's secret, when this start made it.
+    pub first_secret: Option<Secret<String>>,
+    server: ServerHandle,
+    served: JoinHandle<()>,
+    jobs: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    /// Stops: requests under way are answered, what waits is committed.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+        for job in &self.jobs {
+            job.abort();
+        }
+        // Checkpoint what this writer recorded before it goes for good.
+        jobs::checkpoint(&self.app).await;
+        self.app.committer.shutdown().await;
+        self.app.tailer.stop();
+        let _ = self.served.await;
+    }
+
+    /// Returns when the server has ended by itself.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.served).await;
+    }
+}
+
+/// Starts a node with the system's clock.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    start_with(config, Arc::new(SystemClock)).await
+}
+
+/// Starts a node. With port 0 a free one is taken; an issuer on port 0 then follows it.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+    let listener = std::net::TcpListener::bind(config.listen).map_err(|e| StartError::Listen(config.listen, e))?;
+    let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen, e))?;
+    if let Some(base) = config.issuer.strip_suffix(":0") {
+        config.issuer = format!("{base}:{}", address.port());
+    }
+    let tls = config.tls.as_ref().map(tls::load).transpose().map_err(StartError::Tls)?;
+    let app = Arc::new(assemble(config, clock).await?);
+    let first_secret = bootstrap(&app).await?;
+    let jobs = jobs::start(&app);
+    let data = Data::from(Arc::clone(&app));
+    let server = HttpServer::new(move || {
+        HttpApp::new()
+            .app_data(data.clone())
+            .wrap(from_fn(http::guard))
+            .wrap(from_fn(http::request_log))
+            .configure(http::routes)
+            .configure(admin::routes)
+            .default_service(web::to(http::not_found))
+    })
+    .client_request_timeout(HEAD_DEADLINE)
+    .keep_alive(KEEP_ALIVE)
+    .max_connections(MAX_CONNECTIONS_PER_WORKER)
+    .shutdown_timeout(SHUTDOWN_SECONDS)
+    .disable_signals();
+    let server = match app.config.workers {
+        Some(workers) => server.workers(workers),
+        None => server,
+    };
+    let bound = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls),
+        None => server.listen(listener),
+    };
+    let server = bound.map_err(|e| StartError::Listen(address, e))?.run();
+    let handle = server.handle();
+    let served = app.store.background(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    });
+    Ok(Running { app, address, first_secret, server: handle, served, jobs })
+}
+
+async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartError> {
+    let limits = Limits { pool_size: config.database_pool, ..Limits::default() };
+    let db = Db::connect(&config.database_url.0, limits).await?;
+    db.migrate().await?;
+    let urls = Urls::new(&config.issuer);
+    let store = Arc::new(Store::new(db.clone(), Handle::current()));
+    let live = Arc::new(Live::default());
+    let sink: Arc<dyn FeedSink> = Arc::clone(&live) as Arc<dyn FeedSink>;
+    let tailer = Tailer::start(db.clone(), TailerConfig::default(), sink).await?;
+    let micros = Arc::clone(&clock);
+    let committer = Committer::start(
+        db.clone(),
+        CommitterConfig { tailer: Some(tailer.clone()), ..CommitterConfig::default() },
+        Arc::new(move || micros.micros()),
+    )?;
+    let policy = RotationPolicy {
+        algorithm: config.signing_alg,
+        period_seconds: config.key_rotation_seconds,
+        // Every cache of the document has turned over twice by then.
+        publish_ahead_seconds: 2 * JWKS_MAX_AGE_SECONDS,
+        retire_after_seconds: MAX_TTL_SECONDS + 2 * LEEWAY_SECONDS,
+    };
+    let sealer = Sealer::new(keyfile::kek(&config).map_err(StartError::Kek)?);
+    let ring = Arc::new(Ring::open(&db, sealer, policy, clock.now()).await?);
+    let records = Arc::new(Records::new(Arc::clone(&live), Arc::clone(&store)));
+    Ok(App {
+        tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
+        refusals: Gatherer::new(committer.clone(), Arc::clone(&clock), Arc::clone(&store)),
+        failures: Failures::default(),
+        secrets: SecretWorker::start().map_err(StartError::Thread)?,
+        mac: ProcessMac::new(),
+        config,
+        urls,
+        clock,
+        store,
+        committer,
+        tailer,
+        live,
+        records,
+        ring,
+    })
+}
