@@ -93,7 +93,8 @@ impl FeedSink for Live {
         for change in changes {
             view.note(&change.dep, change.seq);
         }
-        if view.floor == i64::MAX {
+        // A refill comes in pages with head 0: only its last one says what is complete.
+        if view.floor == i64::MAX && head > 0 {
             view.floor = head;
         }
         // Inside the lock: whoever reads `applied` and then the view sees no less.
@@ -168,6 +169,8 @@ mod tests {
         live.apply(&[], &[row], 5);
         live.lost();
         assert!(!live.is_current(&[], 5) && live.covers(RevokedKind::Client, "o.a", 1));
+        live.apply(&[], &[], 0);
+        assert!(!live.is_current(&[], 6), "a page of the refill does not make old records good");
         live.apply(&[], &[], 7);
         assert!(live.is_current(&[], 7) && !live.is_current(&[], 6));
     }

@@ -96,6 +96,12 @@ impl TestServer {
         }
     }
 
+    /// Where it listens, whatever its issuer says.
+    #[must_use]
+    pub fn address(&self) -> String {
+        self.running.lock().as_ref().map(|running| running.address.to_string()).unwrap_or_default()
+    }
+
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer)

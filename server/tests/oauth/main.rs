@@ -1,4 +1,23 @@
-//! The OAuth endpoints over HTTP, one module per URL.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::as_conversions, clippy::too_many_lines)]
+//! The OAuth endpoints over HTTP, one module per URL or promise.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::as_conversions,
+    clippy::too_many_lines
+)]
 
+mod assertion;
+mod audit;
+mod authentication;
+mod client_credentials;
 mod discovery;
+mod exchange;
+mod form;
+mod hostile_tokens;
+mod introspect;
+mod keys;
+mod nodes;
+mod revoke;
+mod world;

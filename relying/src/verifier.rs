@@ -1,0 +1,139 @@
+//! Verifying an access token as its audience (RFC 9068 section 4).
+//!
+//! What costs nothing is checked first: only a token that claims to be ours, for us and
+//! alive can make us fetch keys or compute a signature. All of it is checked again on what
+//! the signature vouches for.
+
+use crate::cache::KeyCache;
+use crate::error::{DiscoverError, VerifyError};
+use crate::fetch::Fetcher;
+use crate::options::{MAX_DOCUMENT_BYTES, Options};
+use serde_json::{Map, Value};
+use stipend_keys::{JwsError, TokenKind, Unverified};
+use stipend_token::json::{self, Limits};
+use stipend_token::{AccessToken, Audience, Timestamp};
+use url::Url;
+
+/// Nesting of a metadata document.
+const MAX_METADATA_DEPTH: usize = 8;
+
+/// Verifies the tokens of one issuer for one audience. Make it once, share it.
+#[derive(Debug)]
+pub struct Verifier {
+    issuer: String,
+    audience: Audience,
+    leeway: i64,
+    keys: KeyCache,
+}
+
+impl Verifier {
+    /// Finds an issuer's keys through its metadata.
+    ///
+    /// `issuer` is compared byte for byte with what the metadata says (RFC 8414 section
+    /// 3.3); `audience` is this service's own resource identifier.
+    ///
+    /// # Errors
+    /// [`DiscoverError`].
+    pub async fn discover(
+        issuer: &str,
+        audience: &str,
+        now: Timestamp,
+        options: Options,
+    ) -> Result<Self, DiscoverError> {
+        let audience = Audience::parse(audience).map_err(|_| DiscoverError::Audience)?;
+        let url = Url::parse(issuer).map_err(|_| crate::FetchError::Url(issuer.to_owned()))?;
+        let fetcher = Fetcher::new(&url, &options)?;
+        let document = fetcher.fetch(&well_known(&url)).await?;
+        let limits = Limits { max_bytes: MAX_DOCUMENT_BYTES, max_depth: MAX_METADATA_DEPTH };
+        let metadata = json::parse_object(&document.body, limits)
+            .map_err(|_| DiscoverError::Metadata("it is not a JSON object"))?;
+        // RFC 8414 section 3.3: the values MUST be identical, or anybody's metadata would do.
+        if metadata.get("issuer").and_then(Value::as_str) != Some(issuer) {
+            return Err(DiscoverError::OtherIssuer { expected: issuer.to_owned() });
+        }
+        let uri = metadata.get("jwks_uri").and_then(Value::as_str).ok_or(DiscoverError::Metadata("it has no jwks_uri"))?;
+        let uri = Url::parse(uri).map_err(|_| DiscoverError::Metadata("its jwks_uri is not a URL"))?;
+        fetcher.check(&uri)?;
+        let leeway = options.leeway();
+        let keys = KeyCache::load(fetcher, uri, now, options).await?;
+        Ok(Self { issuer: issuer.to_owned(), audience, leeway, keys })
+    }
+
+    /// The issuer whose tokens this verifies.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Verifies a token. `now` in seconds.
+    ///
+    /// # Errors
+    /// [`VerifyError`], with the status and challenge to answer.
+    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<AccessToken, VerifyError> {
+        let token = Unverified::parse(token).map_err(VerifyError::Malformed)?;
+        if !TokenKind::AccessToken.permits(token.typ()) {
+            return Err(VerifyError::WrongKind);
+        }
+        self.judge(token.claims(), now)?;
+        // RFC 9068 leaves `kid` open; without it any key would be worth a try.
+        let kid = token.kid().ok_or(VerifyError::UnknownKey)?;
+        let key = self.keys.find(kid, now).await?;
+        let verified = key.verify(token, TokenKind::AccessToken).map_err(refusal)?;
+        self.judge(verified.claims(), now)
+    }
+
+    /// RFC 9068 section 4: issuer, audience and times of an access token.
+    fn judge(&self, claims: &Map<String, Value>, now: Timestamp) -> Result<AccessToken, VerifyError> {
+        let token = AccessToken::from_claims(claims).map_err(|_| VerifyError::Claims)?;
+        let not_before = json::date_member(claims, "nbf").map_err(|_| VerifyError::Claims)?;
+        if token.iss != self.issuer {
+            return Err(VerifyError::WrongIssuer);
+        }
+        if !token.aud.contains(&self.audience) {
+            return Err(VerifyError::WrongAudience);
+        }
+        if token.exp.saturating_add(self.leeway) <= now {
+            return Err(VerifyError::Expired);
+        }
+        let earliest = now.saturating_add(self.leeway);
+        if token.iat > earliest || not_before.is_some_and(|at| at > earliest) {
+            return Err(VerifyError::NotYetValid);
+        }
+        Ok(token)
+    }
+}
+
+/// Requires a scope of a verified token.
+///
+/// # Errors
+/// [`VerifyError::MissingScope`].
+pub fn require_scope(token: &AccessToken, scope: &str) -> Result<(), VerifyError> {
+    if token.scope.contains(scope) { Ok(()) } else { Err(VerifyError::MissingScope) }
+}
+
+fn refusal(error: JwsError) -> VerifyError {
+    match error {
+        JwsError::WrongKind => VerifyError::WrongKind,
+        JwsError::WrongKey | JwsError::WrongKeyAlgorithm => VerifyError::UnknownKey,
+        JwsError::Signature => VerifyError::Signature,
+        JwsError::TooLarge
+        | JwsError::Parts
+        | JwsError::Base64
+        | JwsError::Header(_)
+        | JwsError::Payload(_)
+        | JwsError::Algorithm
+        | JwsError::Extension
+        | JwsError::Kid
+        | JwsError::Unsigned => VerifyError::Malformed(error),
+    }
+}
+
+/// RFC 8414 section 3.1: the well-known path goes between host and path.
+fn well_known(issuer: &Url) -> Url {
+    let mut url = issuer.clone();
+    let path = issuer.path().trim_end_matches('/');
+    url.set_path(&format!("/.well-known/oauth-authorization-server{path}"));
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}

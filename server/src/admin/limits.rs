@@ -1,0 +1,37 @@
+//! Every bound of the admin API by name; beyond each, the request is refused.
+
+/// Items on a page of a list.
+pub const DEFAULT_PAGE: i64 = 50;
+pub const MAX_PAGE: i64 = 200;
+/// Nesting of a request body.
+pub const MAX_BODY_DEPTH: usize = 12;
+/// Names of owners and resources, in bytes.
+pub const MAX_NAME_BYTES: usize = 200;
+/// What a client is for, in bytes.
+pub const MAX_PURPOSE_BYTES: usize = 1000;
+/// Reasons, in bytes.
+pub const MAX_REASON_BYTES: usize = 500;
+/// A cursor of ours, in bytes.
+pub const MAX_CURSOR_BYTES: usize = 512;
+/// Filters of the audit, in bytes.
+pub const MAX_FILTER_BYTES: usize = 256;
+/// Secrets of one client that are valid at once: the old and the new while rotating.
+pub const MAX_VALID_SECRETS: usize = 2;
+/// Keys of one client.
+pub const MAX_KEYS: usize = 4;
+/// Roles of one client.
+pub const MAX_ROLES: usize = 64;
+/// Services that may introspect one resource's tokens.
+pub const MAX_INTROSPECTORS: usize = 32;
+/// `may_act` as JSON, in bytes: it is copied into every token.
+pub const MAX_MAY_ACT_BYTES: usize = 512;
+/// Exchange rules of one actor owner.
+pub const MAX_RULES: usize = 1000;
+/// Rules that others proposed to an owner and it has not accepted.
+pub const MAX_PROPOSALS: usize = 50;
+/// Ancestors' clients of an imagined token.
+pub const MAX_EXPLAINED_LINEAGE: usize = 32;
+/// Life of a new secret where nothing is said.
+pub const DEFAULT_SECRET_SECONDS: i64 = 90 * 86_400;
+/// Longest life of a secret or a key, and a key's where nothing is said.
+pub const MAX_CREDENTIAL_SECONDS: i64 = 365 * 86_400;

@@ -1,0 +1,225 @@
+//! Who may do what: one pure decision from roles, action and owner.
+//!
+//! Owners are the isolation boundary. Whoever sees nothing of an owner gets [`Verdict::Hidden`],
+//! which is answered exactly like something that does not exist. Nothing else in the admin API
+//! may look at a role.
+
+use crate::records::{Role, RoleGrant};
+
+/// What a caller wants to do to a thing of an owner, or to the deployment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Action {
+    CreateOwner,
+    ReadOwner,
+    ChangeOwnerState,
+    ReadAgent,
+    CreateAgent,
+    ChangeAgent,
+    ManageCredentials,
+    /// To make or change an admin: whoever holds its secret holds its roles.
+    ManageAdmin,
+    ReadResource,
+    ManageResource,
+    ReadRule,
+    ManageRule,
+    ReadSigningKeys,
+    ManageSigningKeys,
+    ReadRevocation,
+    Revoke,
+    /// To revoke what belongs to no owner that we could tell.
+    RevokeAnything,
+    ReadAudit,
+    ExportAudit,
+}
+
+impl Action {
+    pub const ALL: [Self; 19] = [
+        Self::CreateOwner,
+        Self::ReadOwner,
+        Self::ChangeOwnerState,
+        Self::ReadAgent,
+        Self::CreateAgent,
+        Self::ChangeAgent,
+        Self::ManageCredentials,
+        Self::ManageAdmin,
+        Self::ReadResource,
+        Self::ManageResource,
+        Self::ReadRule,
+        Self::ManageRule,
+        Self::ReadSigningKeys,
+        Self::ManageSigningKeys,
+        Self::ReadRevocation,
+        Self::Revoke,
+        Self::RevokeAnything,
+        Self::ReadAudit,
+        Self::ExportAudit,
+    ];
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    Allowed,
+    /// The caller may know that it exists, but not do this.
+    Forbidden,
+    /// For the caller it does not exist.
+    Hidden,
+}
+
+/// Decides. `owner` is whose thing it is; `None`: the deployment's.
+#[must_use]
+pub fn decide(roles: &[RoleGrant], action: Action, owner: Option<&str>) -> Verdict {
+    let allows = |grant: &RoleGrant| covers(grant, owner) && permits(grant, action);
+    if roles.iter().any(allows) {
+        Verdict::Allowed
+    } else if owner.is_some_and(|owner| !sees(roles, owner)) {
+        Verdict::Hidden
+    } else {
+        Verdict::Forbidden
+    }
+}
+
+/// Whether anything of the owner may be seen.
+#[must_use]
+pub fn sees(roles: &[RoleGrant], owner: &str) -> bool {
+    roles.iter().any(|grant| covers(grant, Some(owner)))
+}
+
+/// The owners for which the roles permit `action`; `None`: all of them.
+#[must_use]
+pub fn scope_of(roles: &[RoleGrant], action: Action) -> Option<Vec<String>> {
+    let permitted = || roles.iter().filter(|grant| permits(grant, action));
+    if permitted().any(is_global) {
+        return None;
+    }
+    let mut owners: Vec<String> = permitted().filter_map(|grant| grant.owner.clone()).collect();
+    owners.sort_unstable();
+    owners.dedup();
+    Some(owners)
+}
+
+/// Whether a grant may be given at all: which roles stand over one owner and which over all.
+#[must_use]
+pub fn is_well_formed(grant: &RoleGrant) -> bool {
+    match grant.role {
+        Role::PlatformAdmin => grant.owner.is_none(),
+        Role::OwnerAdmin | Role::CredentialAdmin | Role::BudgetAdmin => grant.owner.is_some(),
+        Role::Auditor => true,
+    }
+}
+
+fn is_global(grant: &RoleGrant) -> bool {
+    match grant.role {
+        Role::PlatformAdmin => true,
+        Role::Auditor => grant.owner.is_none(),
+        Role::OwnerAdmin | Role::CredentialAdmin | Role::BudgetAdmin => false,
+    }
+}
+
+fn covers(grant: &RoleGrant, owner: Option<&str>) -> bool {
+    match owner {
+        Some(owner) => is_global(grant) || grant.owner.as_deref() == Some(owner),
+        None => true,
+    }
+}
+
+fn permits(grant: &RoleGrant, action: Action) -> bool {
+    match grant.role {
+        Role::PlatformAdmin => true,
+        Role::OwnerAdmin => permits_owner_admin(action),
+        // Custodied credentials and budgets are theirs to change; of the rest they see.
+        Role::CredentialAdmin | Role::BudgetAdmin => is_read(action),
+        Role::Auditor => {
+            is_read(action)
+                || action == Action::ReadAudit
+                || (action == Action::ExportAudit && grant.owner.is_none())
+        }
+    }
+}
+
+fn is_read(action: Action) -> bool {
+    matches!(
+        action,
+        Action::ReadOwner
+            | Action::ReadAgent
+            | Action::ReadResource
+            | Action::ReadRule
+            | Action::ReadSigningKeys
+            | Action::ReadRevocation
+    )
+}
+
+fn permits_owner_admin(action: Action) -> bool {
+    match action {
+        Action::ReadOwner
+        | Action::ReadAgent
+        | Action::CreateAgent
+        | Action::ChangeAgent
+        | Action::ManageCredentials
+        | Action::ReadResource
+        | Action::ManageResource
+        | Action::ReadRule
+        | Action::ManageRule
+        | Action::ReadSigningKeys
+        | Action::ReadRevocation
+        | Action::Revoke
+        | Action::ReadAudit => true,
+        Action::CreateOwner
+        | Action::ChangeOwnerState
+        | Action::ManageAdmin
+        | Action::ManageSigningKeys
+        | Action::RevokeAnything
+        | Action::ExportAudit => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grant(role: Role, owner: Option<&str>) -> Vec<RoleGrant> {
+        vec![RoleGrant { role, owner: owner.map(str::to_owned) }]
+    }
+
+    #[test]
+    fn every_role_and_action_over_ones_own_another_and_no_owner() {
+        let callers = [
+            ("platform-admin", grant(Role::PlatformAdmin, None)),
+            ("owner-admin of own", grant(Role::OwnerAdmin, Some("own"))),
+            ("credential-admin of own", grant(Role::CredentialAdmin, Some("own"))),
+            ("budget-admin of own", grant(Role::BudgetAdmin, Some("own"))),
+            ("auditor of own", grant(Role::Auditor, Some("own"))),
+            ("auditor of all", grant(Role::Auditor, None)),
+            ("no role", Vec::new()),
+        ];
+        let mut table = String::new();
+        for (name, roles) in &callers {
+            table.push_str(&format!("{name}\n"));
+            for action in Action::ALL {
+                let verdicts = [Some("own"), Some("other"), None].map(|owner| decide(roles, action, owner));
+                let [own, other, none] = verdicts.map(|verdict| format!("{verdict:?}"));
+                table.push_str(&format!("  {:<18} own {own:<10} other {other:<10} deployment {none}\n", format!("{action:?}")));
+            }
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn the_owners_of_an_action_are_those_it_is_allowed_for() {
+        let mut roles = grant(Role::OwnerAdmin, Some("a"));
+        roles.extend(grant(Role::Auditor, Some("b")));
+        assert_eq!(scope_of(&roles, Action::ReadAgent), Some(vec!["a".into(), "b".into()]));
+        assert_eq!(scope_of(&roles, Action::ManageRule), Some(vec!["a".into()]));
+        assert_eq!(scope_of(&[], Action::ReadAgent), Some(Vec::new()));
+        roles.extend(grant(Role::Auditor, None));
+        assert_eq!(scope_of(&roles, Action::ReadAgent), None);
+        assert_eq!(scope_of(&roles, Action::ManageRule), Some(vec!["a".into()]));
+    }
+
+    #[test]
+    fn a_role_over_nothing_named_is_not_a_role_over_everything() {
+        let odd = grant(Role::OwnerAdmin, None);
+        assert_eq!(decide(&odd, Action::ReadAgent, Some("own")), Verdict::Hidden);
+        assert!(!is_well_formed(odd.first().unwrap()));
+        assert!(!is_well_formed(&RoleGrant { role: Role::PlatformAdmin, owner: Some("own".into()) }));
+    }
+}

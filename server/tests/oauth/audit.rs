@@ -1,0 +1,44 @@
+//! The record before the answer: issues, refusals and revocations, and no secret in any.
+
+use crate::world::World;
+use reqwest::Method;
+use rstest::rstest;
+use serde_json::Value;
+use stipend::testing::TestClient;
+use stipend_schema::Backend;
+
+async fn records(world: &World, query: &str) -> Vec<Value> {
+    let (_, body) = world.server.admin(Method::GET, &format!("/audit?limit=500&{query}"), None).await;
+    body["items"].as_array().unwrap_or_else(|| panic!("{body}")).clone()
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_answer_has_its_record(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let world = World::new(backend).await;
+    let subject = world.subject().await;
+    let child = world.delegated(&subject).await;
+    world.server.exchange(&world.stranger, &subject, &[]).await;
+    world.server.form("/oauth2/revoke", &world.planner, &[("token", &subject)]).await;
+    let guesser = TestClient { id: "acme.planner".into(), secret: "canary-wrong-secret".into() };
+    for _ in 0..3 {
+        world.server.form("/oauth2/token", &guesser, &[("grant_type", "client_credentials")]).await;
+    }
+    let jti = crate::world::claims(&child)["jti"].as_str().unwrap().to_owned();
+    let issued = records(&world, &format!("jti={jti}")).await;
+    assert_eq!(issued.len(), 1);
+    assert_eq!(issued[0]["detail"]["token"]["act"]["sub"], "agent:acme.refunds");
+    assert!(records(&world, "outcome=refused&client_id=acme.stranger").await.iter().any(|r| r["reason"] == "not_theirs"));
+    assert_eq!(records(&world, "event=token.revoked").await.len(), 1);
+    let wrong: i64 = records(&world, "event=token.refused")
+        .await
+        .iter()
+        .filter(|r| r["reason"] == "wrong_secret")
+        .map(|r| r["detail"]["count"].as_i64().unwrap())
+        .sum();
+    assert_eq!(wrong, 3, "gathered, and none lost");
+    let all = serde_json::to_string(&records(&world, "").await).unwrap();
+    for canary in ["canary-wrong-secret", &world.planner.secret, &subject, &child, stipend::testing::ADMIN_SECRET] {
+        assert!(!all.contains(canary), "a secret in the audit");
+    }
+}

@@ -1,0 +1,134 @@
+//! Secrets: Basic, post, and everything that must look alike when it fails.
+
+use crate::world::{World, error};
+use reqwest::StatusCode;
+use reqwest::header::AUTHORIZATION;
+use rstest::rstest;
+use serde_json::{Value, json};
+use stipend::testing::TestClient;
+use stipend_schema::Backend;
+
+const GRANT: (&str, &str) = ("grant_type", "client_credentials");
+
+async fn raw(world: &World, authorization: Option<&str>, form: &[(&str, &str)]) -> (StatusCode, Value, Option<String>) {
+    let mut request = world.server.http.post(world.server.url("/oauth2/token")).form(form);
+    if let Some(value) = authorization {
+        request = request.header(AUTHORIZATION, value);
+    }
+    let answer = request.send().await.unwrap();
+    let challenge = answer.headers().get("www-authenticate").map(|v| v.to_str().unwrap().to_owned());
+    (answer.status(), answer.json().await.unwrap(), challenge)
+}
+
+fn basic(id: &str, secret: &str) -> String {
+    use base64::Engine;
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}")))
+}
+
+#[rstest]
+#[tokio::test]
+async fn failures_look_alike_and_name_the_scheme(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let world = World::new(backend).await;
+    let secret = &world.planner.secret;
+    let cases = [
+        basic("acme.nobody", secret),
+        basic("acme.planner", "wrong"),
+        basic("acme.planner", ""),
+        basic("", ""),
+        basic("acme.refunds", secret),
+        "Basic !!!".to_owned(),
+        "Bearer x".to_owned(),
+        "Basic".to_owned(),
+    ];
+    for authorization in cases {
+        let (status, body, challenge) = raw(&world, Some(&authorization), &[GRANT]).await;
+        assert_eq!(status, StatusCode::UNAUTHORIZED, "{authorization}");
+        assert_eq!(body, json!({"error": "invalid_client", "error_description": "client authentication failed"}), "{authorization}");
+        assert!(challenge.unwrap().starts_with("Basic "));
+    }
+    let (status, body, _) = raw(&world, None, &[GRANT]).await;
+    assert_eq!((status, error(&body)), (StatusCode::UNAUTHORIZED, "invalid_client"));
+}
+
+#[tokio::test]
+async fn exactly_one_method_and_the_registered_one() {
+    let world = World::new(Backend::Sqlite).await;
+    let good = basic(&world.planner.id, &world.planner.secret);
+    let (id, secret) = (world.planner.id.as_str(), world.planner.secret.as_str());
+    let (status, body, _) = raw(&world, Some(&good), &[GRANT, ("client_id", id), ("client_secret", secret)]).await;
+    assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_request"));
+    let assertion = [GRANT, ("client_assertion", "x"), ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")];
+    let (status, body, _) = raw(&world, Some(&good), &assertion).await;
+    assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_request"));
+    let (status, body, _) = raw(&world, None, &[GRANT, ("client_id", id), ("client_secret", secret)]).await;
+    assert_eq!((status, error(&body)), (StatusCode::UNAUTHORIZED, "invalid_client"), "registered for basic, not post");
+    let (status, body, _) = raw(&world, Some(&good), &[GRANT, ("client_id", "acme.refunds")]).await;
+    assert_eq!((status, error(&body)), (StatusCode::UNAUTHORIZED, "invalid_client"));
+    let (status, _, _) = raw(&world, Some(&good), &[GRANT, ("client_id", id)]).await;
+    assert_eq!(status, StatusCode::OK, "the same client named twice is one client");
+}
+
+#[tokio::test]
+async fn post_clients_use_the_body() {
+    let world = World::new(Backend::Sqlite).await;
+    let body = json!({
+        "owner": "acme", "name": "poster", "kind": "agent", "purpose": "test", "auth_method": "client_secret_post",
+        "access": [{"resource": crate::world::ORDERS, "scopes": ["read"], "default_scopes": ["read"]}],
+    });
+    let created = world.server.create("/agents", body).await;
+    let secret = created["client_secret"].as_str().unwrap();
+    let (status, body, _) = raw(&world, None, &[GRANT, ("client_id", "acme.poster"), ("client_secret", secret)]).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let (status, _, _) = raw(&world, Some(&basic("acme.poster", secret)), &[GRANT]).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+#[rstest]
+#[tokio::test]
+async fn two_secrets_are_valid_while_rotating_and_each_expires(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let world = World::new(backend).await;
+    let created = world.server.create("/agents/acme.planner/secrets", json!({"expires_in_seconds": 3600})).await;
+    let second = TestClient { id: world.planner.id.clone(), secret: created["client_secret"].as_str().unwrap().to_owned() };
+    for client in [&world.planner, &second] {
+        world.server.token(client, &[]).await;
+    }
+    world.server.clock.advance(3601);
+    let (status, _) = world.server.form("/oauth2/token", &second, &[GRANT]).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "an expired secret, although it was proved before");
+    world.server.token(&world.planner, &[]).await;
+}
+
+#[tokio::test]
+async fn a_deleted_secret_stops_at_once_although_it_was_proved() {
+    let world = World::new(Backend::Sqlite).await;
+    world.server.token(&world.planner, &[]).await;
+    let (_, agent) = world.server.admin(reqwest::Method::GET, "/agents/acme.planner", None).await;
+    let id = agent["secrets"][0]["id"].as_str().unwrap();
+    let (status, _) = world.server.admin(reqwest::Method::DELETE, &format!("/agents/acme.planner/secrets/{id}"), None).await;
+    assert!(status.is_success());
+    let (status, _) = world.server.form("/oauth2/token", &world.planner, &[GRANT]).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn guessing_is_slowed_down_and_the_proved_secret_still_works() {
+    let world = World::new(Backend::Sqlite).await;
+    world.server.token(&world.planner, &[]).await;
+    let guesser = TestClient { id: world.planner.id.clone(), secret: "wrong".to_owned() };
+    let mut held_up = 0;
+    for _ in 0..3 {
+        let guesses = (0..10).map(|_| world.server.form("/oauth2/token", &guesser, &[GRANT]));
+        for (status, body) in futures_util::future::join_all(guesses).await {
+            if status == StatusCode::TOO_MANY_REQUESTS {
+                held_up += 1;
+            } else {
+                assert_eq!((status, error(&body)), (StatusCode::UNAUTHORIZED, "invalid_client"));
+            }
+        }
+    }
+    assert!(held_up > 0, "thirty guesses in a minute must meet the brake");
+    world.server.token(&world.planner, &[]).await;
+    world.server.clock.advance(60);
+    let (status, _) = world.server.form("/oauth2/token", &guesser, &[GRANT]).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED, "the brake lets go");
+}
