@@ -72,11 +72,21 @@ async fn order(session: &Session<'_>, order: &KeyOrder) -> Result<(), Refusal> {
     for _ in 0..MAX_DECISIONS {
         match ring::order(session.app, order, &session.origin, by).await? {
             Ordered::Done | Ordered::NothingToDo => return Ok(()),
-            Ordered::UnknownKey => return Err(Refusal::not_found()),
+            Ordered::UnknownKey => return already_distrusted(session, order).await,
             Ordered::Overtaken => {
                 session.app.tailer.catch_up().await;
             }
         }
     }
     Err(Refusal::new(Code::Overtaken, "the signing keys are changing: try again"))
+}
+
+/// Distrusting twice is distrusting once; only a key that never was is not found.
+async fn already_distrusted(session: &Session<'_>, order: &KeyOrder) -> Result<(), Refusal> {
+    let KeyOrder::Distrust { kid, .. } = order else { return Err(Refusal::internal()) };
+    let rows = session.read(|db| async move { queries::signing_keys(&db).await }).await?;
+    if rows.iter().any(|row| &row.kid == kid && row.distrusted_at.is_some()) {
+        return Ok(());
+    }
+    Err(Refusal::not_found())
 }

@@ -15,6 +15,7 @@ use crate::client::{AuthFailure, AuthenticatedClient, Credentials, authenticate}
 use crate::form::Params;
 use crate::limits::MAX_DECISIONS;
 use crate::reason::{OAuthCode, Reason};
+use crate::records::ClientKind;
 use stipend_schema::{Burn, Dep, Outcome, Work};
 use stipend_token::claims::AccessToken;
 
@@ -104,6 +105,8 @@ async fn round(
     draft.put("auth_method", method_name(client));
     let mut deps = client.deps.clone();
     let decided = match grant {
+        // An administrator acts in its own name only.
+        GrantType::TokenExchange if client.client.kind == ClientKind::Admin => Err(Reason::GrantNotAllowed.into()),
         GrantType::ClientCredentials => client_credentials::decide(app, client, params, draft.clone()).await,
         GrantType::TokenExchange => token_exchange::decide(app, client, params, draft.clone()).await,
     };

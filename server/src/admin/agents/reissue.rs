@@ -1,0 +1,65 @@
+//! A clone under a new name, with credentials of its own and a life not longer.
+
+use super::super::api::{AgentCreated, ReissueAgent};
+use super::super::check;
+use super::super::problem::{Code, Refusal};
+use super::super::roles::Action;
+use super::super::session::{Change, Session};
+use super::create::{Registration, find, register};
+use super::{credentials, deps_of, load};
+use crate::records::ClientState;
+use stipend_schema::ClientRow;
+use stipend_token::id::client_id;
+
+/// Answers the clone, and whether it is new.
+pub(in super::super) async fn reissue(
+    session: &Session<'_>,
+    id: &str,
+    new: &ReissueAgent,
+) -> Result<(bool, AgentCreated), Refusal> {
+    session.change(id, async |caller| decide(session, caller, id, new).await).await
+}
+
+async fn decide(
+    session: &Session<'_>,
+    caller: &super::Caller,
+    id: &str,
+    new: &ReissueAgent,
+) -> Result<Change<(bool, AgentCreated)>, Refusal> {
+    let bundle = load(session, caller, id, Action::CreateAgent).await?;
+    let origin = bundle.client;
+    check::slug("/name", &new.name)?;
+    let ttl = new.ttl_seconds.unwrap_or(origin.max_ttl_seconds);
+    check::ttl(ttl)?;
+    if ttl > origin.max_ttl_seconds {
+        return Err(Refusal::new(Code::NotNarrower, "a clone's tokens live no longer than the original's"));
+    }
+    if origin.expires_at.is_some_and(|at| session.now() >= at) {
+        return Err(Refusal::new(Code::InvalidState, "the agent has expired, and so would its clone"));
+    }
+    let secrets = credentials::takes_secrets(&origin)?;
+    let keys = match &new.jwks {
+        None => Vec::new(),
+        Some(_) if secrets => return Err(Refusal::field("/jwks", "goes with private_key_jwt only")),
+        Some(jwks) => credentials::parse_jwks(jwks)?,
+    };
+    let clone_id = client_id(&origin.owner_id, &new.name);
+    let now = session.now();
+    let mut deps = deps_of(&origin);
+    let row = ClientRow {
+        id: clone_id.clone(),
+        name: new.name.clone(),
+        state: check::word(&ClientState::Active)?,
+        state_reason: None,
+        max_ttl_seconds: ttl,
+        reissue_of: Some(id.to_owned()),
+        created_at: now,
+        updated_at: now,
+        ..origin
+    };
+    deps.extend(deps_of(&row));
+    let have = find(session, &clone_id).await?;
+    let new = Registration { row, owner: bundle.owner, keys, credential_seconds: new.secret_expires_in_seconds, deps };
+    let change = register(session, new, have).await?;
+    Ok(change.with("reissue_of", id))
+}

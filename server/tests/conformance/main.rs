@@ -1,0 +1,180 @@
+//! The conformance runner against this server, on both databases: no row of level M or H
+//! may fail, and what is skipped is listed here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::too_many_lines)]
+
+use rstest::rstest;
+use serde_json::{Value, json};
+use std::fmt::Write;
+use stipend::testing::{TestClient, TestServer};
+use stipend_conformance::{Outcome, Profile, run};
+use stipend_keys::{Algorithm, SigningKey};
+use stipend_schema::Backend;
+
+const A: &str = "https://a.example/api";
+const B: &str = "https://b.example/api";
+const FORBIDDEN: &str = "https://forbidden.example/api";
+const FOREIGN: &str = "https://foreign.example/api";
+const SHORT: &str = "https://short.example/api";
+
+/// PKCS#8 in PEM, as the runner reads it.
+fn pem(der: &[u8]) -> String {
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
+}
+
+async fn key_client(server: &TestServer, name: &str, alg: Algorithm, legacy: bool) -> String {
+    let key = SigningKey::generate(alg).unwrap();
+    let jwk: Value = serde_json::from_str(&key.public_jwk().to_public_json()).unwrap();
+    let body = json!({
+        "owner": "conf", "name": name, "kind": "agent", "purpose": "conformance", "auth_method": "private_key_jwt",
+        "access": access(), "jwks": {"keys": [jwk]}, "legacy_assertion_aud": legacy,
+    });
+    server.create("/agents", body).await;
+    format!(
+        "[clients.{name}]\nid = \"conf.{name}\"\nsub = \"agent:conf.{name}\"\nalg = \"{}\"\nkid = \"{}\"\nprivate_key_pem = \"\"\"{}\"\"\"\n",
+        alg.as_str(),
+        key.kid(),
+        pem(key.to_private_der().expose())
+    )
+}
+
+fn access() -> Value {
+    json!([
+        {"resource": A, "scopes": ["a:read", "a:write"], "default_scopes": ["a:read", "a:write"]},
+        {"resource": B, "scopes": ["b:read", "b:write"], "default_scopes": ["b:read"]},
+        {"resource": FOREIGN, "scopes": ["g:read"], "default_scopes": ["g:read"]},
+        {"resource": SHORT, "scopes": ["s:read"], "default_scopes": ["s:read"]},
+    ])
+}
+
+fn section(name: &str, client: &TestClient) -> String {
+    format!("[clients.{name}]\nid = \"{}\"\nsecret = \"{}\"\nsub = \"agent:{}\"\n", client.id, client.secret, client.id)
+}
+
+async fn secret_client(server: &TestServer, name: &str, kind: &str, method: &str) -> TestClient {
+    let body = json!({
+        "owner": "conf", "name": name, "kind": kind, "purpose": "conformance", "auth_method": method, "access": access(),
+    });
+    let created = server.create("/agents", body).await;
+    TestClient { id: format!("conf.{name}"), secret: created["client_secret"].as_str().unwrap().to_owned() }
+}
+
+/// The secret client of this name, from the profile written so far.
+fn secret_of(text: &str, name: &str) -> TestClient {
+    let part = text.split(&format!("[clients.{name}]")).nth(1).unwrap();
+    let secret = part.split("secret = \"").nth(1).unwrap().split('"').next().unwrap();
+    TestClient { id: format!("conf.{name}"), secret: secret.to_owned() }
+}
+
+/// Everything the runner must know, made through the admin API.
+async fn profile(server: &TestServer) -> String {
+    server.create_owner("conf").await;
+    let service = secret_client(server, "service", "service", "client_secret_basic").await;
+    let service_ids: &[&str] = &[&service.id];
+    for (uri, scopes, introspectors) in [
+        (A, vec!["a:read", "a:write"], service_ids),
+        (B, vec!["b:read", "b:write"], service_ids),
+        (FORBIDDEN, vec!["f:read"], &[]),
+        (FOREIGN, vec!["g:read"], &[]),
+    ] {
+        server.create_resource("conf", uri, &scopes, introspectors).await;
+    }
+    server
+        .create("/resources", json!({"owner": "conf", "uri": SHORT, "name": "short", "scopes": ["s:read"], "ttl_seconds": 2, "introspectors": [service.id]}))
+        .await;
+    let mut text = format!("[issuer]\nurl = \"{}\"\ninsecure_http = true\ndefault_scope = \"a:read a:write\"\n", server.issuer);
+    let basic = secret_client(server, "basic", "agent", "client_secret_basic").await;
+    let second = server.create("/agents/conf.basic/secrets", json!({})).await;
+    let _ = write!(text, "{}second_secret = \"{}\"\n", section("basic", &basic), second["client_secret"].as_str().unwrap());
+    text += &section("service", &service).replace("agent:", "client:");
+    text += &section("post", &secret_client(server, "post", "agent", "client_secret_post").await);
+    for name in ["other", "hop"] {
+        text += &section(name, &secret_client(server, name, "agent", "client_secret_basic").await);
+    }
+    let disabled = secret_client(server, "disabled", "agent", "client_secret_basic").await;
+    server.admin(reqwest::Method::POST, "/agents/conf.disabled/suspend", Some(&json!({"reason": "conformance"}))).await;
+    text += &section("disabled", &disabled);
+    text += &section("no_exchange", &secret_client(server, "no-exchange", "admin", "client_secret_basic").await).replace("agent:", "client:");
+    text += &key_client(server, "jwt", Algorithm::Es256, false).await;
+    for (name, alg) in [("eddsa", Algorithm::EdDsa), ("rs256", Algorithm::Rs256), ("ps256", Algorithm::Ps256)] {
+        text += &key_client(server, name, alg, false).await;
+    }
+    text += &key_client(server, "legacy-aud", Algorithm::Es256, true).await.replace("clients.legacy-aud", "clients.legacy_aud");
+    server
+        .create(
+            "/exchange-rules",
+            json!({
+                "actor": {"client": "conf.jwt"}, "subject": {"client": "conf.basic"}, "to_audience": B,
+                "scopes": [{"scope": "b:read", "stands_for": "a:read"}], "mode": "delegation",
+            }),
+        )
+        .await;
+    for (actor, subject) in [("conf.hop", "conf.jwt"), ("conf.jwt", "conf.hop")] {
+        server.create_rule(actor, subject, B, &["b:read"]).await;
+    }
+    // A token that has expired, and one that carries may_act.
+    let expired = server.token(&basic, &[("resource", SHORT)]).await;
+    server.clock.advance(3);
+    let body = json!({"may_act": {"sub": "agent:conf.jwt"}});
+    server.admin(reqwest::Method::PATCH, "/agents/conf.hop", Some(&body)).await;
+    let hop = secret_of(&text, "hop");
+    let may_act = server.token(&hop, &[("resource", B)]).await;
+    text += &format!(
+        r#"
+[resources.a]
+uri = "{A}"
+scopes = ["a:read", "a:write"]
+[resources.b]
+uri = "{B}"
+scopes = ["b:read", "b:write"]
+[resources.forbidden]
+uri = "{FORBIDDEN}"
+scopes = ["f:read"]
+[resources.foreign]
+uri = "{FOREIGN}"
+scopes = ["g:read"]
+[introspection]
+client = "service"
+resource = "a"
+foreign_resource = "foreign"
+[exchange]
+subject_client = "basic"
+subject_resource = "a"
+subject_scope = "a:read"
+actor_client = "jwt"
+actor_resource = "a"
+audience = "b"
+scope = "b:read"
+wider_scope = "b:write"
+unruled_client = "other"
+depth_cap = 4
+chain = ["hop", "jwt", "hop", "jwt"]
+[exchange.may_act]
+subject_token = "{may_act}"
+allowed_client = "jwt"
+refused_client = "other"
+[tokens]
+expired = "{expired}"
+[capabilities]
+house = true
+guesses = 60
+"#
+    );
+    text
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_row_fails(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let server = TestServer::start(backend).await;
+    let text = profile(&server).await;
+    let report = run(Profile::from_toml(&text).unwrap()).await;
+    println!("{report}");
+    let failed: Vec<String> = report.failures().map(|row| format!("{row:?}")).collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    let skipped: Vec<String> = report.rows.iter().filter(|row| row.outcome == Outcome::Skipped).map(|row| format!("{row:?}")).collect();
+    assert!(skipped.len() <= 8, "{skipped:#?}");
+    assert!(report.count(Outcome::Pass) >= 160, "{}", report.summary());
+}
