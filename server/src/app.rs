@@ -1,5 +1,6 @@
 //! Everything a request may need, put together once at start.
 
+use crate::admin::Turns;
 use crate::client::Failures;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -58,6 +59,8 @@ pub struct App {
     pub failures: Failures,
     pub secrets: SecretWorker,
     pub mac: ProcessMac,
+    /// Changes of one thing through the admin API, one after the other on this node.
+    pub turns: Turns,
 }
 
 impl App {

@@ -25,15 +25,26 @@ pub async fn run(config: Config) -> Result<(), StartError> {
             secret.expose()
         );
     }
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Thread)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Thread)?;
     tokio::select! {
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        signalled = until_signal() => signalled.map_err(StartError::Thread)?,
         () = running.ended() => tracing::error!("the server ended by itself"),
     }
     running.stop().await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// Returns at SIGTERM or SIGINT.
+///
+/// # Errors
+/// When signals can't be listened for.
+pub async fn until_signal() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
     Ok(())
 }
 

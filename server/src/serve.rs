@@ -169,6 +169,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         failures: Failures::default(),
         secrets: SecretWorker::start().map_err(StartError::Thread)?,
         mac: ProcessMac::new(),
+        turns: admin::Turns::default(),
         config,
         urls,
         clock,

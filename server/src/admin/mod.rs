@@ -1,3 +1,27 @@
-//! The admin API.
+//! The admin API: owners, agents, resources, exchange rules, signing keys, revocations, audit.
+//!
+//! Bearer tokens of our own, no back door: the CLI comes this way too. One file per collection,
+//! each change as load, decide, write; `roles` alone knows who may do what, `session` alone
+//! commits, `http` alone knows actix.
+
+mod agents;
 pub mod api;
-pub fn routes(_: &mut actix_web::web::ServiceConfig) {}
+mod audit;
+mod caller;
+mod check;
+mod explain;
+mod http;
+mod limits;
+mod owners;
+mod page;
+mod problem;
+mod resources;
+mod revocations;
+mod roles;
+mod rules;
+mod session;
+mod signing_keys;
+mod turns;
+
+pub use http::{openapi, routes};
+pub use turns::Turns;

@@ -15,6 +15,9 @@ use stipend_token::revoked::RevokedKind;
 
 /// An owner that the caller may see.
 pub(super) async fn load(session: &Session<'_>, id: &str) -> Result<OwnerRow, Refusal> {
+    if !stipend_token::id::is_slug(id) {
+        return Err(Refusal::not_found());
+    }
     let id = id.to_owned();
     session
         .read(|db| async move { queries::find_owner(&db, &id).await })

@@ -146,6 +146,9 @@ async fn check_introspectors(
         if have.contains(id) {
             continue;
         }
+        if !stipend_token::id::is_identifier(id) {
+            return Err(Refusal::field(format!("/introspectors/{index}"), "no such client"));
+        }
         let key = id.clone();
         let row = session.read(|db| async move { queries::find_client(&db, &key).await }).await?;
         if !row.is_some_and(|row| caller.may(Action::ReadAgent, Some(&row.owner_id))) {
@@ -225,7 +228,7 @@ pub(super) async fn set_state(
 fn store(session: &Session<'_>, old: ResourceRow, mut new: ResourceRow) -> Result<Change<Resource>, Refusal> {
     let deps = vec![deps::resource(&old.uri)];
     if old == new {
-        return Ok(Change::none(&old.owner_id, deps, view(old)?));
+        return Ok(Change::none(&old.owner_id, deps, view(old.clone())?));
     }
     new.updated_at = session.now();
     let answer = view(new.clone())?;

@@ -1,2 +1,162 @@
-//! The command line.
-pub fn main() -> std::process::ExitCode { std::process::ExitCode::SUCCESS }
+//! The command line: `stipend serve` and a client of the admin API for people.
+//!
+//! Each file is one noun with its arguments, its calls and its view. Commands go through
+//! HTTP with a token of their own like any other client; only `serve`, `migrate`, `demo`,
+//! `config` and `openapi` run code of the server in this process.
+
+mod api;
+pub mod connect;
+pub mod error;
+mod node;
+pub mod oauth;
+mod owner;
+mod parse;
+pub mod print;
+mod resource;
+
+
+use crate::clock::{Clock, SystemClock};
+use crate::demo;
+use api::Api;
+use clap::{CommandFactory, Parser, Subcommand};
+use connect::Connection;
+use error::CliError;
+use print::Out;
+use std::process::ExitCode;
+
+const AFTER_HELP: &str = "\
+Examples:
+  stipend demo                                    see it all work, in ten seconds
+  stipend serve                                   run a server on SQLite in this directory
+  export STIPEND_CLIENT_SECRET=sk_…               the first admin's, printed at the first start
+  stipend owner create payments
+  stipend agent create payments.refunds --access https://orders.example=orders:refund
+  stipend doctor                                  what is wrong, and what to do
+
+Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 server can't be reached";
+
+/// An OAuth 2.0 token-exchange authorization server for AI agents
+#[derive(Debug, Parser)]
+#[command(name = "stipend", version, after_help = AFTER_HELP, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub connection: Connection,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server (configured by STIPEND_* variables: see `stipend config`)
+    Serve,
+    /// Show the whole path on a fresh server in a temporary folder
+    Demo(demo::Args),
+    /// Bring the database's tables up to date, and do nothing else
+    Migrate,
+    /// Owners: the teams that agents and resources belong to
+    #[command(subcommand)]
+    Owner(owner::Command),
+    /// Resources: what tokens are for
+    #[command(subcommand)]
+    Resource(resource::Command),
+    /// Who this client is, and what it may do
+    Whoami,
+    /// Find out what is wrong, and what to do
+    Doctor,
+    /// Ask /readyz; for container health checks
+    Healthcheck,
+    /// Print the OpenAPI description of the admin API
+    Openapi,
+    /// Show every setting of the server, and check the ones in effect
+    Config,
+}
+
+/// What a command works with.
+#[derive(Debug)]
+pub struct Session<'a> {
+    pub api: Api<'a>,
+    pub out: Out,
+    /// Seconds.
+    pub now: i64,
+}
+
+/// Reads the command line, runs it, and answers the process's exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are "errors" with exit code 0.
+            let _ = error.print();
+            return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        }
+    };
+    // Lost only to another thread, and there is none yet.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let out = Out::new(cli.connection.json, cli.connection.no_color);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            out.error(&CliError::failed("no_thread", format!("no thread can be started: {error}")));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(cli, out)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            out.error(&error);
+            error.exit.into()
+        }
+    }
+}
+
+/// Runs one command.
+///
+/// # Errors
+/// [`CliError`], with the exit code.
+pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
+    match cli.command {
+        Command::Serve => return node::serve().await,
+        Command::Migrate => return node::migrate(out).await,
+        Command::Openapi => return node::openapi(out),
+        Command::Config => return node::config(out),
+        Command::Demo(args) => return demo::command(&args, out).await,
+        _ => {}
+    }
+    let session = Session { api: Api::new(&cli.connection)?, out, now: SystemClock.now() };
+    match cli.command {
+        Command::Owner(command) => owner::run(&session, command).await,
+        Command::Resource(command) => resource::run(&session, command).await,
+        Command::Whoami => node::whoami(&session).await,
+        _ => Ok(()),
+    }
+}
+
+/// The whole tree, for documentation and tests.
+#[must_use]
+pub fn tree() -> clap::Command {
+    Cli::command()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tree_is_consistent() {
+        tree().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_is_for() {
+        fn check(command: &clap::Command, path: &str) {
+            let path = format!("{path} {}", command.get_name());
+            assert!(command.get_about().is_some(), "{path} has no description");
+            for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
+                assert!(argument.get_help().is_some(), "{path} {} has no help", argument.get_id());
+            }
+            command.get_subcommands().filter(|sub| sub.get_name() != "help").for_each(|sub| check(sub, &path));
+        }
+        check(&tree(), "");
+    }
+}

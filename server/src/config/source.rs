@@ -1,11 +1,12 @@
 //! Where settings come from, and every fault found on the way.
 
-use super::{CLIENT_SETTINGS, CONFIG_FILE, ConfigErrors, PREFIX, SETTINGS};
+use super::{CLIENT_SETTINGS, CONFIG_FILE, ConfigErrors, PREFIX, SETTINGS, Setting};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
 use std::str::FromStr;
 use stipend_keys::Secret;
+use url::Url;
 
 /// Longest file a secret or the configuration is read from.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
@@ -79,6 +80,19 @@ impl Source {
 
     pub fn fault(&mut self, fault: String) {
         self.faults.push(fault);
+    }
+
+    /// What is set for a setting, fit to be shown; `None` where its default holds.
+    #[must_use]
+    pub fn shown(&self, setting: &Setting) -> Option<String> {
+        let value = self.values.get(setting.env)?;
+        if setting.secret {
+            return Some("(set)".to_owned());
+        }
+        // A database's URL may hold a password.
+        let mut url = Url::parse(value).ok().filter(|url| url.password().is_some());
+        let hidden = url.as_mut().is_some_and(|url| url.set_password(Some("***")).is_ok());
+        Some(url.filter(|_| hidden).map_or_else(|| value.clone(), String::from))
     }
 
     fn value(&self, env: &str) -> Option<&str> {

@@ -16,7 +16,7 @@ pub use answer::oauth_error;
 pub use answer::not_found;
 pub use body::read_body;
 pub use guard::guard;
-pub use log::request_log;
+pub use log::{Line, request_log};
 pub use origin::origin;
 
 use actix_web::web::{self, ServiceConfig};

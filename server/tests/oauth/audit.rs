@@ -8,7 +8,7 @@ use stipend::testing::TestClient;
 use stipend_schema::Backend;
 
 async fn records(world: &World, query: &str) -> Vec<Value> {
-    let (_, body) = world.server.admin(Method::GET, &format!("/audit?limit=500&{query}"), None).await;
+    let (_, body) = world.server.admin(Method::GET, &format!("/audit?limit=200&{query}"), None).await;
     body["items"].as_array().unwrap_or_else(|| panic!("{body}")).clone()
 }
 

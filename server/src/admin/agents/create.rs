@@ -17,6 +17,7 @@ use stipend_keys::PublicJwk;
 use stipend_schema::queries::{self, ClientBundle};
 use stipend_schema::{ClientKeyRow, ClientRow, Dep, OwnerRow, Row, Write};
 use stipend_token::Environment;
+use stipend_token::access::AccessEntry;
 use stipend_token::id::client_id;
 
 /// A registration that was checked and is not stored yet.
@@ -42,7 +43,7 @@ pub(in super::super) async fn create(session: &Session<'_>, new: &NewAgent) -> R
             let keys = keys(new)?;
             let row = row(new, kind, environment, session.now())?;
             let have = find(session, &row.id).await?;
-            let has = have.as_ref().map(|have| check::parse_column(&have.client.access)).transpose()?.unwrap_or_default();
+            let has: Vec<AccessEntry> = have.as_ref().map(|have| check::parse_column(&have.client.access)).transpose()?.unwrap_or_default();
             let mut deps = access::check_access(session, caller, &new.access, &has, environment).await?;
             deps.extend(deps_of(&row));
             let registration =

@@ -107,12 +107,21 @@ pub(super) fn parse_jwks(jwks: &Map<String, Value>) -> Result<Vec<PublicJwk>, Re
     for (index, entry) in entries.iter().enumerate() {
         let pointer = format!("/jwks/keys/{index}");
         let key = PublicJwk::parse_value(entry).map_err(|error| Refusal::field(&pointer, error.to_string()))?;
+        check_kid(&pointer, &key)?;
         if keys.iter().any(|have| is_same(have, &key)) {
             return Err(Refusal::field(&pointer, "is the same key, or has the same kid, as an earlier one"));
         }
         keys.push(key);
     }
     Ok(keys)
+}
+
+fn check_kid(pointer: &str, key: &PublicJwk) -> Result<(), Refusal> {
+    if stipend_token::id::is_identifier(key.kid()) {
+        Ok(())
+    } else {
+        Err(Refusal::field(format!("{pointer}/kid"), "must be 1 to 128 visible ASCII characters"))
+    }
 }
 
 fn is_same(one: &PublicJwk, other: &PublicJwk) -> bool {
@@ -142,6 +151,7 @@ pub(in super::super) async fn add_key(
             let now = session.now();
             let end = check::credential_end("/expires_in_seconds", new.expires_in_seconds, MAX_CREDENTIAL_SECONDS, now)?;
             let key = PublicJwk::parse(&new.jwk).map_err(|error| Refusal::field("/jwk", error.to_string()))?;
+            check_kid("/jwk", &key)?;
             let bundle = load(session, caller, id, Action::ManageCredentials).await?;
             refuse_ended(&bundle.client)?;
             if takes_secrets(&bundle.client)? {

@@ -1,0 +1,140 @@
+//! The audit as it is searched, by owner, and exported whole, so that its chains can be proved
+//! elsewhere. Reading only.
+
+use super::api::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Page, Writer, WritersQuery};
+use super::check;
+use super::limits::{MAX_CURSOR_BYTES, MAX_FILTER_BYTES};
+use super::page;
+use super::problem::Refusal;
+use super::roles::Action;
+use super::session::Session;
+use crate::clock::MICROS_PER_SECOND;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use stipend_schema::queries::{self, AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, OwnerFilter, WRITER_PAGE_LIMIT};
+use stipend_schema::{AuditCheckpointRow, AuditRow};
+
+fn filter(query: &AuditQuery, owners: OwnerFilter) -> Result<AuditFilter, Refusal> {
+    let text = |name: &str, value: &Option<String>| -> Result<Option<String>, Refusal> {
+        value.as_deref().map_or(Ok(()), |value| check::text(name, value, 1, MAX_FILTER_BYTES))?;
+        Ok(value.clone())
+    };
+    let micros = |seconds: Option<i64>| seconds.map(|seconds| seconds.saturating_mul(MICROS_PER_SECOND));
+    Ok(AuditFilter {
+        owners,
+        event: text("event", &query.event)?,
+        outcome: text("outcome", &query.outcome)?,
+        client_id: text("client_id", &query.client_id)?,
+        jti: text("jti", &query.jti)?,
+        since: micros(query.since),
+        until: micros(query.until),
+    })
+}
+
+fn write_cursor(row: &AuditRow) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{}.{}.{}", row.at, row.n, row.writer))
+}
+
+fn parse_cursor(text: &str) -> Result<AuditCursor, Refusal> {
+    let parse = || {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() <= MAX_CURSOR_BYTES)?;
+        let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))?;
+        let mut parts = text.splitn(3, '.');
+        let (at, n) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+        Some(AuditCursor { at, n, writer: parts.next()?.to_owned() })
+    };
+    parse().ok_or_else(|| Refusal::field("after", "is not a cursor of this API"))
+}
+
+pub(super) async fn search(session: &Session<'_>, query: &AuditQuery) -> Result<Page<AuditItem>, Refusal> {
+    let limit = page::limit(query.limit)?;
+    let owners = session.caller().owners(Action::ReadAudit);
+    if owners == OwnerFilter::Only(Vec::new()) {
+        return Err(Refusal::forbidden());
+    }
+    let filter = filter(query, owners)?;
+    let cursor = query.after.as_deref().map(parse_cursor).transpose()?;
+    let more = limit.saturating_add(1).min(AUDIT_PAGE_LIMIT);
+    let rows = session
+        .read(|db| async move { queries::audit_records(&db, &filter, cursor.as_ref(), more).await })
+        .await?;
+    page::cut(rows, limit, write_cursor, item)
+}
+
+fn item(row: AuditRow) -> Result<AuditItem, Refusal> {
+    Ok(AuditItem { hash: URL_SAFE_NO_PAD.encode(&row.hash), record: check::parse_column(&row.record)? })
+}
+
+pub(super) async fn writers(session: &Session<'_>, query: &WritersQuery) -> Result<Page<Writer>, Refusal> {
+    session.caller().check(Action::ExportAudit, None)?;
+    let after = query.after.clone().unwrap_or_default();
+    check::text("after", &after, 0, MAX_CURSOR_BYTES)?;
+    let heads = session.read(|db| async move { queries::audit_writers(&db, &after).await }).await?;
+    let more = heads.len() >= usize::try_from(WRITER_PAGE_LIMIT).unwrap_or(usize::MAX);
+    let next = heads.last().filter(|_| more).map(|head| head.writer.clone());
+    let items = heads
+        .into_iter()
+        .map(|head| Writer { hash: URL_SAFE_NO_PAD.encode(head.hash), writer: head.writer, n: head.n })
+        .collect();
+    Ok(Page { items, next })
+}
+
+pub(super) async fn export(session: &Session<'_>, query: &ExportQuery) -> Result<AuditExport, Refusal> {
+    session.caller().check(Action::ExportAudit, None)?;
+    check::text("writer", &query.writer, 1, MAX_CURSOR_BYTES)?;
+    let (writer, after) = (query.writer.clone(), query.after.unwrap_or_default());
+    let (rows, checkpoints) = session
+        .read(|db| async move {
+            let rows = queries::audit_export(&db, &writer, after, AUDIT_PAGE_LIMIT).await?;
+            let checkpoints = queries::checkpoints_of(&db, &writer, after).await?;
+            Ok((rows, checkpoints))
+        })
+        .await?;
+    if rows.is_empty() && after == 0 {
+        return Err(Refusal::not_found());
+    }
+    let more = rows.len() >= usize::try_from(AUDIT_PAGE_LIMIT).unwrap_or(usize::MAX);
+    let next = rows.last().filter(|_| more).map(|row| row.n);
+    // Statements about records that are still to come belong to their page.
+    let checkpoints = checkpoints.into_iter().filter(|row| next.is_none_or(|next| row.n <= next));
+    Ok(AuditExport {
+        records: rows.into_iter().map(exported).collect(),
+        checkpoints: checkpoints.map(checkpoint).collect(),
+        next,
+    })
+}
+
+fn exported(row: AuditRow) -> ExportedRecord {
+    ExportedRecord { hash: URL_SAFE_NO_PAD.encode(&row.hash), record: row.record }
+}
+
+fn checkpoint(row: AuditCheckpointRow) -> Checkpoint {
+    Checkpoint { hash: URL_SAFE_NO_PAD.encode(&row.hash), writer: row.writer, n: row.n, at: row.at, jws: row.jws }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_reads_back_and_anything_else_is_refused() {
+        let row = AuditRow {
+            writer: "w_a.b".into(),
+            n: 7,
+            at: 9,
+            event: String::new(),
+            outcome: String::new(),
+            owner_id: None,
+            subject_owner_id: None,
+            client_id: None,
+            jti: None,
+            record: String::new(),
+            hash: Vec::new(),
+        };
+        let cursor = parse_cursor(&write_cursor(&row)).unwrap();
+        assert_eq!((cursor.at, cursor.n, cursor.writer.as_str()), (9, 7, "w_a.b"));
+        for bad in ["", "x", "MS4y", "!!"] {
+            assert!(parse_cursor(bad).is_err(), "{bad}");
+        }
+    }
+}

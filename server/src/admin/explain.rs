@@ -1,0 +1,213 @@
+//! Why an exchange would be allowed or refused, without doing it: the very decision of the
+//! token endpoint, on the same records, for a token that is shown or only imagined.
+
+use super::api::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
+use super::caller::Caller;
+use super::limits::MAX_EXPLAINED_LINEAGE;
+use super::problem::Refusal;
+use super::roles::Action;
+use super::session::Session;
+use crate::grant::build_exchange;
+use crate::limits::{MAX_TARGETS, MAX_TTL_SECONDS};
+use crate::reason::Reason;
+use crate::records::Client;
+use crate::tokens::{Doubt, TokenFault};
+use stipend_token::lineage::Lineage;
+use stipend_token::narrow::{self, RuleVerdict, Target};
+use stipend_token::{AccessToken, ActorChain, Audience, Environment, ScopeSet, id};
+
+pub(super) async fn explain(session: &Session<'_>, question: &Explain) -> Result<Explained, Refusal> {
+    let caller = session.caller();
+    let app = session.app;
+    let actor = find_client(session, caller, &question.actor).await?.ok_or_else(Refusal::not_found)?;
+    if question.audience.len() > MAX_TARGETS {
+        return Err(Refusal::field("/audience", format!("names at most {MAX_TARGETS} resources")));
+    }
+    let scope = question
+        .scope
+        .as_deref()
+        .map(|text| ScopeSet::parse(text).map_err(|error| Refusal::field("/scope", error.to_string())))
+        .transpose()?;
+    let now = session.now();
+    if !actor.stands(now) {
+        return Ok(refused(Reason::ClientNotActive));
+    }
+    let (subject, owners) = match subject(session, question).await? {
+        Ok(subject) => subject,
+        Err(reason) => return Ok(refused(reason)),
+    };
+    let actor_token = question.actor_token_present.then(|| own_token(session, &actor));
+    let exchanged = match build_exchange(app, &actor, &subject, &question.audience).await? {
+        Ok(exchanged) => exchanged,
+        Err((reason, _)) => return Ok(refused(reason)),
+    };
+    let owners: Vec<&str> = owners.iter().map(String::as_str).collect();
+    let targets = exchanged.targets();
+    let exchange =
+        exchanged.exchange(app, &actor, &subject, &owners, actor_token.as_ref(), scope.as_ref(), &targets);
+    let rules = describe_rules(narrow::explain(&exchange), &targets);
+    Ok(match narrow::decide(&exchange) {
+        Ok(narrowed) => Explained {
+            allowed: true,
+            error: None,
+            reason: None,
+            granted: Some(Granted {
+                aud: narrowed.aud,
+                scope: narrowed.scope,
+                act: narrowed.act.to_json(),
+                expires_in: narrowed.exp.saturating_sub(now),
+                mode: narrowed.mode,
+                rules: narrowed.rules,
+            }),
+            rules,
+        },
+        Err(refusal) => Explained { rules, ..refused(refusal.into()) },
+    })
+}
+
+fn refused(reason: Reason) -> Explained {
+    Explained {
+        allowed: false,
+        error: Some(reason.code().error().to_owned()),
+        reason: Some(reason.as_str().to_owned()),
+        granted: None,
+        rules: Vec::new(),
+    }
+}
+
+/// A client that the caller may see.
+async fn find_client(
+    session: &Session<'_>,
+    caller: &Caller,
+    client_id: &str,
+) -> Result<Option<std::sync::Arc<Client>>, Refusal> {
+    // Also keeps out what no text column could hold.
+    if !id::is_identifier(client_id) {
+        return Ok(None);
+    }
+    let client = session.app.records.find_client(client_id).await?;
+    Ok(client.filter(|client| caller.may(Action::ReadAgent, Some(&client.owner_id))))
+}
+
+type Subject = (AccessToken, Vec<String>);
+
+/// The subject token and the owners of its parties.
+async fn subject(session: &Session<'_>, question: &Explain) -> Result<Result<Subject, Reason>, Refusal> {
+    match (&question.subject_token, &question.subject) {
+        (Some(token), None) => match session.app.tokens.standing(token, session.now()).await {
+            Ok(standing) => Ok(Ok((standing.token.claims.clone(), standing.owners))),
+            Err(Doubt::Unavailable) => Err(Refusal::unavailable()),
+            Err(Doubt::Fault(fault)) => Ok(Err(match fault {
+                TokenFault::Malformed => Reason::SubjectMalformed,
+                TokenFault::Signature => Reason::SubjectSignature,
+                TokenFault::Expired => Reason::SubjectExpired,
+                TokenFault::Revoked(_) => Reason::SubjectRevoked,
+                TokenFault::NotStanding => Reason::SubjectNotStanding,
+            })),
+        },
+        (None, Some(imagined)) => imagine(session, imagined).await,
+        _ => Err(Refusal::field("/subject", "give either subject_token or subject")),
+    }
+}
+
+async fn imagine(session: &Session<'_>, imagined: &ExplainSubject) -> Result<Result<Subject, Reason>, Refusal> {
+    let scope = ScopeSet::parse(&imagined.scope).map_err(|error| Refusal::field("/subject/scope", error.to_string()))?;
+    let act = match &imagined.act {
+        Some(act) => ActorChain::from_json(&serde_json::Value::Object(act.clone()))
+            .map_err(|error| Refusal::field("/subject/act", error.to_string()))?,
+        None => ActorChain::default(),
+    };
+    if imagined.audience.is_empty() || imagined.audience.len() > MAX_TARGETS {
+        return Err(Refusal::field("/subject/audience", format!("names 1 to {MAX_TARGETS} resources")));
+    }
+    if imagined.lineage_clients.len() > MAX_EXPLAINED_LINEAGE {
+        return Err(Refusal::field("/subject/lineage_clients", format!("names at most {MAX_EXPLAINED_LINEAGE} clients")));
+    }
+    let mut owners: Vec<String> = Vec::new();
+    let mut own_sub = id::agent_subject(&imagined.client_id);
+    for client in [&imagined.client_id].into_iter().chain(&imagined.lineage_clients) {
+        // The owner is in the id, so that nothing needs to be known of a hidden client.
+        let owner = client.split_once('.').map(|(owner, _)| owner.to_owned());
+        let owner = owner.ok_or_else(|| Refusal::field("/subject/client_id", "is not the id of a client"))?;
+        let visible = find_client(session, session.caller(), client).await?;
+        if visible.as_ref().is_some_and(|client| !client.stands(session.now())) {
+            return Ok(Err(Reason::SubjectNotStanding));
+        }
+        if let Some(known) = visible.filter(|known| known.id == imagined.client_id) {
+            own_sub.clone_from(&known.subject);
+        }
+        if !owners.contains(&owner) {
+            owners.push(owner);
+        }
+    }
+    let now = session.now();
+    let lineage = Lineage {
+        tokens: imagined.lineage_clients.iter().map(|client| format!("t_of_{client}")).collect(),
+        clients: imagined.lineage_clients.clone(),
+    };
+    let sub = imagined.sub.clone().unwrap_or(own_sub);
+    let env = imagined.environment.unwrap_or(Environment::Live);
+    let token = token(session, &imagined.client_id, sub, imagined.audience.clone(), scope, env, now);
+    Ok(Ok((AccessToken { act, lineage, ..token }, owners)))
+}
+
+/// The token the actor would send to prove itself.
+fn own_token(session: &Session<'_>, actor: &Client) -> AccessToken {
+    let (now, env) = (session.now(), actor.environment);
+    token(session, &actor.id, actor.subject.clone(), Vec::new(), ScopeSet::default(), env, now)
+}
+
+fn token(
+    session: &Session<'_>,
+    client_id: &str,
+    sub: String,
+    aud: Vec<Audience>,
+    scope: ScopeSet,
+    env: Environment,
+    now: i64,
+) -> AccessToken {
+    AccessToken {
+        iss: session.app.urls.issuer.clone(),
+        sub,
+        sub_profile: None,
+        client_id: client_id.to_owned(),
+        aud,
+        scope,
+        jti: "t_imagined".to_owned(),
+        lineage: Lineage::default(),
+        iat: now,
+        exp: now.saturating_add(MAX_TTL_SECONDS),
+        env,
+        act: ActorChain::default(),
+        may_act: None,
+    }
+}
+
+fn describe_rules(verdicts: Vec<(&str, Vec<RuleVerdict>)>, targets: &[Target<'_>]) -> Vec<RuleExplained> {
+    let each = |verdicts: Vec<RuleVerdict>| {
+        verdicts.into_iter().zip(targets).map(|(verdict, target)| describe(verdict, target.audience)).collect()
+    };
+    verdicts.into_iter().map(|(id, verdicts)| RuleExplained { id: id.to_owned(), verdicts: each(verdicts) }).collect()
+}
+
+fn describe(verdict: RuleVerdict, audience: &Audience) -> Verdict {
+    let mut said = Verdict { audience: audience.clone(), verdict: VerdictWord::Allows, scope: None, owner: None };
+    said.verdict = match verdict {
+        RuleVerdict::Allows(scope) => {
+            said.scope = Some(scope);
+            VerdictWord::Allows
+        }
+        RuleVerdict::NotAcceptedBy(owner) => {
+            said.owner = Some(owner);
+            VerdictWord::NotAccepted
+        }
+        RuleVerdict::Disabled => VerdictWord::Disabled,
+        RuleVerdict::OtherActor => VerdictWord::OtherActor,
+        RuleVerdict::OtherSubject => VerdictWord::OtherSubject,
+        RuleVerdict::OtherAudience => VerdictWord::OtherAudience,
+        RuleVerdict::OtherOrigin => VerdictWord::OtherOrigin,
+        RuleVerdict::Impersonates => VerdictWord::Impersonates,
+        RuleVerdict::ScopeExceeded => VerdictWord::ScopeExceeded,
+    };
+    said
+}

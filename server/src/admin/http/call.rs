@@ -1,0 +1,176 @@
+//! Around every handler: the token, the body, the answer.
+
+use super::super::api::SCOPE_READ;
+use super::super::limits::MAX_BODY_DEPTH;
+use super::super::problem::{Code, Refusal};
+use super::super::session::Session;
+use crate::app::App;
+use crate::http::{Line, origin, read_body};
+use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_SECONDS};
+use crate::reason::Reason;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::web::{Payload, Query};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stipend_token::id::is_identifier;
+use stipend_token::json::{self, Limits};
+
+/// Longest explanation of a malformed body, in characters: it may quote the body.
+const MAX_DETAIL_CHARS: usize = 300;
+
+/// Authenticates, then handles; a refusal is recorded before it is answered.
+pub(super) async fn serve(
+    app: &App,
+    request: &HttpRequest,
+    scope: &'static str,
+    event: &'static str,
+    handle: impl AsyncFnOnce(&Session<'_>) -> Result<HttpResponse, Refusal>,
+) -> HttpResponse {
+    let origin = origin(&app.config, request);
+    request.extensions_mut().insert(Line::new(&origin));
+    let opened = match bearer(request) {
+        Ok(bearer) => Session::open(app, origin, bearer, scope, event).await,
+        Err(refusal) => Err(refusal),
+    };
+    let mut session = match opened {
+        Ok(session) => session,
+        Err(refusal) => return problem(&refusal, scope),
+    };
+    session.target = request.match_info().iter().next().map(|(_, value)| value.chars().take(256).collect());
+    match handle(&session).await {
+        Ok(response) => response,
+        Err(refusal) => problem(&session.refused(refusal).await, scope),
+    }
+}
+
+/// RFC 6750 section 2.1, in the header and nowhere else.
+fn bearer(request: &HttpRequest) -> Result<String, Refusal> {
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    let (first, second) = (headers.next(), headers.next());
+    let none = || Refusal::new(Code::NoToken, "send an access token for the admin API as a bearer token");
+    let header = first.filter(|_| second.is_none()).ok_or_else(none)?;
+    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(none)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(none());
+    }
+    Ok(token.trim_matches(' ').to_owned())
+}
+
+/// A part of the path. What is no identifier names nothing.
+pub(super) fn segment<'r>(request: &'r HttpRequest, name: &str) -> Result<&'r str, Refusal> {
+    request.match_info().get(name).filter(|value| is_identifier(value)).ok_or_else(Refusal::not_found)
+}
+
+/// The query, strictly: unknown and repeated parameters are refused.
+pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Refusal> {
+    let parsed = Query::<T>::from_query(request.query_string());
+    parsed.map(Query::into_inner).map_err(|error| malformed(&error.to_string()))
+}
+
+/// The JSON body.
+pub(super) async fn body<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Refusal> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !["application/json", "application/merge-patch+json"].iter().any(|json| kind.eq_ignore_ascii_case(json)) {
+        return Err(Refusal::new(Code::UnsupportedMediaType, "the body must be application/json"));
+    }
+    parse(&bytes(request, payload).await?)
+}
+
+/// The JSON body where all of it may be left out.
+pub(super) async fn optional_body<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Refusal> {
+    let bytes = bytes(request, payload).await?;
+    parse(if bytes.is_empty() { b"{}" } else { &bytes })
+}
+
+async fn bytes(request: &HttpRequest, payload: Payload) -> Result<actix_web::web::Bytes, Refusal> {
+    read_body(request, payload).await.map_err(|reason| match reason {
+        Reason::BodyTooLarge => Refusal::new(Code::TooLarge, "the body is larger than 64 KiB"),
+        Reason::BodyTooSlow => Refusal::new(Code::TooSlow, "the body did not arrive in time"),
+        _ => Refusal::new(Code::InvalidRequest, "the body could not be read"),
+    })
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let limits = Limits { max_bytes: MAX_BODY_BYTES, max_depth: MAX_BODY_DEPTH };
+    let object = json::parse_object(bytes, limits).map_err(|error| malformed(&error.to_string()))?;
+    serde_json::from_value(object.into()).map_err(|error| malformed(&error.to_string()))
+}
+
+fn malformed(detail: &str) -> Refusal {
+    Refusal::new(Code::InvalidRequest, detail.chars().take(MAX_DETAIL_CHARS).collect::<String>())
+}
+
+fn build(status: u16) -> HttpResponseBuilder {
+    let mut builder = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    builder.insert_header((CACHE_CONTROL, "no-store"));
+    builder
+}
+
+/// A JSON answer that no cache may keep.
+pub(super) fn answer(status: u16, body: &impl Serialize) -> Result<HttpResponse, Refusal> {
+    let body = serde_json::to_string(body).map_err(|_| Refusal::internal())?;
+    Ok(build(status).insert_header((CONTENT_TYPE, "application/json")).body(body))
+}
+
+/// 201 for what is new, 200 for what was there.
+pub(super) fn created(is_new: bool, body: &impl Serialize) -> Result<HttpResponse, Refusal> {
+    answer(if is_new { 201 } else { 200 }, body)
+}
+
+pub(super) fn no_content() -> HttpResponse {
+    build(204).finish()
+}
+
+fn problem(refusal: &Refusal, scope: &str) -> HttpResponse {
+    let mut builder = build(refusal.code.status());
+    builder.insert_header((CONTENT_TYPE, "application/problem+json"));
+    // RFC 6750 section 3: no error code where no token was sent.
+    let challenge = match refusal.code {
+        Code::NoToken => Some(format!("Bearer realm=\"admin\", scope=\"{scope}\"")),
+        Code::InvalidToken => Some(format!("Bearer realm=\"admin\", error=\"invalid_token\", scope=\"{scope}\"")),
+        Code::InsufficientScope | Code::Forbidden => {
+            Some(format!("Bearer realm=\"admin\", error=\"insufficient_scope\", scope=\"{scope}\""))
+        }
+        Code::Unavailable | Code::Overtaken => {
+            builder.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
+            None
+        }
+        Code::TooSlow => {
+            builder.force_close();
+            None
+        }
+        _ => None,
+    };
+    if let Some(challenge) = challenge {
+        builder.insert_header((WWW_AUTHENTICATE, challenge));
+    }
+    match serde_json::to_string(&refusal.problem()) {
+        Ok(body) => builder.body(body),
+        Err(_) => builder.finish(),
+    }
+}
+
+pub(super) async fn method_not_allowed(allow: &'static str) -> HttpResponse {
+    let mut response = problem(&Refusal::new(Code::MethodNotAllowed, "this method is not allowed here"), SCOPE_READ);
+    response.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static(allow));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use super::super::super::api::NewOwner;
+
+    #[test]
+    fn a_body_with_an_unknown_or_repeated_member_is_refused_by_its_name() {
+        let said = |body: &str| parse::<NewOwner>(body.as_bytes()).unwrap_err().problem().detail;
+        assert!(said(r#"{"id":"a","name":"A","nmae":"A"}"#).contains("`nmae`"));
+        assert!(said(r#"{"id":"a"}"#).contains("`name`"));
+        assert!(said(r#"{"id":"a","id":"b","name":"A"}"#).contains("twice"));
+        assert!(said("[]").contains("object"));
+        assert!(said(&format!("{{\"{}\":1}}", "x".repeat(5000))).chars().count() <= MAX_DETAIL_CHARS);
+    }
+}

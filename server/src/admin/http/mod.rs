@@ -1,0 +1,131 @@
+//! The admin API's HTTP surface: the route table, and the OpenAPI document made from it. Thin
+//! handlers, nothing that decides.
+
+mod agents;
+mod audit;
+mod call;
+mod credentials;
+mod owners;
+mod resources;
+mod revocations;
+mod rules;
+mod signing_keys;
+
+use super::api::{Problem, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE};
+use crate::app::App;
+use actix_web::web::{self, Data, ServiceConfig};
+use actix_web::{HttpResponse, Responder};
+use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityRequirement, SecurityScheme};
+use utoipa::{IntoResponses, Modify, OpenApi};
+
+/// Every refusal has this body.
+#[derive(Debug, IntoResponses)]
+#[expect(dead_code, reason = "described, never built")]
+pub(super) enum Refused {
+    /// The request is malformed; the member is named.
+    #[response(status = 400, content_type = "application/problem+json")]
+    Invalid(Problem),
+    /// No token, or one that is not valid here.
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthenticated(Problem),
+    /// The token's scope or the caller's roles do not allow it.
+    #[response(status = 403, content_type = "application/problem+json")]
+    Forbidden(Problem),
+    /// Missing, or not for this caller.
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(Problem),
+    /// What is there does not allow it.
+    #[response(status = 409, content_type = "application/problem+json")]
+    Conflict(Problem),
+    /// The server can't read or record now.
+    #[response(status = 503, content_type = "application/problem+json")]
+    Unavailable(Problem),
+}
+
+/// One table for the routes and for the document, so that neither can lack what the other has.
+macro_rules! table {
+    ($($path:literal $allow:literal { $($method:ident $module:ident::$handler:ident),+ })+) => {
+        /// Every route of the admin API.
+        pub fn routes(config: &mut ServiceConfig) {
+            $(config.service(
+                web::resource(concat!("/admin/v1", $path))
+                    $(.route(web::$method().to($module::$handler)))+
+                    .default_service(web::to(|| call::method_not_allowed($allow))),
+            );)+
+            config.service(web::resource("/openapi.json").route(web::get().to(document)));
+        }
+
+        #[derive(OpenApi)]
+        #[openapi(
+            info(title = "Stipend admin API", version = "1"),
+            modifiers(&Secured),
+            paths($($($module::$handler),+),+)
+        )]
+        struct Document;
+    };
+}
+
+table! {
+    "/owners" "GET, POST" { get owners::list, post owners::create }
+    "/owners/{id}" "GET" { get owners::find }
+    "/owners/{id}/disable" "POST" { post owners::disable }
+    "/owners/{id}/enable" "POST" { post owners::enable }
+    "/agents" "GET, POST" { get agents::list, post agents::create }
+    "/agents/{id}" "GET, PATCH" { get agents::find, patch agents::patch }
+    "/agents/{id}/narrow" "POST" { post agents::narrow }
+    "/agents/{id}/suspend" "POST" { post agents::suspend }
+    "/agents/{id}/resume" "POST" { post agents::resume }
+    "/agents/{id}/revoke" "POST" { post agents::revoke }
+    "/agents/{id}/retire" "POST" { post agents::retire }
+    "/agents/{id}/reissue" "POST" { post agents::reissue }
+    "/agents/{id}/secrets" "POST" { post credentials::add_secret }
+    "/agents/{id}/secrets/{secret_id}" "DELETE" { delete credentials::delete_secret }
+    "/agents/{id}/keys" "POST" { post credentials::add_key }
+    "/agents/{id}/keys/{key_id}" "DELETE" { delete credentials::delete_key }
+    "/resources" "GET, POST" { get resources::list, post resources::create }
+    "/resources/{id}" "GET, PATCH" { get resources::find, patch resources::patch }
+    "/resources/{id}/disable" "POST" { post resources::disable }
+    "/resources/{id}/enable" "POST" { post resources::enable }
+    "/exchange-rules" "GET, POST" { get rules::list, post rules::create }
+    "/exchange-rules/explain" "POST" { post rules::explain }
+    "/exchange-rules/{id}" "GET, DELETE" { get rules::find, delete rules::delete }
+    "/exchange-rules/{id}/accept" "POST" { post rules::accept }
+    "/exchange-rules/{id}/disable" "POST" { post rules::disable }
+    "/exchange-rules/{id}/enable" "POST" { post rules::enable }
+    "/signing-keys" "GET" { get signing_keys::list }
+    "/signing-keys/rotate" "POST" { post signing_keys::rotate }
+    "/signing-keys/{kid}/distrust" "POST" { post signing_keys::distrust }
+    "/revocations" "GET, POST" { get revocations::list, post revocations::create }
+    "/audit" "GET" { get audit::search }
+    "/audit/writers" "GET" { get audit::writers }
+    "/audit/export" "GET" { get audit::export }
+    "/whoami" "GET" { get audit::whoami }
+}
+
+/// Says how to get a token, and that every route needs one.
+struct Secured;
+
+impl Modify for Secured {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scopes = [SCOPE_READ, SCOPE_WRITE, SCOPE_AUDIT];
+        let flow = ClientCredentials::new("/oauth2/token", Scopes::from_iter(scopes.map(|scope| (scope, scope))));
+        let scheme = SecurityScheme::OAuth2(OAuth2::new([Flow::ClientCredentials(flow)]));
+        document.components.get_or_insert_default().add_security_scheme("oauth2", scheme);
+        document.security = Some(vec![SecurityRequirement::new("oauth2", Vec::<String>::new())]);
+    }
+}
+
+/// The OpenAPI 3.1 document.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+async fn document(app: Data<App>) -> impl Responder {
+    let mut document = openapi();
+    document.servers = Some(vec![utoipa::openapi::Server::new(&app.urls.issuer)]);
+    match document.to_json() {
+        Ok(body) => HttpResponse::Ok().insert_header(("content-type", "application/json")).body(body),
+        Err(_) => HttpResponse::InternalServerError().finish(),
+    }
+}

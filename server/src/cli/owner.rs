@@ -1,0 +1,90 @@
+//! `stipend owner`.
+
+use super::Session;
+use super::api::read;
+use super::error::CliError;
+use super::print::{moment, relative};
+use crate::admin::api::{ChangeState, NewOwner, Owner};
+use clap::Subcommand;
+use serde_json::Value;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Create an owner; nothing happens when it is there already
+    #[command(after_help = "Example:\n  stipend owner create payments --name \"Payments team\"")]
+    Create {
+        /// Its id: a-z, 0-9 and -
+        id: String,
+        /// What people call it; the id where left out
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List owners
+    List,
+    /// Show one owner
+    Show {
+        /// Its id
+        id: String,
+    },
+    /// Switch an owner off: all its clients and their tokens are dead at once
+    Disable {
+        /// Its id
+        id: String,
+        /// Why, for the audit
+        #[arg(long)]
+        reason: Option<String>,
+    },
+    /// Switch an owner on again; what was issued before stays dead
+    Enable {
+        /// Its id
+        id: String,
+    },
+}
+
+pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError> {
+    let api = &session.api;
+    let answer = match command {
+        Command::List => return list(session).await,
+        Command::Create { id, name } => {
+            let name = name.unwrap_or_else(|| id.clone());
+            api.post(&["owners"], &NewOwner { id, name }).await?
+        }
+        Command::Show { id } => api.get(&["owners", &id]).await?,
+        Command::Disable { id, reason } => api.post(&["owners", &id, "disable"], &ChangeState { reason }).await?,
+        Command::Enable { id } => api.post(&["owners", &id, "enable"], &ChangeState::default()).await?,
+    };
+    show(session, &answer)
+}
+
+async fn list(session: &Session<'_>) -> Result<(), CliError> {
+    let items = session.api.list(&["owners"]).await?;
+    let out = session.out;
+    if out.json {
+        out.value(&Value::Array(items));
+        return Ok(());
+    }
+    let mut rows = Vec::with_capacity(items.len());
+    for item in &items {
+        let owner: Owner = read(item)?;
+        rows.push(vec![owner.id, owner.name, out.state(owner.state.as_str()), relative(session.now, owner.created_at)]);
+    }
+    out.table(&["OWNER", "NAME", "STATE", "CREATED"], rows, "No owners. Make one with `stipend owner create`.");
+    Ok(())
+}
+
+fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
+    let out = session.out;
+    if out.json {
+        out.value(answer);
+        return Ok(());
+    }
+    let owner: Owner = read(answer)?;
+    out.facts(&[
+        ("owner", owner.id),
+        ("name", owner.name),
+        ("state", out.state(owner.state.as_str())),
+        ("created", moment(session.now, owner.created_at)),
+        ("changed", moment(session.now, owner.updated_at)),
+    ]);
+    Ok(())
+}

@@ -1,0 +1,113 @@
+//! Reading what people type: lives, access entries, parties, JSON.
+
+use stipend_token::access::AccessEntry;
+use stipend_token::rule::{PartySelector, ScopeEdge};
+use stipend_token::{Audience, ScopeSet};
+
+/// `90d`, `12h`, `30m`, `45s`, or seconds.
+pub fn duration(text: &str) -> Result<i64, String> {
+    let expected = || format!("{text:?} is no duration: 90d, 12h, 30m, 45s");
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, unit)) if !unit.is_ascii_digit() => (text.get(..at).unwrap_or_default(), unit),
+        _ => (text, 's'),
+    };
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(expected()),
+    };
+    let number: i64 = number.parse().map_err(|_| expected())?;
+    number.checked_mul(seconds).filter(|seconds| *seconds > 0).ok_or_else(expected)
+}
+
+/// `URI=scope,scope`.
+pub fn access(text: &str) -> Result<AccessEntry, String> {
+    let (uri, scopes) = text.rsplit_once('=').ok_or("write URI=scope,scope")?;
+    Ok(AccessEntry {
+        resource: Audience::parse(uri).map_err(|error| error.to_string())?,
+        scopes: scope_set(scopes)?,
+        default_scopes: ScopeSet::default(),
+    })
+}
+
+/// `scope,scope`, or with spaces between as on the wire.
+pub fn scope_set(text: &str) -> Result<ScopeSet, String> {
+    ScopeSet::from_tokens(text.split([',', ' '])).map_err(|error| error.to_string())
+}
+
+/// `payments.refunds` is a client, `payments` any client of that owner.
+pub fn party(text: &str) -> Result<PartySelector, String> {
+    match text.split_once('.') {
+        Some((owner, name)) if !owner.is_empty() && !name.is_empty() => Ok(PartySelector::Client(text.to_owned())),
+        None if stipend_token::id::is_slug(text) => Ok(PartySelector::Owner(text.to_owned())),
+        _ => Err("write a client id (payments.refunds) or an owner id (payments)".to_owned()),
+    }
+}
+
+/// `scope`, or `scope:read<orders:read`, where the left one is the target's and the right
+/// one is the subject token's that stands for it.
+pub fn scope_edge(text: &str) -> Result<ScopeEdge, String> {
+    let (scope, stands_for) = match text.split_once('<') {
+        Some((scope, stands_for)) => (scope, Some(stands_for.to_owned())),
+        None => (text, None),
+    };
+    let edge = ScopeEdge { scope: scope.to_owned(), stands_for };
+    for token in std::iter::once(&edge.scope).chain(&edge.stands_for) {
+        match ScopeSet::parse(token) {
+            Ok(one) if one.len() == 1 => {}
+            _ => return Err("write SCOPE, or SCOPE<SUBJECT_SCOPE".to_owned()),
+        }
+    }
+    Ok(edge)
+}
+
+/// `<owner>.<name>`.
+pub fn client_id(text: &str) -> Result<(String, String), String> {
+    match text.split_once('.') {
+        Some((owner, name)) if stipend_token::id::is_slug(owner) && stipend_token::id::is_slug(name) => {
+            Ok((owner.to_owned(), name.to_owned()))
+        }
+        _ => Err("write <owner>.<name>, each of a-z, 0-9 and -".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_unit_or_are_seconds() {
+        assert_eq!((duration("90d"), duration("12h"), duration("30m")), (Ok(7_776_000), Ok(43_200), Ok(1800)));
+        assert_eq!((duration("45s"), duration("300")), (Ok(45), Ok(300)));
+        for bad in ["", "d", "1w", "-5m", "0s", "1.5h", "99999999999999999d", "5é"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn access_is_a_uri_and_its_scopes() {
+        let entry = access("https://orders.example/a=b=orders:read,orders:refund").unwrap();
+        assert_eq!(entry.resource.as_str(), "https://orders.example/a=b");
+        assert_eq!(entry.scopes.to_string(), "orders:read orders:refund");
+        for bad in ["https://orders.example", "orders=read", "https://orders.example=", "https://o.example=a,,b"] {
+            assert!(access(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_dot_tells_a_client_from_an_owner() {
+        assert_eq!(party("acme.refunds"), Ok(PartySelector::Client("acme.refunds".to_owned())));
+        assert_eq!(party("acme"), Ok(PartySelector::Owner("acme".to_owned())));
+        assert!(party("").is_err() && party("acme.").is_err() && party("A").is_err());
+        assert!(client_id("acme").is_err() && client_id("acme.a.b").is_err() && client_id("acme.a").is_ok());
+    }
+
+    #[test]
+    fn a_scope_may_stand_for_another() {
+        assert_eq!(scope_edge("release<orders:pay").unwrap().stands_for.as_deref(), Some("orders:pay"));
+        assert_eq!(scope_edge("read").unwrap().stands_for, None);
+        assert!(scope_edge("a b").is_err() && scope_edge("<a").is_err());
+    }
+}
