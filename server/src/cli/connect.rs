@@ -4,8 +4,9 @@
 use super::error::CliError;
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use reqwest::{Certificate, Client, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use stipend_keys::Secret;
@@ -79,6 +80,19 @@ impl Connection {
 
 /// An HTTP client for an issuer: bounded in time, following no redirect with a secret.
 pub fn client(issuer: &str, ca_pem: Option<&str>) -> Result<Client, CliError> {
+    build(issuer, ca_pem, |builder| builder)
+}
+
+/// The same, for an issuer that is served on this machine at `address`.
+pub fn local_client(issuer: &str, ca_pem: Option<&str>, host: &str, address: SocketAddr) -> Result<Client, CliError> {
+    build(issuer, ca_pem, |builder| builder.resolve(host, address))
+}
+
+fn build(
+    issuer: &str,
+    ca_pem: Option<&str>,
+    change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, CliError> {
     let url = Url::parse(issuer)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -96,7 +110,7 @@ pub fn client(issuer: &str, ca_pem: Option<&str>) -> Result<Client, CliError> {
         None if url.scheme() == "http" => builder.tls_certs_only([]),
         None => builder,
     };
-    builder.build().map_err(broken)
+    change(builder).build().map_err(broken)
 }
 
 /// A small text file.

@@ -5,7 +5,9 @@
 //! `config` and `openapi` run code of the server in this process.
 
 mod api;
+mod audit;
 pub mod connect;
+mod doctor;
 pub mod error;
 mod node;
 pub mod oauth;
@@ -13,7 +15,9 @@ mod owner;
 mod parse;
 pub mod print;
 mod resource;
+mod token;
 
+pub use audit::verify::{Proof, verify_online};
 
 use crate::clock::{Clock, SystemClock};
 use crate::demo;
@@ -59,6 +63,12 @@ pub enum Command {
     /// Resources: what tokens are for
     #[command(subcommand)]
     Resource(resource::Command),
+    /// Get, exchange, look into and revoke tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// The record of every answer, and the proof that nobody changed it
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Who this client is, and what it may do
     Whoami,
     /// Find out what is wrong, and what to do
@@ -117,18 +127,27 @@ pub fn main() -> ExitCode {
 pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
     match cli.command {
         Command::Serve => return node::serve().await,
+        Command::Demo(args) => return demo::command(&args, out).await,
         Command::Migrate => return node::migrate(out).await,
         Command::Openapi => return node::openapi(out),
         Command::Config => return node::config(out),
-        Command::Demo(args) => return demo::command(&args, out).await,
+        Command::Healthcheck => return doctor::healthcheck(&cli.connection).await,
         _ => {}
     }
     let session = Session { api: Api::new(&cli.connection)?, out, now: SystemClock.now() };
     match cli.command {
         Command::Owner(command) => owner::run(&session, command).await,
         Command::Resource(command) => resource::run(&session, command).await,
+        Command::Token(command) => token::run(&session, command).await,
+        Command::Audit(command) => audit::run(&session, command).await,
         Command::Whoami => node::whoami(&session).await,
-        _ => Ok(()),
+        Command::Doctor => doctor::run(&session).await,
+        Command::Serve
+        | Command::Demo(_)
+        | Command::Migrate
+        | Command::Openapi
+        | Command::Config
+        | Command::Healthcheck => Ok(()),
     }
 }
 
