@@ -39,7 +39,7 @@ impl<'a> Api<'a> {
     pub async fn token(&self) -> Result<&Secret<String>, CliError> {
         self.token
             .get_or_try_init(|| async {
-                if let Some(token) = self.connection.token.as_ref().filter(|token| !token.expose().is_empty()) {
+                if let Some(token) = self.connection.access_token.as_ref().filter(|token| !token.expose().is_empty()) {
                     return Ok(token.clone());
                 }
                 let secret = self.connection.load_secret()?;

@@ -36,7 +36,7 @@ pub struct Connection {
     pub client_secret_file: Option<PathBuf>,
     /// An access token for the admin API, instead of getting one with the secret
     #[arg(long, global = true, env = "STIPEND_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = secret)]
-    pub token: Option<Secret<String>>,
+    pub access_token: Option<Secret<String>>,
     /// Certificates (PEM) of authorities to trust besides the system's
     #[arg(long, global = true, env = "STIPEND_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,

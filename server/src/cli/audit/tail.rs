@@ -8,7 +8,7 @@ use super::Tail;
 use crate::admin::api::AuditItem;
 use crate::clock::MICROS_PER_SECOND;
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -107,14 +107,8 @@ fn print_one(session: &Session<'_>, item: &AuditItem) -> Result<(), CliError> {
 fn columns(session: &Session<'_>, item: &AuditItem, when: String) -> Vec<String> {
     let text = |name: &str| item.record.get(name).and_then(Value::as_str).unwrap_or_default();
     let outcome = text("outcome");
-    let what = match item.record.get("reason").and_then(Value::as_str) {
-        Some(reason) => reason.to_owned(),
-        None if !text("jti").is_empty() => text("jti").to_owned(),
-        None => {
-            let detail = item.record.get("detail").cloned().unwrap_or(json!({}));
-            let id = detail.get("target").and_then(Value::as_str).unwrap_or_default();
-            id.to_owned()
-        }
-    };
-    vec![when, text("event").to_owned(), session.out.state(outcome), text("client_id").to_owned(), what]
+    let detail = |name: &str| item.record.get("detail")?.get(name)?.as_str();
+    let what = [text("reason"), text("jti"), detail("target").unwrap_or_default(), detail("value").unwrap_or_default()];
+    let what = what.into_iter().find(|word| !word.is_empty()).unwrap_or_default();
+    vec![when, text("event").to_owned(), session.out.state(outcome), text("client_id").to_owned(), what.to_owned()]
 }
