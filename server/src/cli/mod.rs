@@ -4,15 +4,20 @@
 //! HTTP with a token of their own like any other client; only `serve`, `migrate`, `demo`,
 //! `config` and `openapi` run code of the server in this process.
 
+mod agent;
+mod agent_args;
 mod api;
 pub mod connect;
 pub mod error;
+mod keys;
 mod node;
 pub mod oauth;
 mod owner;
 mod parse;
 pub mod print;
 mod resource;
+mod revocation;
+mod rule;
 
 
 use crate::clock::{Clock, SystemClock};
@@ -56,15 +61,23 @@ pub enum Command {
     /// Owners: the teams that agents and resources belong to
     #[command(subcommand)]
     Owner(owner::Command),
+    /// Agents, relying services and admins: everything that authenticates
+    #[command(subcommand, visible_alias = "client")]
+    Agent(Box<agent_args::Command>),
     /// Resources: what tokens are for
     #[command(subcommand)]
     Resource(resource::Command),
+    /// Exchange rules: who may exchange whose tokens, for what
+    #[command(subcommand)]
+    Rule(rule::Command),
+    /// Revocations: what is dead although it was issued
+    #[command(subcommand)]
+    Revocation(revocation::Command),
+    /// The keys that tokens are signed with
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Who this client is, and what it may do
     Whoami,
-    /// Find out what is wrong, and what to do
-    Doctor,
-    /// Ask /readyz; for container health checks
-    Healthcheck,
     /// Print the OpenAPI description of the admin API
     Openapi,
     /// Show every setting of the server, and check the ones in effect
@@ -117,18 +130,22 @@ pub fn main() -> ExitCode {
 pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
     match cli.command {
         Command::Serve => return node::serve().await,
+        Command::Demo(args) => return demo::command(&args, out).await,
         Command::Migrate => return node::migrate(out).await,
         Command::Openapi => return node::openapi(out),
         Command::Config => return node::config(out),
-        Command::Demo(args) => return demo::command(&args, out).await,
         _ => {}
     }
     let session = Session { api: Api::new(&cli.connection)?, out, now: SystemClock.now() };
     match cli.command {
         Command::Owner(command) => owner::run(&session, command).await,
+        Command::Agent(command) => agent::run(&session, *command).await,
         Command::Resource(command) => resource::run(&session, command).await,
+        Command::Rule(command) => rule::run(&session, command).await,
+        Command::Revocation(command) => revocation::run(&session, command).await,
+        Command::Keys(command) => keys::run(&session, command).await,
         Command::Whoami => node::whoami(&session).await,
-        _ => Ok(()),
+        Command::Serve | Command::Demo(_) | Command::Migrate | Command::Openapi | Command::Config => Ok(()),
     }
 }
 
