@@ -330,7 +330,7 @@ fn phrase(verdict: &Verdict) -> String {
         VerdictWord::OtherAudience => "leads to another resource".to_owned(),
         VerdictWord::OtherOrigin => "is for tokens of another resource".to_owned(),
         VerdictWord::NotAccepted => format!("awaits {}", verdict.owner.as_deref().unwrap_or("an owner")),
-        VerdictWord::Impersonates => "impersonates, which no longer names the actor that was there".to_owned(),
+        VerdictWord::Impersonates => "impersonates, while an actor token asks for delegation".to_owned(),
         VerdictWord::ScopeExceeded => "does not let these scopes through".to_owned(),
     }
 }
