@@ -4,17 +4,22 @@
 //! HTTP with a token of their own like any other client; only `serve`, `migrate`, `demo`,
 //! `config` and `openapi` run code of the server in this process.
 
+mod agent;
+mod agent_args;
 mod api;
 mod audit;
 pub mod connect;
 mod doctor;
 pub mod error;
+mod keys;
 mod node;
 pub mod oauth;
 mod owner;
 mod parse;
 pub mod print;
 mod resource;
+mod revocation;
+mod rule;
 mod token;
 
 pub use audit::verify::{Proof, verify_online};
@@ -60,15 +65,27 @@ pub enum Command {
     /// Owners: the teams that agents and resources belong to
     #[command(subcommand)]
     Owner(owner::Command),
+    /// Agents, relying services and admins: everything that authenticates
+    #[command(subcommand, visible_alias = "client")]
+    Agent(Box<agent_args::Command>),
     /// Resources: what tokens are for
     #[command(subcommand)]
     Resource(resource::Command),
+    /// Exchange rules: who may exchange whose tokens, for what
+    #[command(subcommand)]
+    Rule(rule::Command),
     /// Get, exchange, look into and revoke tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Revocations: what is dead although it was issued
+    #[command(subcommand)]
+    Revocation(revocation::Command),
     /// The record of every answer, and the proof that nobody changed it
     #[command(subcommand)]
     Audit(audit::Command),
+    /// The keys that tokens are signed with
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Who this client is, and what it may do
     Whoami,
     /// Find out what is wrong, and what to do
@@ -137,9 +154,13 @@ pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
     let session = Session { api: Api::new(&cli.connection)?, out, now: SystemClock.now() };
     match cli.command {
         Command::Owner(command) => owner::run(&session, command).await,
+        Command::Agent(command) => agent::run(&session, *command).await,
         Command::Resource(command) => resource::run(&session, command).await,
+        Command::Rule(command) => rule::run(&session, command).await,
         Command::Token(command) => token::run(&session, command).await,
+        Command::Revocation(command) => revocation::run(&session, command).await,
         Command::Audit(command) => audit::run(&session, command).await,
+        Command::Keys(command) => keys::run(&session, command).await,
         Command::Whoami => node::whoami(&session).await,
         Command::Doctor => doctor::run(&session).await,
         Command::Serve
