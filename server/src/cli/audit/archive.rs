@@ -1,5 +1,6 @@
 //! The file of an export: one JSON object a line. First who it is from and with which keys
-//! its checkpoints are signed, then each writer's records in order with their checkpoints.
+//! its checkpoints are signed, then each writer's records in order with their checkpoints, and
+//! last how many records there are, so that a file that was cut off is seen.
 
 use super::super::error::CliError;
 use serde::{Deserialize, Serialize};
@@ -31,6 +32,8 @@ impl Head {
 pub(super) enum Line {
     Record { record: String, hash: String },
     Checkpoint { checkpoint: String },
+    /// The last one: how many records there are.
+    End { end: u64 },
 }
 
 pub(super) fn write(out: &mut impl Write, line: &impl Serialize) -> Result<(), CliError> {

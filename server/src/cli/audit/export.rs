@@ -56,6 +56,7 @@ pub(super) async fn write_all(session: &Session<'_>, out: &mut impl Write) -> Re
         let writer: Writer = read(writer)?;
         write_chain(session, out, &writer.writer, &mut written).await?;
     }
+    archive::write(out, &Line::End { end: written.records })?;
     Ok(written)
 }
 

@@ -97,12 +97,18 @@ fn verify_file(mut file: File, keys: Option<Vec<Map<String, Value>>>, known: Opt
     (&file).rewind().map_err(unreadable)?;
     let (_, mut reader) = Reader::open(BufReader::new(&file))?;
     let mut verifier = ChainVerifier::new(anchors.list.iter().cloned()).map_err(|fault| refuse(&fault))?;
+    let mut promised = None;
     while let Some(line) = reader.next()? {
-        if let Line::Record { record, hash } = line {
-            verifier.push(&row(record, &hash)?).map_err(|fault| refuse(&fault))?;
+        match line {
+            Line::Record { record, hash } => verifier.push(&row(record, &hash)?).map_err(|fault| refuse(&fault))?,
+            Line::Checkpoint { .. } => {}
+            Line::End { end } => promised = Some(end),
         }
     }
     let summary = verifier.finish().map_err(|fault| refuse(&fault))?;
+    if promised != Some(summary.records) {
+        return Err(not_proved("the file does not have as many records as it says"));
+    }
     let met = u64::try_from(summary.anchors_met).unwrap_or(u64::MAX);
     let chain = |head: stipend_schema::audit::WriterHead| ProvedChain {
         writer: head.writer,
@@ -159,9 +165,10 @@ impl<'a> Anchors<'a> {
                     }
                 }
                 Line::Checkpoint { checkpoint } => self.take_checkpoint(&checkpoint)?,
+                Line::End { end: _ } => return Ok(()),
             }
         }
-        Ok(())
+        Err(not_proved("the file is cut off"))
     }
 
     fn take_checkpoint(&mut self, jws: &str) -> Result<(), CliError> {
