@@ -171,7 +171,7 @@ mod tests {
         let at = |seconds| relative(1000, 1000 + seconds);
         assert_eq!((at(0), at(59), at(-61)), ("now".into(), "in 59 s".into(), "1 min ago".into()));
         assert_eq!((at(7200), at(-90 * DAY)), ("in 2 h".into(), "90 d ago".into()));
-        assert_eq!(relative(i64::MIN, i64::MAX).is_empty(), false);
+        assert!(relative(i64::MIN, i64::MAX).starts_with("in "));
     }
 
     #[test]

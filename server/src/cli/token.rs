@@ -157,7 +157,10 @@ fn print_token(session: &Session<'_>, answer: &Value) {
     session.out.line(text("access_token"));
 }
 
-fn decode(token: &Secret<String>) -> Result<(Map<String, Value>, Map<String, Value>), CliError> {
+/// The members of a token's header or claims.
+type Members = Map<String, Value>;
+
+fn decode(token: &Secret<String>) -> Result<(Members, Members), CliError> {
     let mut parts = token.expose().split('.').map(|part| {
         let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
         serde_json::from_slice(&bytes).ok()

@@ -98,7 +98,7 @@ async fn profile(server: &TestServer) -> String {
     let mut text = format!("[issuer]\nurl = \"{}\"\ninsecure_http = true\ndefault_scope = \"a:read a:write\"\n", server.issuer);
     let basic = secret_client(server, "basic", "agent", "client_secret_basic").await;
     let second = server.create("/agents/conf.basic/secrets", json!({})).await;
-    let _ = write!(text, "{}second_secret = \"{}\"\n", section("basic", &basic), second["client_secret"].as_str().unwrap());
+    let _ = writeln!(text, "{}second_secret = \"{}\"", section("basic", &basic), second["client_secret"].as_str().unwrap());
     text += &section("service", &service).replace("agent:", "client:");
     text += &section("post", &secret_client(server, "post", "agent", "client_secret_post").await);
     for name in ["other", "hop"] {

@@ -84,7 +84,9 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    fn archive(lines: &str) -> Result<(Head, Reader<Cursor<Vec<u8>>>), CliError> {
+    type Opened = (Head, Reader<Cursor<Vec<u8>>>);
+
+    fn archive(lines: &str) -> Result<Opened, CliError> {
         let head = serde_json::to_string(&Head::new("https://as.example".to_owned(), Vec::new())).unwrap();
         Reader::open(Cursor::new(format!("{head}\n{lines}").into_bytes()))
     }
