@@ -8,7 +8,6 @@ use stipend_keys::{Algorithm, SigningKey};
 use stipend_schema::Backend;
 
 pub const ORDERS: &str = "https://orders.acme.example";
-pub const BILLING: &str = "https://billing.globex.example";
 
 /// An answer, whole.
 #[derive(Debug)]
@@ -86,6 +85,16 @@ impl World {
 
     pub async fn post(&self, path: &str, body: Value) -> Reply {
         self.platform(Method::POST, path, Some(&body)).await
+    }
+
+    /// The same with a path that is made on the way.
+    pub async fn platform_post(&self, path: String, body: Value) -> Reply {
+        self.post(&path, body).await
+    }
+
+    /// A request to a URL of any node; the body of a good answer.
+    pub async fn send_url(&self, method: Method, url: String, token: &str) -> Value {
+        reply(self.server.http.request(method, url).bearer_auth(token)).await.ok()
     }
 
     pub async fn patch(&self, path: &str, body: Value) -> Reply {
