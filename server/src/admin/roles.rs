@@ -32,8 +32,9 @@ pub enum Action {
     ExportAudit,
 }
 
+#[cfg(test)]
 impl Action {
-    pub const ALL: [Self; 19] = [
+    const ALL: [Self; 19] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,

@@ -107,8 +107,8 @@ pub(super) fn parse_jwks(jwks: &Map<String, Value>) -> Result<Vec<PublicJwk>, Re
     let mut keys: Vec<PublicJwk> = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let pointer = format!("/jwks/keys/{index}");
-        let key = PublicJwk::parse_value(entry).map_err(|error| Refusal::field(&pointer, error.to_string()))?;
-        check_kid(&pointer, &key)?;
+        let Value::Object(entry) = entry else { return Err(Refusal::field(&pointer, "must be an object")) };
+        let key = parse_jwk(&pointer, entry)?;
         if keys.iter().any(|have| is_same(have, &key)) {
             return Err(Refusal::field(&pointer, "is the same key, or has the same kid, as an earlier one"));
         }
@@ -117,9 +117,14 @@ pub(super) fn parse_jwks(jwks: &Map<String, Value>) -> Result<Vec<PublicJwk>, Re
     Ok(keys)
 }
 
-fn check_kid(pointer: &str, key: &PublicJwk) -> Result<(), Refusal> {
+fn parse_jwk(pointer: &str, jwk: &Map<String, Value>) -> Result<PublicJwk, Refusal> {
+    // RFC 7517 section 4 lets us ignore them; a caller that sends one expects us to follow it.
+    if let Some(name) = ["x5u", "jku"].into_iter().find(|name| jwk.contains_key(*name)) {
+        return Err(Refusal::field(format!("{pointer}/{name}"), "no key is fetched: send the key itself"));
+    }
+    let key = PublicJwk::parse(jwk).map_err(|error| Refusal::field(pointer, error.to_string()))?;
     if stipend_token::id::is_identifier(key.kid()) {
-        Ok(())
+        Ok(key)
     } else {
         Err(Refusal::field(format!("{pointer}/kid"), "must be 1 to 128 visible ASCII characters"))
     }
@@ -151,8 +156,7 @@ pub(in super::super) async fn add_key(
         .change(id, async |caller| {
             let now = session.now();
             let end = check::credential_end("/expires_in_seconds", new.expires_in_seconds, MAX_CREDENTIAL_SECONDS, now)?;
-            let key = PublicJwk::parse(&new.jwk).map_err(|error| Refusal::field("/jwk", error.to_string()))?;
-            check_kid("/jwk", &key)?;
+            let key = parse_jwk("/jwk", &new.jwk)?;
             let bundle = load(session, caller, id, Action::ManageCredentials).await?;
             refuse_ended(&bundle.client)?;
             if takes_secrets(&bundle.client)? {

@@ -159,6 +159,10 @@ pub(super) async fn method_not_allowed(allow: &'static str) -> HttpResponse {
     response
 }
 
+pub(super) async fn no_such_route() -> HttpResponse {
+    problem(&Refusal::not_found(), SCOPE_READ)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
