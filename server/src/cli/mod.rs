@@ -122,7 +122,12 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" with exit code 0.
-            let _ = error.print();
+            if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
+                let message = error.render().to_string();
+                Out::new(true, true).error(&CliError::usage(message.trim().trim_start_matches("error: ")));
+            } else {
+                let _ = error.print();
+            }
             return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     };

@@ -2,18 +2,15 @@
 
 use super::Session;
 use super::error::CliError;
+use super::parse;
 use super::oauth::{self, ACCESS_TOKEN, TOKEN_EXCHANGE};
 use super::print::{moment, relative};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use std::io::Read;
 use stipend_keys::Secret;
 use stipend_relying::{Options, Verifier, require_scope};
-
-/// Longest token read from standard input.
-const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -78,25 +75,16 @@ pub struct Exchange {
 pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError> {
     match command {
         Command::Get(get) => get_token(session, &get).await,
-        Command::Exchange(exchange) => exchange_token(session, exchange).await,
-        Command::Show { token } => show(session, &read_token(token)?),
-        Command::Verify { token, audience, scope } => verify(session, &read_token(token)?, &audience, &scope).await,
-        Command::Introspect { token } => introspect(session, &read_token(token)?).await,
-        Command::Revoke { token } => revoke(session, &read_token(token)?).await,
+        Command::Exchange(exchange) => exchange_token(session, &exchange).await,
+        Command::Show { token } => show(session, &read_token(&token)?),
+        Command::Verify { token, audience, scope } => verify(session, &read_token(&token)?, &audience, &scope).await,
+        Command::Introspect { token } => introspect(session, &read_token(&token)?).await,
+        Command::Revoke { token } => revoke(session, &read_token(&token)?).await,
     }
 }
 
-/// Arguments show in the process list, so a token may come by standard input.
-fn read_token(argument: String) -> Result<Secret<String>, CliError> {
-    if argument != "-" {
-        return Ok(Secret::new(argument));
-    }
-    let mut text = String::new();
-    std::io::stdin()
-        .take(MAX_TOKEN_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|error| CliError::usage(format!("standard input: {error}")))?;
-    Ok(Secret::new(text.trim().to_owned()))
+fn read_token(argument: &str) -> Result<Secret<String>, CliError> {
+    parse::token(argument).map(Secret::new)
 }
 
 async fn get_token(session: &Session<'_>, get: &Get) -> Result<(), CliError> {
@@ -112,9 +100,9 @@ async fn get_token(session: &Session<'_>, get: &Get) -> Result<(), CliError> {
     Ok(())
 }
 
-async fn exchange_token(session: &Session<'_>, exchange: Exchange) -> Result<(), CliError> {
-    let subject = read_token(exchange.subject_token)?;
-    let actor = exchange.actor_token.map(read_token).transpose()?;
+async fn exchange_token(session: &Session<'_>, exchange: &Exchange) -> Result<(), CliError> {
+    let subject = read_token(&exchange.subject_token)?;
+    let actor = exchange.actor_token.as_deref().map(read_token).transpose()?;
     let scope = exchange.scope.join(" ");
     let mut form = vec![
         ("grant_type", TOKEN_EXCHANGE),

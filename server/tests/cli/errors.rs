@@ -24,7 +24,7 @@ async fn wrong_usage_is_2_and_asks_no_server() {
         &["rule", "explain", "--actor", "acme.a", "--subject", "acme.b"],
         &["rule", "explain", "--actor", "acme.a", "--subject-token", "x", "--subject-scope", "read"],
         &["revocation", "create", "--kind", "client", "--reason", "test"],
-        &["revocation", "create", "--kind", "client", "--access-token", "x", "--reason", "test"],
+        &["revocation", "create", "--kind", "client", "--token", "x", "--reason", "test"],
         &["revocation", "create", "--kind", "key", "--value", "x", "--reason", "test"],
         &["keys", "distrust", "x"],
         &["agent", "list", "--issuer", "orders"],
@@ -35,6 +35,13 @@ async fn wrong_usage_is_2_and_asks_no_server() {
         let said = run_in(&vars, line).await.refused(2);
         assert!(said.lines().count() >= 1 && !said.contains(ADMIN_SECRET), "{line:?}: {said}");
     }
+}
+
+#[tokio::test]
+async fn programs_get_wrong_usage_as_json_too() {
+    let error = run_in(&[], &["agent", "show", "--json"]).await.refused_json(2);
+    assert_eq!(error["code"], "usage");
+    assert!(error["message"].as_str().unwrap().contains("<AGENT>"), "{error}");
 }
 
 #[tokio::test]
@@ -63,7 +70,7 @@ async fn a_refusal_is_1_and_says_what_to_do() {
         (&["agent", "suspend", "stipend.admin"], "another admin"),
         (&["rule", "accept", "none"], "list"),
         (&["keys", "distrust", "none", "--reason", "test"], "list"),
-        (&["revocation", "create", "--kind", "token", "--access-token", "x", "--reason", "test"], "/token"),
+        (&["revocation", "create", "--kind", "token", "--token", "x", "--reason", "test"], "/token"),
     ];
     for (line, what_to_do) in lines {
         let said = terminal.run(line).await.refused(1);

@@ -5,9 +5,9 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Commands that need more than a server: a process that stays, or a database of their own.
-const ELSEWHERE: &[&str] = &["serve", "demo", "migrate"];
+const ELSEWHERE: &[&str] = &["serve", "demo", "migrate", "healthcheck", "token exchange"];
 
-/// The story. `$ACCESS`, `$JWK`, `$JWKS`, `$SECRET_ID`, `$KEY_ID` and `$KID` are filled in.
+/// The story. `$ACCESS`, `$JWK`, `$JWKS`, `$SECRET_ID` and the like are filled in.
 const STORY: &[&str] = &[
     "whoami",
     "openapi",
@@ -48,6 +48,18 @@ const STORY: &[&str] = &[
     "agent reissue acme.refunds --name refunds-2",
     "agent revoke acme.refunds --reason test --severity high",
     "agent retire acme.refunds",
+    "token get",
+    "token get --scope admin:read",
+    "token show $TOKEN",
+    "token verify $TOKEN --audience $ADMIN --scope admin:read",
+    "token introspect $TOKEN",
+    "token revoke $TOKEN",
+    "doctor",
+    "audit tail",
+    "audit tail -n 3 --outcome issued --client stipend.admin",
+    "audit writers",
+    "audit export $NEW_FILE",
+    "audit verify",
     "keys list",
     "keys rotate",
     "keys distrust $KID --reason test",
@@ -75,6 +87,9 @@ async fn tell(json: bool) {
                 "$ACCESS" => access.clone(),
                 "$JWK" => jwk.clone(),
                 "$JWKS" => jwks.clone(),
+                "$ADMIN" => format!("{}/admin", terminal.server.issuer),
+                "$TOKEN" => text(&terminal.json(&["token", "get"]).await["access_token"]),
+                "$NEW_FILE" => terminal.folder.path().join("audit.jsonl").display().to_string(),
                 "$SECRET_ID" => of_agent(&terminal, "acme.refunds", "secrets").await,
                 "$KEY_ID" => of_agent(&terminal, "acme.planner", "keys").await,
                 "$KID" => text(&terminal.json(&["keys", "list"]).await[0]["kid"]),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::too_many_lines)]
 
 mod agents;
+mod audit;
 mod errors;
 mod every_command;
 mod explain;
@@ -9,4 +10,6 @@ mod help;
 mod revocations;
 mod rules;
 mod secrets;
+mod servers;
 mod terminal;
+mod tokens;

@@ -14,7 +14,7 @@ async fn a_token_from_standard_input_is_dead_afterwards() {
     let planner = terminal.planner().await;
     let token = terminal.server.token(&planner, &[]).await;
     let other = terminal.server.token(&planner, &[]).await;
-    let create = ["revocation", "create", "--kind", "token", "--access-token", "-", "--reason", "in a log"];
+    let create = ["revocation", "create", "--kind", "token", "--token", "-", "--reason", "in a log"];
     let said = terminal.run_with_input(&format!("{token}\n"), &create).await.done();
     assert_eq!(fact(&said, "dead      "), "whenever issued");
     assert_eq!(fact(&said, "severity  "), "medium");

@@ -33,6 +33,11 @@ impl Ran {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// Of a command that was done and has nothing to say.
+    pub fn done_silently(self) {
+        assert_eq!((self.code, self.out.as_str(), self.err.as_str()), (0, "", ""), "{self:?}");
+    }
+
     /// The error for people, of a command that failed with this code and printed no answer.
     pub fn refused(self, code: i32) -> String {
         assert_eq!((self.code, self.out.as_str()), (code, ""), "{self:?}");
@@ -101,6 +106,16 @@ impl Terminal {
 
     pub async fn json(&self, args: &[&str]) -> Value {
         self.run(&[args, &["--json"]].concat()).await.json()
+    }
+
+    /// One command as any client.
+    pub async fn run_as(&self, client: &TestClient, args: &[&str]) -> Ran {
+        let vars = [
+            ("STIPEND_ISSUER", self.server.issuer.as_str()),
+            ("STIPEND_CLIENT_ID", &client.id),
+            ("STIPEND_CLIENT_SECRET", &client.secret),
+        ];
+        run_in(&vars, args).await
     }
 
     /// With a text on standard input.

@@ -51,9 +51,8 @@ impl<R: BufRead> Reader<R> {
     /// Reads the first line as well.
     pub fn open(input: R) -> Result<(Head, Self), CliError> {
         let mut reader = Self { input, line: 0 };
-        let head: Option<Head> = reader.next_json()?;
-        match head {
-            Some(head) if head.format == FORMAT => Ok((head, reader)),
+        match reader.next_json::<Head>() {
+            Ok(Some(head)) if head.format == FORMAT => Ok((head, reader)),
             _ => Err(CliError::usage("this is no file of `stipend audit export`")),
         }
     }
