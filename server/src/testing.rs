@@ -107,7 +107,8 @@ impl TestServer {
     /// When the database is not its own.
     #[expect(clippy::expect_used, reason = "only servers with a database of their own are changed so")]
     pub async fn execute(&self, sql: &str) {
-        self.database.as_ref().expect("a database of its own").execute(sql).await;
+        let database = self.database.as_ref().expect("a database of its own");
+        database.execute(sql).await.expect("a statement that works");
     }
 
     /// Where it listens, whatever its issuer says.

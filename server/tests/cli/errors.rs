@@ -70,6 +70,9 @@ async fn a_refusal_is_1_and_says_what_to_do() {
         (&["agent", "suspend", "stipend.admin"], "another admin"),
         (&["rule", "accept", "none"], "list"),
         (&["keys", "distrust", "none", "--reason", "test"], "list"),
+        // Ids of keys are base64url, and nobody should have to think of that when one is stolen.
+        (&["keys", "distrust", "-Pq", "--reason", "test"], "list"),
+        (&["keys", "distrust", "--reason", "test", "--Pq"], "list"),
         (&["revocation", "create", "--kind", "token", "--token", "x", "--reason", "test"], "/token"),
     ];
     for (line, what_to_do) in lines {
