@@ -49,7 +49,8 @@ impl Credential {
                     .as_ref()
                     .ok_or("has no private key")?;
                 let alg = client.alg.as_deref().unwrap_or("ES256");
-                let signer = Signer::from_pem(&pem.0, alg, client.kid.as_deref())?;
+                let signer = Signer::from_pem(&pem.0, alg, client.kid.as_deref())
+                    .map_err(|error| format!("the key of client {}: {error}", client.id))?;
                 Ok(Self::Key(Box::new(signer)))
             }
             "none" => Ok(Self::None),

@@ -7,6 +7,8 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 
@@ -72,6 +74,7 @@ enum Job {
 /// One thread that hashes. Dropping it lets the queue drain and ends the thread.
 pub struct SecretWorker {
     jobs: SyncSender<Job>,
+    runs: Arc<AtomicU64>,
 }
 
 impl SecretWorker {
@@ -79,8 +82,15 @@ impl SecretWorker {
     pub fn start() -> std::io::Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE_LIMIT);
         let builder = thread::Builder::new().name("stipend-argon2".to_owned());
-        builder.spawn(move || run(&queue))?;
-        Ok(Self { jobs })
+        let runs = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&runs);
+        builder.spawn(move || run(&queue, &counted))?;
+        Ok(Self { jobs, runs })
+    }
+
+    /// How often Argon2id has run.
+    pub fn runs(&self) -> u64 {
+        self.runs.load(Ordering::Relaxed)
     }
 
     /// Checks a secret against a PHC string and calls `done` on the worker's thread.
@@ -120,9 +130,10 @@ impl fmt::Debug for SecretWorker {
     }
 }
 
-fn run(queue: &Receiver<Job>) {
+fn run(queue: &Receiver<Job>, runs: &AtomicU64) {
     let mut hasher = Hasher::default();
     for job in queue {
+        runs.fetch_add(1, Ordering::Relaxed);
         // A callback that panics loses its own answer, not the worker.
         let _ = catch_unwind(AssertUnwindSafe(|| match job {
             Job::Verify { secret, phc, done } => done(hasher.verify(&secret, phc.as_deref())),

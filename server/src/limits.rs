@@ -24,6 +24,9 @@ pub const DEFAULT_TTL_SECONDS: i64 = 300;
 pub const LEEWAY_SECONDS: i64 = 60;
 /// A client assertion may not live longer than this from now.
 pub const MAX_ASSERTION_SECONDS: i64 = 300;
+/// Secrets of one client that are valid at once, the old and the new while rotating: 409
+/// for a third.
+pub const MAX_VALID_SECRETS: usize = 2;
 /// `jti` longer than this is refused.
 pub const MAX_JTI_BYTES: usize = 256;
 

@@ -49,7 +49,9 @@ pub async fn until_signal() -> std::io::Result<()> {
 }
 
 fn log_to_stderr(config: &Config) {
-    let filter = EnvFilter::try_new(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
+    // The HTTP library tells of its workers; what matters of it is told by us.
+    let quiet = |level: &str| EnvFilter::try_new(format!("actix_server=warn,{level}"));
+    let filter = quiet(&config.log_level).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second subscriber (in tests) is no reason to fail.
     let _ = if config.log_json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };

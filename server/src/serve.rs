@@ -145,7 +145,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let urls = Urls::new(&config.issuer);
     let store = Arc::new(Store::new(db.clone(), Handle::current()));
     let live = Arc::new(Live::default());
-    let sink: Arc<dyn FeedSink> = Arc::clone(&live) as Arc<dyn FeedSink>;
+    let sink: Arc<dyn FeedSink> = live.clone();
     let tailer = Tailer::start(db.clone(), TailerConfig::default(), sink).await?;
     let micros = Arc::clone(&clock);
     let committer = Committer::start(

@@ -51,7 +51,7 @@ impl TestServer {
     /// When it can't.
     pub async fn start_with(backend: Backend, settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::new(backend).await;
-        let mut server = Self::start_on(&database.url().to_owned(), settings).await;
+        let mut server = Self::start_on(database.url(), settings).await;
         server._database = Some(database);
         server
     }

@@ -1,7 +1,7 @@
 //! The audit as it is searched, by owner, and exported whole, so that its chains can be proved
 //! elsewhere. Reading only.
 
-use super::api::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Page, Writer, WritersQuery};
+use super::api::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, ListQuery, Page, Writer};
 use super::check;
 use super::limits::{MAX_CURSOR_BYTES, MAX_FILTER_BYTES};
 use super::page;
@@ -11,7 +11,8 @@ use super::session::Session;
 use crate::clock::MICROS_PER_SECOND;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use stipend_schema::queries::{self, AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, OwnerFilter, WRITER_PAGE_LIMIT};
+use stipend_schema::queries::{self, AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, OwnerFilter};
+use stipend_schema::audit::WriterHead;
 use stipend_schema::{AuditCheckpointRow, AuditRow};
 
 fn filter(query: &AuditQuery, owners: OwnerFilter) -> Result<AuditFilter, Refusal> {
@@ -65,18 +66,15 @@ fn item(row: AuditRow) -> Result<AuditItem, Refusal> {
     Ok(AuditItem { hash: URL_SAFE_NO_PAD.encode(&row.hash), record: check::parse_column(&row.record)? })
 }
 
-pub(super) async fn writers(session: &Session<'_>, query: &WritersQuery) -> Result<Page<Writer>, Refusal> {
+pub(super) async fn writers(session: &Session<'_>, query: &ListQuery) -> Result<Page<Writer>, Refusal> {
     session.caller().check(Action::ExportAudit, None)?;
-    let after = query.after.clone().unwrap_or_default();
-    check::text("after", &after, 0, MAX_CURSOR_BYTES)?;
+    let (limit, page) = page::wanted(query)?;
+    let after = page.after.unwrap_or_default();
     let heads = session.read(|db| async move { queries::audit_writers(&db, &after).await }).await?;
-    let more = heads.len() >= usize::try_from(WRITER_PAGE_LIMIT).unwrap_or(usize::MAX);
-    let next = heads.last().filter(|_| more).map(|head| head.writer.clone());
-    let items = heads
-        .into_iter()
-        .map(|head| Writer { hash: URL_SAFE_NO_PAD.encode(head.hash), writer: head.writer, n: head.n })
-        .collect();
-    Ok(Page { items, next })
+    let view = |head: WriterHead| {
+        Ok(Writer { hash: URL_SAFE_NO_PAD.encode(head.hash), writer: head.writer, n: head.n })
+    };
+    page::cut(heads, limit, |head| head.writer.clone(), view)
 }
 
 pub(super) async fn export(session: &Session<'_>, query: &ExportQuery) -> Result<AuditExport, Refusal> {

@@ -15,8 +15,6 @@ pub const MAX_REASON_BYTES: usize = 500;
 pub const MAX_CURSOR_BYTES: usize = 512;
 /// Filters of the audit, in bytes.
 pub const MAX_FILTER_BYTES: usize = 256;
-/// Secrets of one client that are valid at once: the old and the new while rotating.
-pub const MAX_VALID_SECRETS: usize = 2;
 /// Keys of one client.
 pub const MAX_KEYS: usize = 4;
 /// Roles of one client.

@@ -75,7 +75,8 @@ pub(super) async fn create(session: &Session<'_>, new: &NewOwner) -> Result<(boo
                 changes: deps.clone(),
                 ..Change::none(&new.id, deps, (true, view(row)?))
             }
-            .with("effect", "created"))
+            .with("effect", "created")
+            .with("target", new.id.clone()))
         })
         .await
 }

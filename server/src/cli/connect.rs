@@ -4,8 +4,9 @@
 use super::error::CliError;
 use clap::Args;
 use clap::builder::FalseyValueParser;
-use reqwest::{Certificate, Client, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use stipend_keys::Secret;
@@ -35,7 +36,7 @@ pub struct Connection {
     pub client_secret_file: Option<PathBuf>,
     /// An access token for the admin API, instead of getting one with the secret
     #[arg(long, global = true, env = "STIPEND_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = secret)]
-    pub token: Option<Secret<String>>,
+    pub access_token: Option<Secret<String>>,
     /// Certificates (PEM) of authorities to trust besides the system's
     #[arg(long, global = true, env = "STIPEND_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
@@ -53,6 +54,21 @@ fn secret(text: &str) -> Result<Secret<String>, Infallible> {
 }
 
 impl Connection {
+    /// To an issuer as a client with a secret.
+    #[must_use]
+    pub fn to(issuer: &str, client_id: &str, secret: &Secret<String>) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            client_id: client_id.to_owned(),
+            client_secret: Some(secret.clone()),
+            client_secret_file: None,
+            access_token: None,
+            ca_file: None,
+            json: false,
+            no_color: true,
+        }
+    }
+
     /// The client's secret, from the environment or its file.
     pub fn find_secret(&self) -> Result<Option<Secret<String>>, CliError> {
         if let Some(secret) = self.client_secret.as_ref().filter(|secret| !secret.expose().is_empty()) {
@@ -79,6 +95,19 @@ impl Connection {
 
 /// An HTTP client for an issuer: bounded in time, following no redirect with a secret.
 pub fn client(issuer: &str, ca_pem: Option<&str>) -> Result<Client, CliError> {
+    build(issuer, ca_pem, |builder| builder)
+}
+
+/// The same, for an issuer that is served on this machine at `address`.
+pub fn local_client(issuer: &str, ca_pem: Option<&str>, host: &str, address: SocketAddr) -> Result<Client, CliError> {
+    build(issuer, ca_pem, |builder| builder.resolve(host, address))
+}
+
+fn build(
+    issuer: &str,
+    ca_pem: Option<&str>,
+    change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+) -> Result<Client, CliError> {
     let url = Url::parse(issuer)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
@@ -96,7 +125,7 @@ pub fn client(issuer: &str, ca_pem: Option<&str>) -> Result<Client, CliError> {
         None if url.scheme() == "http" => builder.tls_certs_only([]),
         None => builder,
     };
-    builder.build().map_err(broken)
+    change(builder).build().map_err(broken)
 }
 
 /// A small text file.

@@ -4,16 +4,25 @@
 //! HTTP with a token of their own like any other client; only `serve`, `migrate`, `demo`,
 //! `config` and `openapi` run code of the server in this process.
 
+mod agent;
+mod agent_args;
 mod api;
+mod audit;
 pub mod connect;
+mod doctor;
 pub mod error;
+mod keys;
 mod node;
 pub mod oauth;
 mod owner;
 mod parse;
 pub mod print;
 mod resource;
+mod revocation;
+mod rule;
+mod token;
 
+pub use audit::verify::{Proof, verify_online};
 
 use crate::clock::{Clock, SystemClock};
 use crate::demo;
@@ -56,9 +65,27 @@ pub enum Command {
     /// Owners: the teams that agents and resources belong to
     #[command(subcommand)]
     Owner(owner::Command),
+    /// Agents, relying services and admins: everything that authenticates
+    #[command(subcommand, visible_alias = "client")]
+    Agent(Box<agent_args::Command>),
     /// Resources: what tokens are for
     #[command(subcommand)]
     Resource(resource::Command),
+    /// Exchange rules: who may exchange whose tokens, for what
+    #[command(subcommand)]
+    Rule(rule::Command),
+    /// Get, exchange, look into and revoke tokens
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Revocations: what is dead although it was issued
+    #[command(subcommand)]
+    Revocation(revocation::Command),
+    /// The record of every answer, and the proof that nobody changed it
+    #[command(subcommand)]
+    Audit(audit::Command),
+    /// The keys that tokens are signed with
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Who this client is, and what it may do
     Whoami,
     /// Find out what is wrong, and what to do
@@ -78,6 +105,14 @@ pub struct Session<'a> {
     pub out: Out,
     /// Seconds.
     pub now: i64,
+}
+
+impl<'a> Session<'a> {
+    /// # Errors
+    /// [`CliError`] when the connection's settings are unusable.
+    pub fn new(connection: &'a Connection, out: Out) -> Result<Self, CliError> {
+        Ok(Self { api: Api::new(connection)?, out, now: SystemClock.now() })
+    }
 }
 
 /// Reads the command line, runs it, and answers the process's exit code.
@@ -117,18 +152,31 @@ pub fn main() -> ExitCode {
 pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
     match cli.command {
         Command::Serve => return node::serve().await,
+        Command::Demo(args) => return demo::command(&args, out).await,
         Command::Migrate => return node::migrate(out).await,
         Command::Openapi => return node::openapi(out),
         Command::Config => return node::config(out),
-        Command::Demo(args) => return demo::command(&args, out).await,
+        Command::Healthcheck => return doctor::healthcheck(&cli.connection).await,
         _ => {}
     }
-    let session = Session { api: Api::new(&cli.connection)?, out, now: SystemClock.now() };
+    let session = Session::new(&cli.connection, out)?;
     match cli.command {
         Command::Owner(command) => owner::run(&session, command).await,
+        Command::Agent(command) => agent::run(&session, *command).await,
         Command::Resource(command) => resource::run(&session, command).await,
+        Command::Rule(command) => rule::run(&session, command).await,
+        Command::Token(command) => token::run(&session, command).await,
+        Command::Revocation(command) => revocation::run(&session, command).await,
+        Command::Audit(command) => audit::run(&session, command).await,
+        Command::Keys(command) => keys::run(&session, command).await,
         Command::Whoami => node::whoami(&session).await,
-        _ => Ok(()),
+        Command::Doctor => doctor::run(&session).await,
+        Command::Serve
+        | Command::Demo(_)
+        | Command::Migrate
+        | Command::Openapi
+        | Command::Config
+        | Command::Healthcheck => Ok(()),
     }
 }
 

@@ -8,6 +8,7 @@ use super::print::{Out, Paint, word};
 use crate::admin;
 use crate::admin::api::WhoAmI;
 use crate::config::{CONFIG_FILE, Config, SETTINGS, Source};
+use crate::records::RoleGrant;
 use crate::run;
 use serde_json::{Value, json};
 use stipend_schema::{Db, Limits};
@@ -70,6 +71,11 @@ pub fn config(out: Out) -> Result<(), CliError> {
     Err(CliError::failed("configuration", mistakes.join("\n")))
 }
 
+fn role(grant: &RoleGrant) -> String {
+    let role = word(&grant.role);
+    grant.owner.as_ref().map_or_else(|| role.clone(), |owner| format!("{role} of {owner}"))
+}
+
 pub async fn whoami(session: &Session<'_>) -> Result<(), CliError> {
     let answer = session.api.get(&["whoami"]).await?;
     let out = session.out;
@@ -78,7 +84,7 @@ pub async fn whoami(session: &Session<'_>) -> Result<(), CliError> {
         return Ok(());
     }
     let who: WhoAmI = read(&answer)?;
-    let roles = who.roles.iter().map(word).collect::<Vec<_>>().join("\n");
+    let roles = who.roles.iter().map(role).collect::<Vec<_>>().join("\n");
     out.facts(&[
         ("client", out.paint(Paint::Bold, who.client_id)),
         ("owner", who.owner),

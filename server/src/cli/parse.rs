@@ -1,5 +1,13 @@
 //! Reading what people type: lives, access entries, parties, JSON.
 
+use super::connect::read_text;
+use super::error::CliError;
+use crate::records::{Role, RoleGrant};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::io::Read;
+use std::path::Path;
 use stipend_token::access::AccessEntry;
 use stipend_token::rule::{PartySelector, ScopeEdge};
 use stipend_token::{Audience, ScopeSet};
@@ -73,6 +81,70 @@ pub fn client_id(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Longest token that is read from standard input.
+const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+
+/// One of `words`, as serde names the variants of `T`.
+pub fn words<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words).try_map(|word| serde_json::from_value::<T>(Value::String(word)))
+}
+
+/// `auditor`, or `owner-admin:payments`.
+pub fn role(text: &str) -> Result<RoleGrant, String> {
+    let (role, owner) = match text.split_once(':') {
+        Some((role, owner)) => (role, Some(owner.to_owned())),
+        None => (text, None),
+    };
+    let role: Role = serde_json::from_value(Value::String(role.to_owned())).map_err(|_| {
+        "write platform-admin, auditor, or owner-admin:OWNER, credential-admin:OWNER, budget-admin:OWNER".to_owned()
+    })?;
+    Ok(RoleGrant { role, owner })
+}
+
+/// `2027-01-31T12:00:00Z` with any offset, or `2027-01-31` for its first second (UTC).
+pub fn instant(text: &str) -> Result<i64, String> {
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Ok(at.as_second());
+    }
+    let day: jiff::civil::Date = text.parse().map_err(|_| "write 2027-01-31T12:00:00Z, or 2027-01-31".to_owned())?;
+    day.to_zoned(jiff::tz::TimeZone::UTC).map(|at| at.timestamp().as_second()).map_err(|error| error.to_string())
+}
+
+/// `name=value`.
+pub fn claim(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() && !value.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write NAME=VALUE".to_owned()),
+    }
+}
+
+/// A JSON object.
+pub fn object(text: &str) -> Result<Map<String, Value>, String> {
+    serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+}
+
+/// A file with a JSON object.
+pub fn object_file(path: &Path) -> Result<Map<String, Value>, CliError> {
+    object(&read_text(path)?).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
+}
+
+/// A token as it was given; `-` is standard input, which no process list shows.
+pub fn token(text: &str) -> Result<String, CliError> {
+    if text != "-" {
+        return Ok(text.to_owned());
+    }
+    let mut read = String::new();
+    std::io::stdin()
+        .lock()
+        .take(MAX_TOKEN_BYTES)
+        .read_to_string(&mut read)
+        .map_err(|error| CliError::usage(format!("standard input: {error}")))?;
+    Ok(read.trim().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,5 +181,27 @@ mod tests {
         assert_eq!(scope_edge("release<orders:pay").unwrap().stands_for.as_deref(), Some("orders:pay"));
         assert_eq!(scope_edge("read").unwrap().stands_for, None);
         assert!(scope_edge("a b").is_err() && scope_edge("<a").is_err());
+    }
+
+    #[test]
+    fn a_role_may_be_over_one_owner() {
+        assert_eq!(role("auditor"), Ok(RoleGrant { role: Role::Auditor, owner: None }));
+        let over = RoleGrant { role: Role::OwnerAdmin, owner: Some("payments".to_owned()) };
+        assert_eq!(role("owner-admin:payments"), Ok(over));
+        assert!(role("king").is_err() && role("").is_err());
+    }
+
+    #[test]
+    fn an_instant_is_a_time_or_a_day() {
+        assert_eq!(instant("1970-01-02"), Ok(86_400));
+        assert_eq!(instant("1970-01-01T01:00:00+01:00"), Ok(0));
+        assert!(instant("tomorrow").is_err() && instant("2027-13-01").is_err() && instant("").is_err());
+    }
+
+    #[test]
+    fn a_claim_has_a_name_and_a_value() {
+        assert_eq!(claim("sub=a=b"), Ok(("sub".to_owned(), "a=b".to_owned())));
+        assert!(claim("sub=").is_err() && claim("=a").is_err() && claim("sub").is_err());
+        assert!(object("{}").is_ok() && object("[]").is_err() && object("").is_err());
     }
 }

@@ -6,10 +6,10 @@
 use super::{AuthFailure, AuthenticatedClient};
 use crate::app::App;
 use crate::deps;
+use crate::limits::MAX_VALID_SECRETS;
 use crate::reason::Reason;
 use crate::records::{AuthMethod, Client};
 use std::net::IpAddr;
-use std::sync::Arc;
 use stipend_keys::Secret;
 use tokio::sync::oneshot;
 
@@ -56,8 +56,9 @@ fn proved_before(client: &Client, mac: &[u8; 32], now: i64) -> bool {
         .any(|stored| stored.proved.get().is_some_and(|known| stipend_keys::constant_time_eq(known, mac)))
 }
 
-/// Runs Argon2id over every valid secret of the client; for an unknown client or one
-/// without secrets over a dummy, so that both take the same time.
+/// Runs Argon2id over the valid secrets of the client. A failure always takes as many runs
+/// as a client can have secrets, so that its time tells neither whether the client exists
+/// nor how many it has.
 async fn prove(
     app: &App,
     client: Option<&Client>,
@@ -65,23 +66,18 @@ async fn prove(
     mac: [u8; 32],
     now: i64,
 ) -> Result<(), Reason> {
-    let valid: Vec<_> = client
-        .map(|client| client.secrets.iter().filter(|stored| now < stored.expires_at).collect())
-        .unwrap_or_default();
-    if valid.is_empty() {
-        verify(app, secret, None).await?;
-        return Err(if client.is_some() { Reason::WrongSecret } else { Reason::UnknownClient });
-    }
-    let secret = Arc::new(secret);
-    for stored in valid {
+    let mut valid = client.into_iter().flat_map(|client| &client.secrets).filter(|stored| now < stored.expires_at);
+    for _ in 0..MAX_VALID_SECRETS {
+        let stored = valid.next();
         let copy = Secret::new(secret.expose().clone());
-        if verify(app, copy, Some(stored.hash.clone())).await? {
+        let matches = verify(app, copy, stored.map(|stored| stored.hash.clone())).await?;
+        if let Some(stored) = stored.filter(|_| matches) {
             // Losing this race to another request loses nothing.
             let _ = stored.proved.set(mac);
             return Ok(());
         }
     }
-    Err(Reason::WrongSecret)
+    Err(if client.is_some() { Reason::WrongSecret } else { Reason::UnknownClient })
 }
 
 async fn verify(app: &App, secret: Secret<String>, hash: Option<String>) -> Result<bool, Reason> {

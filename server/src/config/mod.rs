@@ -13,6 +13,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use stipend_keys::{Algorithm, Secret};
+use tracing_subscriber::EnvFilter;
 use url::{Host, Url};
 
 /// A node's configuration, checked.
@@ -116,7 +117,11 @@ impl Config {
                     _ => None,
                 })
                 .unwrap_or(true),
-            log_level: source.text("STIPEND_LOG_LEVEL"),
+            log_level: source
+                .parse("STIPEND_LOG_LEVEL", "a tracing filter such as info or stipend=debug", |text| {
+                    EnvFilter::try_new(text).ok().map(|_| text.to_owned())
+                })
+                .unwrap_or_default(),
             issuer,
             database_url: DatabaseUrl(database_url),
         };

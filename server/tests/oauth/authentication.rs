@@ -51,6 +51,20 @@ async fn failures_look_alike_and_name_the_scheme(#[values(Backend::Sqlite, Backe
 }
 
 #[tokio::test]
+async fn a_failure_takes_the_same_work_whoever_it_is() {
+    let world = World::new(Backend::Sqlite).await;
+    world.server.create("/agents/acme.refunds/secrets", json!({})).await;
+    let mut runs = Vec::new();
+    // Unknown, one secret, two secrets.
+    for id in ["acme.nobody", &world.planner.id, &world.refunds.id] {
+        let before = world.server.app.secrets.runs();
+        raw(&world, Some(&basic(id, "wrong")), &[GRANT]).await;
+        runs.push(world.server.app.secrets.runs() - before);
+    }
+    assert_eq!(runs, [2, 2, 2], "Argon2id runs");
+}
+
+#[tokio::test]
 async fn exactly_one_method_and_the_registered_one() {
     let world = World::new(Backend::Sqlite).await;
     let good = basic(&world.planner.id, &world.planner.secret);

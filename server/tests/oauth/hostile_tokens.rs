@@ -32,7 +32,7 @@ fn hostile(good: &str) -> Vec<(String, String)> {
         head[name] = value;
         add(name, join(&head, &body.to_string(), signature));
     }
-    for (name, value) in [("exp", json!(99_999_999_999_i64)), ("scope", json!("admin:write")), ("sub", json!("agent:acme.refunds")), ("aud", json!("https://ledger.example")), ("client_id", json!("acme.refunds"))] {
+    for (name, value) in [("exp", json!(99_999_999_999_i64)), ("scope", json!("admin:write")), ("sub", json!("agent:acme.nobody")), ("aud", json!("https://ledger.example")), ("client_id", json!("acme.nobody"))] {
         let mut body = body.clone();
         body[name] = value;
         add(&format!("changed {name}"), join(&head, &body.to_string(), signature));
@@ -62,7 +62,9 @@ async fn no_hostile_token_is_accepted_anywhere() {
         let (status, _) = world.server.form("/oauth2/revoke", &world.planner, &[("token", &token)]).await;
         assert_eq!(status, StatusCode::OK, "revoke: {what}");
         let admin = world.server.admin_as(&token.replace(['\n', ' '], ""), reqwest::Method::GET, "/owners", None).await;
-        assert_eq!(admin.0, StatusCode::UNAUTHORIZED, "bearer: {what}");
+        // A head of that size gets no further than the front door.
+        let expected = if what == "huge" { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::UNAUTHORIZED };
+        assert_eq!(admin.0, expected, "bearer: {what}");
     }
     for (what, token) in hostile(&own) {
         let form = [("actor_token", token.as_str()), ("actor_token_type", "urn:ietf:params:oauth:token-type:jwt")];

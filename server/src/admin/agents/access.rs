@@ -107,7 +107,7 @@ pub(super) fn check_may_act(may_act: &Map<String, Value>) -> Result<(), Refusal>
     }
     for (name, value) in may_act {
         let known = matches!(name.as_str(), "sub" | "client_id" | "iss");
-        if !known || !value.as_str().is_some_and(|text| !text.is_empty()) {
+        if !known || value.as_str().is_none_or(str::is_empty) {
             let pointer = format!("/may_act/{}", name.replace('~', "~0").replace('/', "~1"));
             return Err(Refusal::field(pointer, "must be a text named sub, client_id or iss"));
         }

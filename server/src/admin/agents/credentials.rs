@@ -3,11 +3,12 @@
 
 use super::super::api::{AgentKey, NewKey, NewSecret, SecretCreated, ShownSecret};
 use super::super::check;
-use super::super::limits::{DEFAULT_SECRET_SECONDS, MAX_CREDENTIAL_SECONDS, MAX_KEYS, MAX_VALID_SECRETS};
+use super::super::limits::{DEFAULT_SECRET_SECONDS, MAX_CREDENTIAL_SECONDS, MAX_KEYS};
 use super::super::problem::{Code, Refusal};
 use super::super::roles::Action;
 use super::super::session::{Change, Session};
 use super::{deps_of, load, refuse_ended, view};
+use crate::limits::MAX_VALID_SECRETS;
 use crate::app::App;
 use crate::deps;
 use crate::records::AuthMethod;

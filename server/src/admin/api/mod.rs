@@ -18,7 +18,7 @@ pub use agents::{
     Agent, AgentCreated, AgentKey, AgentSecret, ChangeState, KeyCreated, NarrowAgent, NewAgent, NewKey, NewSecret,
     NotReady, PatchAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated,
 };
-pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer, WritersQuery};
+pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
 pub use explain::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
 pub use owners::{NewOwner, Owner, State};
 pub use resources::{NewResource, PatchResource, Resource};

@@ -1,7 +1,7 @@
 //! `/admin/v1/audit` and `/whoami`: bodies and answers; what happens is in the collection's own module.
 
 use super::super::api::{
-    AuditExport, AuditItem, AuditQuery, ExportQuery, Page, SCOPE_AUDIT, SCOPE_READ, WhoAmI, Writer, WritersQuery,
+    AuditExport, AuditItem, AuditQuery, ExportQuery, ListQuery, Page, SCOPE_AUDIT, SCOPE_READ, WhoAmI, Writer,
 };
 use super::super::audit as collection;
 use super::Refused;
@@ -20,7 +20,7 @@ pub(super) async fn search(app: Data<App>, request: HttpRequest) -> HttpResponse
 }
 
 /// The chains of records.
-#[utoipa::path(get, path = "/admin/v1/audit/writers", tag = "audit", params(WritersQuery), responses((status = 200, body = Page<Writer>), Refused))]
+#[utoipa::path(get, path = "/admin/v1/audit/writers", tag = "audit", params(ListQuery), responses((status = 200, body = Page<Writer>), Refused))]
 pub(super) async fn writers(app: Data<App>, request: HttpRequest) -> HttpResponse {
     serve(&app, &request, SCOPE_AUDIT, "audit.writers_listed", async |session| {
         answer(200, &collection::writers(session, &query(&request)?).await?)

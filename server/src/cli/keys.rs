@@ -1,0 +1,70 @@
+//! `stipend keys`: the keys that tokens are signed with.
+
+use super::Session;
+use super::api::read;
+use super::error::CliError;
+use super::print::{moment, word};
+use crate::admin::api::{Distrust, Page, SigningKey};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List signing keys, newest first
+    List,
+    /// Publish the next key now; it signs once every verifier can know it
+    Rotate,
+    /// Take a stolen key out at once, with every token it ever signed
+    #[command(
+        after_help = "Example:\n  stipend keys distrust 2bXq… --reason \"found in a backup\"\n\nAgents get new tokens at once; tokens that other keys signed live on"
+    )]
+    Distrust {
+        /// The key's id (kid), as `keys list` says it
+        kid: String,
+        /// Why, for the audit
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError> {
+    let (api, out) = (&session.api, session.out);
+    let answer = match command {
+        Command::List => {
+            let items = Value::Array(api.list(&["signing-keys"]).await?);
+            if out.json {
+                out.value(&items);
+                return Ok(());
+            }
+            json!({ "items": items })
+        }
+        Command::Rotate => api.post(&["signing-keys", "rotate"], &json!({})).await?,
+        Command::Distrust { kid, reason } => {
+            api.post(&["signing-keys", &kid, "distrust"], &Distrust { reason }).await?
+        }
+    };
+    show(session, &answer)
+}
+
+fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
+    let (out, now) = (session.out, session.now);
+    if out.json {
+        out.value(answer);
+        return Ok(());
+    }
+    let page: Page<SigningKey> = read(answer)?;
+    let row = |key: SigningKey| {
+        let end = key.distrusted_at.or(key.remove_at);
+        vec![
+            key.kid,
+            key.alg,
+            out.state(&word(&key.status)),
+            moment(now, key.activate_at),
+            key.retire_at.map(|at| moment(now, at)).unwrap_or_default(),
+            end.map(|at| moment(now, at)).unwrap_or_default(),
+        ]
+    };
+    let rows = page.items.into_iter().map(row).collect();
+    out.table(&["KID", "ALG", "STATUS", "SIGNS FROM", "UNTIL", "GONE"], rows, "No signing keys.");
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! `stipend token`: what an agent and a relying service do, by hand.
+
+use super::Session;
+use super::error::CliError;
+use super::oauth::{self, ACCESS_TOKEN, TOKEN_EXCHANGE};
+use super::print::{moment, relative};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+use std::io::Read;
+use stipend_keys::Secret;
+use stipend_relying::{Options, Verifier, require_scope};
+
+/// Longest token read from standard input.
+const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Get a token by client credentials (RFC 6749 section 4.4)
+    #[command(after_help = "The token alone goes to standard output:\n  TOKEN=$(stipend token get --resource https://orders.example --scope orders:read)")]
+    Get(Get),
+    /// Exchange a token for a narrower one (RFC 8693)
+    Exchange(Exchange),
+    /// Show what a token says, without believing it
+    Show {
+        /// The token; - reads it from standard input
+        token: String,
+    },
+    /// Verify a token as a relying service would, by metadata and JWKS
+    Verify {
+        /// The token; - reads it from standard input
+        token: String,
+        /// The resource it must be for
+        #[arg(long, value_name = "URI")]
+        audience: String,
+        /// A scope it must have; may be repeated
+        #[arg(long)]
+        scope: Vec<String>,
+    },
+    /// Ask the server whether a token is alive (RFC 7662); exit code 1 when not
+    Introspect {
+        /// The token; - reads it from standard input
+        token: String,
+    },
+    /// Revoke a token and all that descend from it (RFC 7009)
+    Revoke {
+        /// The token; - reads it from standard input
+        token: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct Get {
+    /// A resource it is for; may be repeated. The client's first one where left out
+    #[arg(long, value_name = "URI")]
+    resource: Vec<String>,
+    /// Its scopes, separated by commas. The client's defaults where left out
+    #[arg(long, value_delimiter = ',')]
+    scope: Vec<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Exchange {
+    /// The token to exchange; - reads it from standard input
+    subject_token: String,
+    /// A token of the client itself, to prove who acts; - reads it from standard input
+    #[arg(long, value_name = "TOKEN")]
+    actor_token: Option<String>,
+    /// A resource the new token is for; may be repeated. The subject token's where left out
+    #[arg(long, value_name = "URI")]
+    resource: Vec<String>,
+    /// Its scopes, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    scope: Vec<String>,
+}
+
+pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError> {
+    match command {
+        Command::Get(get) => get_token(session, &get).await,
+        Command::Exchange(exchange) => exchange_token(session, exchange).await,
+        Command::Show { token } => show(session, &read_token(token)?),
+        Command::Verify { token, audience, scope } => verify(session, &read_token(token)?, &audience, &scope).await,
+        Command::Introspect { token } => introspect(session, &read_token(token)?).await,
+        Command::Revoke { token } => revoke(session, &read_token(token)?).await,
+    }
+}
+
+/// Arguments show in the process list, so a token may come by standard input.
+fn read_token(argument: String) -> Result<Secret<String>, CliError> {
+    if argument != "-" {
+        return Ok(Secret::new(argument));
+    }
+    let mut text = String::new();
+    std::io::stdin()
+        .take(MAX_TOKEN_BYTES)
+        .read_to_string(&mut text)
+        .map_err(|error| CliError::usage(format!("standard input: {error}")))?;
+    Ok(Secret::new(text.trim().to_owned()))
+}
+
+async fn get_token(session: &Session<'_>, get: &Get) -> Result<(), CliError> {
+    let connection = session.api.connection;
+    let secret = connection.load_secret()?;
+    let endpoint = &session.api.metadata().await?.token_endpoint;
+    let client = (connection.client_id.as_str(), &secret);
+    let token = oauth::client_credentials(&session.api.http, endpoint, client, &get.resource, &get.scope).await?;
+    let (life, scope) = (token.expires_in.unwrap_or_default(), token.scope.unwrap_or_default());
+    print_token(session, &json!({
+        "access_token": token.access_token.expose(), "token_type": "Bearer", "expires_in": life, "scope": scope,
+    }));
+    Ok(())
+}
+
+async fn exchange_token(session: &Session<'_>, exchange: Exchange) -> Result<(), CliError> {
+    let subject = read_token(exchange.subject_token)?;
+    let actor = exchange.actor_token.map(read_token).transpose()?;
+    let scope = exchange.scope.join(" ");
+    let mut form = vec![
+        ("grant_type", TOKEN_EXCHANGE),
+        ("subject_token", subject.expose().as_str()),
+        ("subject_token_type", ACCESS_TOKEN),
+    ];
+    if let Some(actor) = &actor {
+        form.extend([("actor_token", actor.expose().as_str()), ("actor_token_type", ACCESS_TOKEN)]);
+    }
+    form.extend(exchange.resource.iter().map(|resource| ("resource", resource.as_str())));
+    if !scope.is_empty() {
+        form.push(("scope", scope.as_str()));
+    }
+    let answer = post(session, |metadata| &metadata.token_endpoint, &form).await?;
+    print_token(session, &answer);
+    Ok(())
+}
+
+/// Posts as the session's client.
+async fn post(
+    session: &Session<'_>,
+    endpoint: impl Fn(&oauth::Metadata) -> &String,
+    form: &[(&str, &str)],
+) -> Result<Value, CliError> {
+    let connection = session.api.connection;
+    let secret = connection.load_secret()?;
+    let url = endpoint(session.api.metadata().await?);
+    oauth::form(&session.api.http, url, (connection.client_id.as_str(), &secret), form).await
+}
+
+/// The token on standard output, what is known of it on standard error.
+fn print_token(session: &Session<'_>, answer: &Value) {
+    if session.out.json {
+        session.out.value(answer);
+        return;
+    }
+    let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+    let life = answer.get("expires_in").and_then(Value::as_i64).unwrap_or_default();
+    session.out.note(format!("for {life} s, scope {}", text("scope")));
+    session.out.line(text("access_token"));
+}
+
+/// The members of a token's header or claims.
+type Members = Map<String, Value>;
+
+fn decode(token: &Secret<String>) -> Result<(Members, Members), CliError> {
+    let mut parts = token.expose().split('.').map(|part| {
+        let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    });
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(header), Some(claims)) => Ok((header, claims)),
+        _ => Err(CliError::failed("malformed", "this is no JWT")),
+    }
+}
+
+fn show(session: &Session<'_>, token: &Secret<String>) -> Result<(), CliError> {
+    let (header, claims) = decode(token)?;
+    if session.out.json {
+        session.out.value(&json!({ "header": header, "claims": claims }));
+        return Ok(());
+    }
+    session.out.note("not verified: `stipend token verify` does that");
+    print_claims(session, header.iter().chain(&claims));
+    Ok(())
+}
+
+fn print_claims<'a>(session: &Session<'_>, claims: impl Iterator<Item = (&'a String, &'a Value)>) {
+    let facts: Vec<(&str, String)> = claims
+        .map(|(name, value)| {
+            let text = match (name.as_str(), value) {
+                ("iat" | "exp" | "nbf", Value::Number(at)) => {
+                    at.as_i64().map_or_else(|| at.to_string(), |at| format!("{at}  {}", moment(session.now, at)))
+                }
+                (_, Value::String(text)) => text.clone(),
+                (_, other) => other.to_string(),
+            };
+            (name.as_str(), text)
+        })
+        .collect();
+    session.out.facts(&facts);
+}
+
+async fn verify(session: &Session<'_>, token: &Secret<String>, audience: &str, scopes: &[String]) -> Result<(), CliError> {
+    let failed = |error: &dyn std::fmt::Display| CliError::failed("not_valid", error.to_string());
+    let connection = session.api.connection;
+    let ca = connection.ca_file.as_deref().map(super::connect::read_text).transpose()?;
+    let options = Options { ca_pem: ca.map(String::into_bytes), ..Options::default() };
+    let verifier = Verifier::discover(&connection.issuer, audience, session.now, options)
+        .await
+        .map_err(|error| CliError::unreachable(error.to_string()))?;
+    let verified = verifier.verify(token.expose(), session.now).await.map_err(|error| failed(&error))?;
+    for scope in scopes {
+        require_scope(&verified, scope).map_err(|error| failed(&error))?;
+    }
+    if session.out.json {
+        session.out.value(&json!({ "valid": true, "claims": decode(token)?.1 }));
+    } else {
+        let left = relative(session.now, verified.exp);
+        session.out.line(format!("Valid: {} for {audience}, expires {left}.", verified.sub));
+    }
+    Ok(())
+}
+
+async fn introspect(session: &Session<'_>, token: &Secret<String>) -> Result<(), CliError> {
+    let form = [("token", token.expose().as_str())];
+    let answer = post(session, |metadata| &metadata.introspection_endpoint, &form).await?;
+    if session.out.json {
+        session.out.value(&answer);
+    } else if let Value::Object(claims) = &answer {
+        print_claims(session, claims.iter());
+    }
+    if answer.get("active") == Some(&Value::Bool(true)) {
+        return Ok(());
+    }
+    Err(CliError::failed("not_active", "the token is not active, or not for this client to ask about"))
+}
+
+async fn revoke(session: &Session<'_>, token: &Secret<String>) -> Result<(), CliError> {
+    let form = [("token", token.expose().as_str())];
+    post(session, |metadata| &metadata.revocation_endpoint, &form).await?;
+    if session.out.json {
+        session.out.value(&json!({ "revoked": true }));
+    } else {
+        session.out.line("Revoked, with all that descends from it.");
+    }
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! The real binary against a real server: what people read, what programs read, exit codes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::too_many_lines)]
+
+mod agents;
+mod errors;
+mod every_command;
+mod explain;
+mod help;
+mod revocations;
+mod rules;
+mod secrets;
+mod terminal;
