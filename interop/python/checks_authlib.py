@@ -10,7 +10,7 @@ from authlib.oauth2.rfc6750.errors import InsufficientScopeError, InvalidTokenEr
 from authlib.oauth2.rfc7523 import PrivateKeyJWT
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_url
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, KeySet
 
 from harness import ACCESS_TOKEN, TOKEN_EXCHANGE, check, equal, refused
 
@@ -53,7 +53,7 @@ class Service(JWTBearerTokenValidator):
         self.jwks = world.jwks
 
     def get_jwks(self):
-        return self.jwks
+        return KeySet.import_key_set(self.jwks)
 
     def admit(self, text, scopes):
         claims = self.authenticate_token(text)
@@ -100,8 +100,9 @@ def authlib_private_key_jwt_for_the_token_endpoint(world):
 
 @check
 def authlib_assertion_of_an_hour_is_refused(world):
+    why = "a client assertion needs exp, at most five minutes ahead, and must be valid now"
     with signing_session(world, world.signer, world.issuer, None) as oauth:
-        with refused(OAuthError, error="invalid_client"):
+        with refused(OAuthError, error="invalid_client", description=why):
             oauth.fetch_token(grant_type="client_credentials", resource=world.resource)
 
 
@@ -109,7 +110,7 @@ def authlib_assertion_of_an_hour_is_refused(world):
 def authlib_assertion_is_used_once(world):
     with signing_session(world, world.signer, world.issuer, {**soon(), "jti": "authlib-once"}) as oauth:
         oauth.fetch_token(grant_type="client_credentials", resource=world.resource)
-        with refused(OAuthError, error="invalid_client"):
+        with refused(OAuthError, error="invalid_client", description="the client assertion was used before"):
             oauth.fetch_token(grant_type="client_credentials", resource=world.resource)
 
 

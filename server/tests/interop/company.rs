@@ -1,9 +1,11 @@
 //! What the clients work with, made through the admin API, and its description for the
 //! programs.
 
+use ring::rand::SystemRandom;
+use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use serde_json::{Value, json};
 use stipend::testing::{TestClient, TestServer};
-use stipend_keys::{Algorithm, SigningKey};
+use stipend_keys::{Algorithm, Secret, SigningKey};
 use stipend_schema::Backend;
 
 pub const ORDERS: &str = "https://orders.example/api";
@@ -13,7 +15,9 @@ const OWNER: &str = "acme";
 /// A client that signs its assertions.
 pub struct KeyClient {
     pub id: String,
-    pub key: SigningKey,
+    pub kid: String,
+    /// Its private key, PKCS#8, ES256.
+    pub pem: String,
 }
 
 pub struct Company {
@@ -81,13 +85,14 @@ async fn post_client(server: &TestServer) -> TestClient {
 }
 
 async fn key_client(server: &TestServer, name: &str, legacy: bool) -> KeyClient {
-    let key = SigningKey::generate(Algorithm::Es256).unwrap();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+    let key = SigningKey::from_private_der(Algorithm::Es256, &Secret::new(pkcs8.as_ref().to_vec())).unwrap();
     let public: Value = serde_json::from_str(&key.public_jwk().to_public_json()).unwrap();
     let mut body = registration(name, "private_key_jwt");
     body["jwks"] = json!({"keys": [public]});
     body["legacy_assertion_aud"] = json!(legacy);
     let created = server.create("/agents", body).await;
-    KeyClient { id: created["agent"]["id"].as_str().unwrap().to_owned(), key }
+    KeyClient { id: created["agent"]["id"].as_str().unwrap().to_owned(), kid: key.kid().to_owned(), pem: pem(pkcs8.as_ref()) }
 }
 
 fn with_secret(client: &TestClient) -> Value {
@@ -95,8 +100,7 @@ fn with_secret(client: &TestClient) -> Value {
 }
 
 fn with_key(client: &KeyClient) -> Value {
-    let pem = pem(client.key.to_private_der().expose());
-    json!({"id": client.id, "kid": client.key.kid(), "alg": client.key.alg().as_str(), "private_key_pem": pem})
+    json!({"id": client.id, "kid": client.kid, "alg": "ES256", "private_key_pem": client.pem})
 }
 
 /// PKCS#8 in PEM, which every library reads.
