@@ -61,11 +61,8 @@ async fn a_hung_database_answers_unavailable_within_two_seconds_and_heals_within
         let began = Instant::now();
         let mut work = issue(0);
         work.record.jti = Some("t_hung".to_owned());
-        let (outcome, read, ping) = tokio::join!(
-            committer.submit(work),
-            queries::find_owner(&db, "payments"),
-            db.ping()
-        );
+        let (outcome, read, ping) =
+            tokio::join!(committer.submit(work), queries::find_owner(&db, "payments"), db.ping());
         assert_eq!(outcome, Outcome::Unavailable);
         assert!(matches!(read, Err(DbError::Unavailable(_))), "{read:?}");
         assert!(matches!(ping, Err(DbError::Unavailable(_))), "{ping:?}");

@@ -89,7 +89,11 @@ impl Out {
         let mut table = Table::new();
         table.load_style(STYLE);
         // Only a terminal has a width to keep to; a pipe gets whole lines.
-        table.set_content_arrangement(if self.terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled });
+        table.set_content_arrangement(if self.terminal {
+            ContentArrangement::Dynamic
+        } else {
+            ContentArrangement::Disabled
+        });
         if !self.colour {
             table.force_no_tty();
         }

@@ -2,8 +2,8 @@
 
 use super::Session;
 use super::error::CliError;
-use super::parse;
 use super::oauth::{self, ACCESS_TOKEN, TOKEN_EXCHANGE};
+use super::parse;
 use super::print::{moment, relative};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,7 +15,9 @@ use stipend_relying::{Options, Verifier, require_scope};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Get a token by client credentials (RFC 6749 section 4.4)
-    #[command(after_help = "The token alone goes to standard output:\n  TOKEN=$(stipend token get --resource https://orders.example --scope orders:read)")]
+    #[command(
+        after_help = "The token alone goes to standard output:\n  TOKEN=$(stipend token get --resource https://orders.example --scope orders:read)"
+    )]
     Get(Get),
     /// Exchange a token for a narrower one (RFC 8693)
     Exchange(Exchange),
@@ -94,9 +96,12 @@ async fn get_token(session: &Session<'_>, get: &Get) -> Result<(), CliError> {
     let client = (connection.client_id.as_str(), &secret);
     let token = oauth::client_credentials(&session.api.http, endpoint, client, &get.resource, &get.scope).await?;
     let (life, scope) = (token.expires_in.unwrap_or_default(), token.scope.unwrap_or_default());
-    print_token(session, &json!({
-        "access_token": token.access_token.expose(), "token_type": "Bearer", "expires_in": life, "scope": scope,
-    }));
+    print_token(
+        session,
+        &json!({
+            "access_token": token.access_token.expose(), "token_type": "Bearer", "expires_in": life, "scope": scope,
+        }),
+    );
     Ok(())
 }
 
@@ -186,7 +191,12 @@ fn print_claims<'a>(session: &Session<'_>, claims: impl Iterator<Item = (&'a Str
     session.out.facts(&facts);
 }
 
-async fn verify(session: &Session<'_>, token: &Secret<String>, audience: &str, scopes: &[String]) -> Result<(), CliError> {
+async fn verify(
+    session: &Session<'_>,
+    token: &Secret<String>,
+    audience: &str,
+    scopes: &[String],
+) -> Result<(), CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::failed("not_valid", error.to_string());
     let connection = session.api.connection;
     let ca = connection.ca_file.as_deref().map(super::connect::read_text).transpose()?;

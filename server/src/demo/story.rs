@@ -47,11 +47,7 @@ fn expect(as_it_must: bool, otherwise: &dyn Fn() -> String) -> Result<(), DemoEr
     if as_it_must { Ok(()) } else { Err(DemoError::Unexpected(otherwise())) }
 }
 
-async fn set_up(
-    tell: &mut Narrator<'_, impl Write>,
-    issuer: &str,
-    secret: &Secret<String>,
-) -> Result<Cast, DemoError> {
+async fn set_up(tell: &mut Narrator<'_, impl Write>, issuer: &str, secret: &Secret<String>) -> Result<Cast, DemoError> {
     tell.step("The first admin gets a token like any other client, and sets the scene")?;
     let admin = Party { id: crate::bootstrap::ADMIN.to_owned(), secret: Secret::new(secret.expose().clone()) };
     tell.request("POST /oauth2/token  grant_type=client_credentials  (oauth2 crate, HTTP Basic)")?;
@@ -88,7 +84,9 @@ async fn first_token(tell: &mut Narrator<'_, impl Write>, cast: &Cast) -> Result
     let token = cast.outside.token(&cast.planner, &[]).await?;
     let claims = claims(&token);
     tell.members(&claims, &["sub", "aud", "scope", "exp"])?;
-    expect(claims["sub"] == "agent:acme.planner" && claims["scope"] == "orders:read orders:refund", &|| claims.to_string())?;
+    expect(claims["sub"] == "agent:acme.planner" && claims["scope"] == "orders:read orders:refund", &|| {
+        claims.to_string()
+    })?;
     tell.shows("a JWT of 300 s (RFC 9068); nobody acts for anybody yet")?;
     Ok(token)
 }
@@ -145,15 +143,24 @@ async fn introspect(tell: &mut Narrator<'_, impl Write>, cast: &Cast, child: &Se
     tell.request("POST /oauth2/introspect  (as intruder)")?;
     tell.answer(&stranger.to_string())?;
     expect(stranger == json!({"active": false}), &|| stranger.to_string())?;
-    tell.shows("active, with its chain; for those it does not concern it does not exist")
-        .map_err(DemoError::from)
+    tell.shows("active, with its chain; for those it does not concern it does not exist").map_err(DemoError::from)
 }
 
 async fn refusals(tell: &mut Narrator<'_, impl Write>, cast: &Cast, parent: &Secret<String>) -> Result<(), DemoError> {
     tell.step("What is not allowed is refused, with a reason")?;
     for (who, scope, error, why) in [
-        (&cast.refunds, "orders:delete", "invalid_scope", "refunds asks for more than planner's token and the rule allow"),
-        (&cast.intruder, "orders:read", "invalid_request", "intruder got hold of planner's token, but no rule lets it use it"),
+        (
+            &cast.refunds,
+            "orders:delete",
+            "invalid_scope",
+            "refunds asks for more than planner's token and the rule allow",
+        ),
+        (
+            &cast.intruder,
+            "orders:read",
+            "invalid_request",
+            "intruder got hold of planner's token, but no rule lets it use it",
+        ),
     ] {
         tell.request(&format!("POST /oauth2/token  token-exchange  (as {})  scope={scope}", who.id))?;
         let (status, body) = cast.outside.exchange(who, parent, None, scope).await?;
@@ -199,7 +206,10 @@ async fn revoke(
     tell.request("POST /oauth2/token  token-exchange with the dead token")?;
     tell.answer(&format!("{status} {body}"))?;
     expect(status == 400 && body["error"] == "invalid_request", &|| body.to_string())?;
-    tell.shows(&format!("dead {:.1} ms after the answer to the revocation, and it mints nothing", took.as_secs_f64() * 1000.0))?;
+    tell.shows(&format!(
+        "dead {:.1} ms after the answer to the revocation, and it mints nothing",
+        took.as_secs_f64() * 1000.0
+    ))?;
     Ok(())
 }
 

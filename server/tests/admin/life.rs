@@ -16,9 +16,7 @@ async fn an_owner_is_made_once(#[values(Backend::Sqlite, Backend::Postgres)] bac
     let again = world.post("/owners", body).await;
     assert_eq!((again.status, &again.body), (200, &made.body));
     assert_eq!(world.get("/owners/initech").await, made.body);
-    let other = world
-        .post("/owners", json!({"id": "initech", "name": "Other"}))
-        .await;
+    let other = world.post("/owners", json!({"id": "initech", "name": "Other"})).await;
     assert_eq!(other.problem(), (409, "already_exists"));
     assert_eq!(world.get("/owners/initech").await["name"], "Initech");
 }
@@ -29,10 +27,7 @@ async fn an_agent_is_made_once_and_its_secret_shown_once(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let world = World::new(backend).await;
-    world
-        .server
-        .create_resource("acme", ORDERS, &["read", "write"], &[])
-        .await;
+    world.server.create_resource("acme", ORDERS, &["read", "write"], &[]).await;
     let body = json!({
         "owner": "acme", "name": "planner", "purpose": "plans", "auth_method": "client_secret_post", "ttl_seconds": 120,
         "access": [{"resource": ORDERS, "scopes": ["read", "write"], "default_scopes": ["read"]}],
@@ -42,20 +37,8 @@ async fn an_agent_is_made_once_and_its_secret_shown_once(
     assert_eq!(made.status, 201, "{}", made.text);
     let agent = &made.body["agent"];
     assert!(made.body["client_secret"].as_str().unwrap().len() > 40);
-    assert_eq!(
-        made.body["client_secret_expires_at"].as_i64(),
-        agent["created_at"].as_i64().map(|at| at + 90 * 86_400)
-    );
-    for name in [
-        "owner",
-        "name",
-        "purpose",
-        "auth_method",
-        "ttl_seconds",
-        "access",
-        "scope_ceiling",
-        "may_act",
-    ] {
+    assert_eq!(made.body["client_secret_expires_at"].as_i64(), agent["created_at"].as_i64().map(|at| at + 90 * 86_400));
+    for name in ["owner", "name", "purpose", "auth_method", "ttl_seconds", "access", "scope_ceiling", "may_act"] {
         assert_eq!(agent[name], body[name], "{name}");
     }
     assert_eq!(
@@ -64,11 +47,7 @@ async fn an_agent_is_made_once_and_its_secret_shown_once(
     );
     assert_eq!(agent["readiness"], json!({"ready": true, "reasons": []}));
     let again = world.post("/agents", body.clone()).await;
-    assert_eq!(
-        (again.status, again.body),
-        (200, json!({"agent": agent})),
-        "and no secret"
-    );
+    assert_eq!((again.status, again.body), (200, json!({"agent": agent})), "and no secret");
     assert_eq!(&world.get("/agents/acme.planner").await, agent);
     for change in [
         json!({"purpose": "other"}),
@@ -81,16 +60,10 @@ async fn an_agent_is_made_once_and_its_secret_shown_once(
         json!({"may_act": {"sub": "agent:acme.other"}}),
         json!({"legacy_assertion_aud": true}),
     ] {
-        let other = world
-            .post("/agents", with(body.clone(), change.clone()))
-            .await;
+        let other = world.post("/agents", with(body.clone(), change.clone())).await;
         assert_eq!(other.problem(), (409, "already_exists"), "{change}");
     }
-    assert_eq!(
-        &world.get("/agents/acme.planner").await,
-        agent,
-        "nothing has changed"
-    );
+    assert_eq!(&world.get("/agents/acme.planner").await, agent, "nothing has changed");
 }
 
 #[rstest]
@@ -102,29 +75,16 @@ async fn a_keyed_agent_is_the_same_only_with_the_same_keys(
     let body = keyed("acme", "signer");
     let made = world.post("/agents", body.clone()).await;
     assert_eq!(made.status, 201);
-    assert_eq!(
-        made.body.as_object().unwrap().len(),
-        1,
-        "no secret: {}",
-        made.text
-    );
+    assert_eq!(made.body.as_object().unwrap().len(), 1, "no secret: {}", made.text);
     assert_eq!(world.post("/agents", body.clone()).await.status, 200);
     let other = with(body, json!({"jwks": {"keys": [jwk()]}}));
-    assert_eq!(
-        world.post("/agents", other).await.problem(),
-        (409, "already_exists")
-    );
-    assert_eq!(
-        world.get("/agents/acme.signer").await["readiness"]["reasons"],
-        json!(["no_access"])
-    );
+    assert_eq!(world.post("/agents", other).await.problem(), (409, "already_exists"));
+    assert_eq!(world.get("/agents/acme.signer").await["readiness"]["reasons"], json!(["no_access"]));
 }
 
 #[rstest]
 #[tokio::test]
-async fn a_resource_is_made_once_and_changed(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn a_resource_is_made_once_and_changed(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let world = World::new(backend).await;
     let body = json!({"owner": "acme", "uri": ORDERS, "name": "Orders", "scopes": ["read"], "environment": "live", "ttl_seconds": 600});
     let made = world.post("/resources", body.clone()).await;
@@ -132,18 +92,10 @@ async fn a_resource_is_made_once_and_changed(
     let path = format!("/resources/{}", made.body["id"].as_str().unwrap());
     let again = world.post("/resources", body.clone()).await;
     assert_eq!((again.status, &again.body), (200, &made.body));
-    let other = world
-        .post("/resources", with(body.clone(), json!({"name": "Other"})))
-        .await;
+    let other = world.post("/resources", with(body.clone(), json!({"name": "Other"}))).await;
     assert_eq!(other.problem(), (409, "already_exists"));
-    let taken = world
-        .post("/resources", with(body, json!({"owner": "globex"})))
-        .await;
-    assert_eq!(
-        taken.problem(),
-        (409, "already_exists"),
-        "a URI is one owner's"
-    );
+    let taken = world.post("/resources", with(body, json!({"owner": "globex"}))).await;
+    assert_eq!(taken.problem(), (409, "already_exists"), "a URI is one owner's");
     let changes = json!({"name": "All orders", "scopes": ["read", "write"], "environment": null, "ttl_seconds": 60, "budget_capable": true});
     let changed = world.patch(&path, changes.clone()).await.ok();
     for name in ["name", "scopes", "ttl_seconds", "budget_capable"] {
@@ -152,18 +104,8 @@ async fn a_resource_is_made_once_and_changed(
     assert!(changed.get("environment").is_none(), "null takes it away");
     assert_eq!(changed["uri"], ORDERS);
     assert_eq!(world.get(&path).await, changed);
-    assert_eq!(
-        world.patch(&path, json!({})).await.ok(),
-        changed,
-        "nothing asked, nothing changed"
-    );
-    assert_eq!(
-        world
-            .patch(&path, json!({"uri": "https://other.example"}))
-            .await
-            .problem(),
-        (400, "invalid_request")
-    );
+    assert_eq!(world.patch(&path, json!({})).await.ok(), changed, "nothing asked, nothing changed");
+    assert_eq!(world.patch(&path, json!({"uri": "https://other.example"})).await.problem(), (400, "invalid_request"));
 }
 
 #[rstest]
@@ -172,10 +114,7 @@ async fn a_patch_changes_what_it_names_and_null_takes_away(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let world = World::new(backend).await;
-    world
-        .server
-        .create_resource("acme", ORDERS, &["read"], &[])
-        .await;
+    world.server.create_resource("acme", ORDERS, &["read"], &[]).await;
     world.create_keyed("acme", "signer").await;
     let path = "/agents/acme.signer";
     let before = world.get(path).await;
@@ -191,39 +130,20 @@ async fn a_patch_changes_what_it_names_and_null_takes_away(
     let one = world.patch(path, json!({"purpose": ""})).await.ok();
     assert_eq!(
         one,
-        with(
-            changed.clone(),
-            json!({"purpose": "", "updated_at": one["updated_at"]})
-        ),
+        with(changed.clone(), json!({"purpose": "", "updated_at": one["updated_at"]})),
         "the rest is as it was"
     );
-    let cleared = world
-        .patch(
-            path,
-            json!({"scope_ceiling": null, "may_act": null, "expires_at": null}),
-        )
-        .await
-        .ok();
+    let cleared = world.patch(path, json!({"scope_ceiling": null, "may_act": null, "expires_at": null})).await.ok();
     for name in ["scope_ceiling", "may_act", "expires_at"] {
         assert!(cleared.get(name).is_none(), "{name}");
     }
     // RFC 7396: null takes away; what must be there is left as it is.
     for name in ["access", "ttl_seconds", "purpose", "legacy_assertion_aud"] {
         let reply = world.patch(path, json!({name: null})).await;
-        assert_eq!(
-            (reply.status, &reply.body[name]),
-            (200, &cleared[name]),
-            "{name}"
-        );
+        assert_eq!((reply.status, &reply.body[name]), (200, &cleared[name]), "{name}");
     }
-    let merge = world
-        .raw(
-            Method::PATCH,
-            path,
-            Some("application/merge-patch+json; charset=utf-8"),
-            r#"{"purpose":"x"}"#,
-        )
-        .await;
+    let merge =
+        world.raw(Method::PATCH, path, Some("application/merge-patch+json; charset=utf-8"), r#"{"purpose":"x"}"#).await;
     assert_eq!(merge.ok()["purpose"], "x");
 }
 
@@ -234,10 +154,7 @@ async fn lists_come_in_pages(
     #[values("owners", "agents", "resources", "exchange-rules", "revocations")] list: &str,
 ) {
     let world = World::new(backend).await;
-    world
-        .server
-        .create_resource("acme", ORDERS, &["read"], &[])
-        .await;
+    world.server.create_resource("acme", ORDERS, &["read"], &[]).await;
     for index in 0..5 {
         let name = format!("n{index}");
         match list {
@@ -273,11 +190,7 @@ async fn lists_come_in_pages(
         }
         assert_eq!(seen, whole, "pages of {limit}");
     }
-    assert_eq!(
-        world.get(&format!("/{list}?after=~")).await,
-        json!({"items": []}),
-        "beyond the end there is nothing"
-    );
+    assert_eq!(world.get(&format!("/{list}?after=~")).await, json!({"items": []}), "beyond the end there is nothing");
 }
 
 #[rstest]
@@ -286,53 +199,19 @@ async fn built_in_things_stay(#[values(Backend::Sqlite, Backend::Postgres)] back
     let world = World::new(backend).await;
     let audience = world.server.app.urls.admin_resource.clone();
     let resources = world.get("/resources").await;
-    let built_in = resources["items"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|item| item["uri"] == audience.as_str())
-        .unwrap();
+    let built_in = resources["items"].as_array().unwrap().iter().find(|item| item["uri"] == audience.as_str()).unwrap();
     let path = format!("/resources/{}", built_in["id"].as_str().unwrap());
-    assert_eq!(
-        world.patch(&path, json!({"name": "x"})).await.problem(),
-        (409, "built_in")
-    );
-    assert_eq!(
-        world
-            .post(&format!("{path}/disable"), json!({}))
-            .await
-            .problem(),
-        (409, "built_in")
-    );
-    assert_eq!(
-        world
-            .post("/owners/stipend/disable", json!({}))
-            .await
-            .problem(),
-        (409, "built_in")
-    );
+    assert_eq!(world.patch(&path, json!({"name": "x"})).await.problem(), (409, "built_in"));
+    assert_eq!(world.post(&format!("{path}/disable"), json!({})).await.problem(), (409, "built_in"));
+    assert_eq!(world.post("/owners/stipend/disable", json!({})).await.problem(), (409, "built_in"));
     let roles = json!({"roles": [{"role": "auditor"}]});
-    assert_eq!(
-        world.patch("/agents/stipend.admin", roles).await.problem(),
-        (409, "own_client")
-    );
-    for (verb, body) in [
-        ("suspend", json!({})),
-        ("revoke", json!({"reason": "x", "severity": "low"})),
-    ] {
-        let reply = world
-            .post(&format!("/agents/stipend.admin/{verb}"), body)
-            .await;
+    assert_eq!(world.patch("/agents/stipend.admin", roles).await.problem(), (409, "own_client"));
+    for (verb, body) in [("suspend", json!({})), ("revoke", json!({"reason": "x", "severity": "low"}))] {
+        let reply = world.post(&format!("/agents/stipend.admin/{verb}"), body).await;
         assert_eq!(reply.problem(), (409, "own_client"), "{verb}");
     }
     let boss = world.boss("acme").await;
     let body = json!({"owner": "acme", "uri": format!("{}/new", world.server.issuer), "name": "x", "scopes": ["read"]});
-    let reserved = world
-        .send(Some(&boss), Method::POST, "/resources", Some(&body))
-        .await;
-    assert_eq!(
-        reserved.problem(),
-        (400, "invalid_request"),
-        "names under the issuer are the server's"
-    );
+    let reserved = world.send(Some(&boss), Method::POST, "/resources", Some(&body)).await;
+    assert_eq!(reserved.problem(), (400, "invalid_request"), "names under the issuer are the server's");
 }

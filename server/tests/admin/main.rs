@@ -4,7 +4,8 @@
     clippy::expect_used,
     clippy::indexing_slicing,
     clippy::panic,
-    clippy::as_conversions
+    clippy::as_conversions,
+    clippy::too_many_lines
 )]
 
 mod audit;

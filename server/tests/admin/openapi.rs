@@ -8,16 +8,7 @@ use serde_json::{Value, json};
 use stipend_schema::Backend;
 
 async fn served(world: &World) -> Value {
-    world
-        .server
-        .http
-        .get(world.server.url("/openapi.json"))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap()
+    world.server.http.get(world.server.url("/openapi.json")).send().await.unwrap().json().await.unwrap()
 }
 
 #[tokio::test]
@@ -33,21 +24,13 @@ async fn the_served_document_is_the_one_the_command_prints_with_this_server_in_i
 
 #[rstest]
 #[tokio::test]
-async fn every_documented_operation_is_routed(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn every_documented_operation_is_routed(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let world = World::new(backend).await;
     let nothing = Things::missing();
     for (operation, _) in operations_of(&served(&world).await) {
         let case = nothing.case(&operation);
-        let reply = world
-            .send(None, case.method, &case.path, case.body.as_ref())
-            .await;
-        assert_eq!(
-            reply.problem(),
-            (401, "no_token"),
-            "{operation} is answered by its handler"
-        );
+        let reply = world.send(None, case.method, &case.path, case.body.as_ref()).await;
+        assert_eq!(reply.problem(), (401, "no_token"), "{operation} is answered by its handler");
     }
 }
 
@@ -57,25 +40,13 @@ async fn what_the_document_does_not_name_is_not_routed() {
     let document = served(&world).await;
     let nothing = Things::missing();
     for (path, item) in document["paths"].as_object().unwrap() {
-        let named: Vec<String> = item
-            .as_object()
-            .unwrap()
-            .keys()
-            .map(|verb| verb.to_uppercase())
-            .collect();
+        let named: Vec<String> = item.as_object().unwrap().keys().map(|verb| verb.to_uppercase()).collect();
         let known = nothing.case(&format!("{} {path}", named[0])).path;
-        for verb in ["GET", "POST", "PUT", "PATCH", "DELETE"]
-            .iter()
-            .filter(|verb| !named.contains(&(**verb).to_owned()))
+        for verb in
+            ["GET", "POST", "PUT", "PATCH", "DELETE"].iter().filter(|verb| !named.contains(&(**verb).to_owned()))
         {
-            let reply = world
-                .send(None, verb.parse::<Method>().unwrap(), &known, None)
-                .await;
-            assert_eq!(
-                reply.problem(),
-                (405, "method_not_allowed"),
-                "{verb} {path}"
-            );
+            let reply = world.send(None, verb.parse::<Method>().unwrap(), &known, None).await;
+            assert_eq!(reply.problem(), (405, "method_not_allowed"), "{verb} {path}");
             let mut allow: Vec<&str> = reply.header("allow").split(", ").collect();
             allow.sort_unstable();
             let mut named = named.clone();
@@ -90,27 +61,17 @@ fn every_operation_says_what_it_answers() {
     let document = serde_json::to_value(stipend::admin::openapi()).unwrap();
     for (operation, said) in operations_of(&document) {
         let responses = said["responses"].as_object().unwrap();
-        let good: Vec<&String> = responses
-            .keys()
-            .filter(|status| status.starts_with('2'))
-            .collect();
+        let good: Vec<&String> = responses.keys().filter(|status| status.starts_with('2')).collect();
         assert!(!good.is_empty(), "{operation} has no good answer");
         for status in good.iter().filter(|status| **status != "204") {
             let schema = &responses[*status]["content"]["application/json"]["schema"];
             assert!(schema.is_object(), "{operation} {status} has no schema");
         }
         for status in ["400", "401", "403", "404", "409", "503"] {
-            let schema =
-                &responses[status]["content"]["application/problem+json"]["schema"]["$ref"];
-            assert_eq!(
-                schema, "#/components/schemas/Problem",
-                "{operation} {status}"
-            );
+            let schema = &responses[status]["content"]["application/problem+json"]["schema"]["$ref"];
+            assert_eq!(schema, "#/components/schemas/Problem", "{operation} {status}");
         }
-        assert!(
-            said["summary"].is_string() || said["description"].is_string(),
-            "{operation} says nothing"
-        );
+        assert!(said["summary"].is_string() || said["description"].is_string(), "{operation} says nothing");
     }
 }
 

@@ -23,10 +23,7 @@ async fn every_role_on_every_route(#[values(Backend::Sqlite, Backend::Postgres)]
         ("platform", json!([{"role": "platform-admin"}])),
     ];
     let operations = operations(&world).await;
-    let mut rows: Vec<String> = operations
-        .iter()
-        .map(|operation| format!("{operation:<66}"))
-        .collect();
+    let mut rows: Vec<String> = operations.iter().map(|operation| format!("{operation:<66}")).collect();
     let mut head = format!("{:<66}", "on a thing of acme");
     for (name, roles) in callers {
         head.push_str(&format!(" {name:>10}"));
@@ -37,14 +34,9 @@ async fn every_role_on_every_route(#[values(Backend::Sqlite, Backend::Postgres)]
         calls.sort_by_key(|(operation, _)| operation.starts_with("DELETE"));
         for (operation, row) in calls {
             let case = things.case(operation);
-            let reply = world
-                .send(Some(&token), case.method, &case.path, case.body.as_ref())
-                .await;
+            let reply = world.send(Some(&token), case.method, &case.path, case.body.as_ref()).await;
             row.push_str(&format!(" {:>10}", reply.status));
         }
     }
-    insta::assert_snapshot!(
-        "every_role_on_every_route",
-        format!("{head}\n{}", rows.join("\n"))
-    );
+    insta::assert_snapshot!("every_role_on_every_route", format!("{head}\n{}", rows.join("\n")));
 }

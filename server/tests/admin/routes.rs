@@ -53,25 +53,16 @@ pub struct Case {
 impl Things {
     /// Makes one of each for `owner`; `tag` keeps them apart from others.
     pub async fn new(world: &World, owner: &str, tag: &str) -> Self {
-        let text = |value: &Value| {
-            value
-                .as_str()
-                .unwrap_or_else(|| panic!("{value}"))
-                .to_owned()
-        };
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value}")).to_owned();
         let agent = json!({"owner": owner, "name": format!("{tag}-agent"), "auth_method": "client_secret_basic"});
         let agent = world.post("/agents", agent).await.ok();
         let keyed = world.create_keyed(owner, &format!("{tag}-keyed")).await;
         let doomed = world.create_keyed(owner, &format!("{tag}-doomed")).await;
         let ended = world.create_keyed(owner, &format!("{tag}-ended")).await;
         let how = json!({"reason": "test", "severity": "low"});
-        world
-            .post(&format!("/agents/{owner}.{tag}-ended/revoke"), how)
-            .await
-            .ok();
+        world.post(&format!("/agents/{owner}.{tag}-ended/revoke"), how).await.ok();
         let uri = format!("https://{tag}.{owner}.example");
-        let resource =
-            json!({"owner": owner, "uri": uri, "name": tag, "scopes": ["read", "write"]});
+        let resource = json!({"owner": owner, "uri": uri, "name": tag, "scopes": ["read", "write"]});
         let resource = world.post("/resources", resource).await.ok();
         let mut things = Self {
             owner: owner.to_owned(),
@@ -91,14 +82,7 @@ impl Things {
         things.rule = text(&world.post("/exchange-rules", things.rule_body()).await.ok()["id"]);
         let keys = world.post("/signing-keys/rotate", json!({})).await.ok();
         let published = |key: &&Value| key["status"] == "published";
-        things.kid = text(
-            &keys["items"]
-                .as_array()
-                .unwrap()
-                .iter()
-                .find(published)
-                .unwrap()["kid"],
-        );
+        things.kid = text(&keys["items"].as_array().unwrap().iter().find(published).unwrap()["kid"]);
         things
     }
 
@@ -137,18 +121,11 @@ impl Things {
             .replace("/owners/{id}", &format!("/owners/{}", self.owner))
             .replace("/agents/{id}", &format!("/agents/{agent}"))
             .replace("/resources/{id}", &format!("/resources/{}", self.resource))
-            .replace(
-                "/exchange-rules/{id}",
-                &format!("/exchange-rules/{}", self.rule),
-            )
+            .replace("/exchange-rules/{id}", &format!("/exchange-rules/{}", self.rule))
             .replace("{secret_id}", &self.secret)
             .replace("{key_id}", &self.key)
             .replace("{kid}", &self.kid);
-        let query = if route == "/audit/export" {
-            format!("?writer={}", self.writer)
-        } else {
-            String::new()
-        };
+        let query = if route == "/audit/export" { format!("?writer={}", self.writer) } else { String::new() };
         let (kind, body) = (kind(&operation), self.body(&operation));
         let scope = match (verb, route) {
             ("GET", "/audit" | "/audit/writers" | "/audit/export") => "admin:audit",
@@ -156,18 +133,8 @@ impl Things {
             _ => "admin:write",
         };
         let method: Method = verb.parse().unwrap();
-        assert!(
-            !path.contains('{'),
-            "{operation} has a parameter without a value"
-        );
-        Case {
-            method,
-            path: path + &query,
-            body,
-            kind,
-            scope,
-            event,
-        }
+        assert!(!path.contains('{'), "{operation} has a parameter without a value");
+        Case { method, path: path + &query, body, kind, scope, event }
     }
 
     /// The agent an operation is about, and the audit's word for it.
@@ -273,25 +240,14 @@ fn kind(operation: &str) -> Kind {
 
 /// Every operation of the served document, `GET /admin/v1/owners`.
 pub async fn operations(world: &World) -> Vec<String> {
-    let answer = world
-        .server
-        .http
-        .get(world.server.url("/openapi.json"))
-        .send()
-        .await
-        .unwrap();
+    let answer = world.server.http.get(world.server.url("/openapi.json")).send().await.unwrap();
     let document: Value = answer.json().await.unwrap();
-    operations_of(&document)
-        .into_iter()
-        .map(|(operation, _)| operation)
-        .collect()
+    operations_of(&document).into_iter().map(|(operation, _)| operation).collect()
 }
 
 /// The operations of a document with what it says of them.
 pub fn operations_of(document: &Value) -> Vec<(String, Value)> {
-    let verbs = [
-        "get", "put", "post", "delete", "options", "head", "patch", "trace",
-    ];
+    let verbs = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
     let mut all = Vec::new();
     for (path, item) in document["paths"].as_object().unwrap() {
         for (verb, operation) in item.as_object().unwrap() {

@@ -44,23 +44,32 @@ async fn every_kind_of_change_to_a_file_is_found() {
     let is_checkpoint = |line: &String| line.contains("\"checkpoint\"");
     let last_record = good.iter().rposition(|line| line.contains("\"record\"")).unwrap();
     let cases: Vec<(&str, Vec<String>)> = vec![
-        ("stored hash", change(&|lines| {
-            let at = lines.iter().position(|line| line.contains("owner.created")).unwrap();
-            lines[at] = lines[at].replace("owner.created", "owner.deleted");
-        })),
+        (
+            "stored hash",
+            change(&|lines| {
+                let at = lines.iter().position(|line| line.contains("owner.created")).unwrap();
+                lines[at] = lines[at].replace("owner.created", "owner.deleted");
+            }),
+        ),
         ("missing", change(&|lines| drop(lines.remove(3)))),
         ("number was used before", change(&|lines| lines.insert(3, lines[2].clone()))),
         ("records before it", change(&|lines| lines.swap(3, 4))),
         ("cut off", change(&|lines| drop(lines.pop()))),
-        ("as many records", change(&|lines| {
-            lines.remove(last_record);
-        })),
-        ("signature", change(&|lines| {
-            let at = lines.iter().position(is_checkpoint).unwrap();
-            let middle = lines[at].len() - 30;
-            let other = if lines[at].as_bytes()[middle] == b'A' { "B" } else { "A" };
-            lines[at].replace_range(middle..=middle, other);
-        })),
+        (
+            "as many records",
+            change(&|lines| {
+                lines.remove(last_record);
+            }),
+        ),
+        (
+            "signature",
+            change(&|lines| {
+                let at = lines.iter().position(is_checkpoint).unwrap();
+                let middle = lines[at].len() - 30;
+                let other = if lines[at].as_bytes()[middle] == b'A' { "B" } else { "A" };
+                lines[at].replace_range(middle..=middle, other);
+            }),
+        ),
     ];
     for (what, lines) in cases {
         let said = verify(&terminal, &lines).await;

@@ -95,7 +95,9 @@ async fn every_mistake_in_the_configuration_is_told_at_once() {
         ("STIPEND_LOG_LEVEL", "=="),
     ];
     let said = run_in(&vars, &["serve"]).await.refused(2);
-    for name in ["STIPEND_ISSUER", "STIPEND_LISTEN", "STIPEND_KEK", "did you mean STIPEND_MAX_DEPTH", "STIPEND_LOG_LEVEL"] {
+    for name in
+        ["STIPEND_ISSUER", "STIPEND_LISTEN", "STIPEND_KEK", "did you mean STIPEND_MAX_DEPTH", "STIPEND_LOG_LEVEL"]
+    {
         assert!(said.contains(name), "{name}: {said}");
     }
     let shown = run_in(&vars, &["config"]).await;
@@ -161,7 +163,11 @@ async fn https_with_a_certificate_of_ones_own() {
         ("STIPEND_TLS_KEY_FILE", &path("key.pem")),
     ];
     let (mut served, issuer, secret) = serve(database.url(), &vars);
-    let known = [("STIPEND_ISSUER", issuer.as_str()), ("STIPEND_CLIENT_SECRET", &secret), ("STIPEND_CA_FILE", &path("cert.pem"))];
+    let known = [
+        ("STIPEND_ISSUER", issuer.as_str()),
+        ("STIPEND_CLIENT_SECRET", &secret),
+        ("STIPEND_CA_FILE", &path("cert.pem")),
+    ];
     let said = run_in(&known, &["doctor"]).await.done();
     assert!(said.contains("✓ transport    https"), "{said}");
     let admin = format!("{issuer}/admin");

@@ -23,13 +23,12 @@ async fn a_token_goes_to_standard_output_alone_and_is_read_from_standard_input()
 async fn an_exchange_a_revocation_and_an_introspection() {
     let terminal = Terminal::with_company().await;
     let planner = terminal.planner().await;
-    let rule = ["rule", "create", "--actor", "acme.refunds", "--subject", "acme.planner", "--to", ORDERS, "--scopes", "read"];
+    let rule =
+        ["rule", "create", "--actor", "acme.refunds", "--subject", "acme.planner", "--to", ORDERS, "--scopes", "read"];
     terminal.run(&rule).await.done();
     let made = terminal.json(&["agent", "secret", "add", "acme.refunds"]).await;
-    let refunds = TestClient {
-        id: "acme.refunds".to_owned(),
-        secret: made["client_secret"].as_str().unwrap().to_owned(),
-    };
+    let refunds =
+        TestClient { id: "acme.refunds".to_owned(), secret: made["client_secret"].as_str().unwrap().to_owned() };
     let subject = terminal.run_as(&planner, &["token", "get"]).await.done();
     let actor = terminal.run_as(&refunds, &["token", "get", "--scope", "read"]).await.done();
     let exchange = ["token", "exchange", subject.trim(), "--actor-token", actor.trim(), "--scope", "read"];

@@ -92,7 +92,11 @@ async fn key_client(server: &TestServer, name: &str, legacy: bool) -> KeyClient 
     body["jwks"] = json!({"keys": [public]});
     body["legacy_assertion_aud"] = json!(legacy);
     let created = server.create("/agents", body).await;
-    KeyClient { id: created["agent"]["id"].as_str().unwrap().to_owned(), kid: key.kid().to_owned(), pem: pem(pkcs8.as_ref()) }
+    KeyClient {
+        id: created["agent"]["id"].as_str().unwrap().to_owned(),
+        kid: key.kid().to_owned(),
+        pem: pem(pkcs8.as_ref()),
+    }
 }
 
 fn with_secret(client: &TestClient) -> Value {

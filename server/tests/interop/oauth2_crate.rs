@@ -44,7 +44,11 @@ async fn carry(request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
     Ok(response.body(answer.bytes().await?.to_vec()).unwrap())
 }
 
-async fn token(client: &Set, resource: &str, scopes: &[&str]) -> Result<BasicTokenResponse, Refused<BasicErrorResponse>> {
+async fn token(
+    client: &Set,
+    resource: &str,
+    scopes: &[&str],
+) -> Result<BasicTokenResponse, Refused<BasicErrorResponse>> {
     let scopes = scopes.iter().map(|scope| Scope::new((*scope).to_owned()));
     let request = client.exchange_client_credentials().add_scopes(scopes).add_extra_param("resource", resource);
     request.request_async(&carry).await

@@ -88,7 +88,10 @@ pub(super) fn check_roles(caller: &Caller, kind: ClientKind, grants: &[RoleGrant
     for (index, grant) in grants.iter().enumerate() {
         if !roles::is_well_formed(grant) {
             let pointer = format!("/roles/{index}/owner");
-            return Err(Refusal::field(pointer, "a platform-admin has no owner; every other role but auditor needs one"));
+            return Err(Refusal::field(
+                pointer,
+                "a platform-admin has no owner; every other role but auditor needs one",
+            ));
         }
         if let Some(owner) = &grant.owner {
             check::slug(&format!("/roles/{index}/owner"), owner)?;

@@ -43,7 +43,8 @@ pub(in super::super) async fn create(session: &Session<'_>, new: &NewAgent) -> R
             let keys = keys(new)?;
             let row = row(new, kind, environment, session.now())?;
             let have = find(session, &row.id).await?;
-            let has: Vec<AccessEntry> = have.as_ref().map(|have| check::parse_column(&have.client.access)).transpose()?.unwrap_or_default();
+            let has: Vec<AccessEntry> =
+                have.as_ref().map(|have| check::parse_column(&have.client.access)).transpose()?.unwrap_or_default();
             let mut deps = access::check_access(session, caller, &new.access, &has, environment).await?;
             deps.extend(deps_of(&row));
             let registration =
@@ -134,7 +135,8 @@ pub(super) async fn register(
     }
     let agent = view::view(bundle, now)?;
     let answer = AgentCreated { agent, client_secret: shown.0, client_secret_expires_at: shown.1 };
-    let change = Change { writes, changes: vec![deps::client(&id)], ..Change::none(&owner_id, new.deps, (true, answer)) };
+    let change =
+        Change { writes, changes: vec![deps::client(&id)], ..Change::none(&owner_id, new.deps, (true, answer)) };
     Ok(change.with("effect", "created").with("target", id))
 }
 

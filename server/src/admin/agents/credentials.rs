@@ -8,9 +8,9 @@ use super::super::problem::{Code, Refusal};
 use super::super::roles::Action;
 use super::super::session::{Change, Session};
 use super::{deps_of, load, refuse_ended, view};
-use crate::limits::MAX_VALID_SECRETS;
 use crate::app::App;
 use crate::deps;
+use crate::limits::MAX_VALID_SECRETS;
 use crate::records::AuthMethod;
 use serde_json::{Map, Value};
 use stipend_keys::{PublicJwk, Secret, generate_client_secret, random_id};
@@ -62,7 +62,8 @@ pub(in super::super) async fn add_secret(
     session
         .change(id, async |caller| {
             let now = session.now();
-            let end = check::credential_end("/expires_in_seconds", new.expires_in_seconds, DEFAULT_SECRET_SECONDS, now)?;
+            let end =
+                check::credential_end("/expires_in_seconds", new.expires_in_seconds, DEFAULT_SECRET_SECONDS, now)?;
             let bundle = load(session, caller, id, Action::ManageCredentials).await?;
             refuse_ended(&bundle.client)?;
             if !takes_secrets(&bundle.client)? {
@@ -155,7 +156,8 @@ pub(in super::super) async fn add_key(
     session
         .change(id, async |caller| {
             let now = session.now();
-            let end = check::credential_end("/expires_in_seconds", new.expires_in_seconds, MAX_CREDENTIAL_SECONDS, now)?;
+            let end =
+                check::credential_end("/expires_in_seconds", new.expires_in_seconds, MAX_CREDENTIAL_SECONDS, now)?;
             let key = parse_jwk("/jwk", &new.jwk)?;
             let bundle = load(session, caller, id, Action::ManageCredentials).await?;
             refuse_ended(&bundle.client)?;
@@ -207,6 +209,7 @@ pub(in super::super) async fn delete_key(session: &Session<'_>, id: &str, key_id
 }
 
 fn change<T>(row: &ClientRow, writes: Vec<Write>, answer: T) -> Change<T> {
-    let change = Change { writes, changes: vec![deps::client(&row.id)], ..Change::none(&row.owner_id, deps_of(row), answer) };
+    let change =
+        Change { writes, changes: vec![deps::client(&row.id)], ..Change::none(&row.owner_id, deps_of(row), answer) };
     change.with("effect", "changed")
 }

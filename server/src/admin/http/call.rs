@@ -165,8 +165,8 @@ pub(super) async fn no_such_route() -> HttpResponse {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::super::api::NewOwner;
+    use super::*;
 
     #[test]
     fn a_body_with_an_unknown_or_repeated_member_is_refused_by_its_name() {

@@ -30,10 +30,17 @@ impl Head {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub(super) enum Line {
-    Record { record: String, hash: String },
-    Checkpoint { checkpoint: String },
+    Record {
+        record: String,
+        hash: String,
+    },
+    Checkpoint {
+        checkpoint: String,
+    },
     /// The last one: how many records there are.
-    End { end: u64 },
+    End {
+        end: u64,
+    },
 }
 
 pub(super) fn write(out: &mut impl Write, line: &impl Serialize) -> Result<(), CliError> {
@@ -92,8 +99,7 @@ mod tests {
 
     #[test]
     fn lines_are_records_or_checkpoints() {
-        let (head, mut reader) =
-            archive("{\"record\":\"{}\",\"hash\":\"x\"}\n{\"checkpoint\":\"a.b.c\"}\n").unwrap();
+        let (head, mut reader) = archive("{\"record\":\"{}\",\"hash\":\"x\"}\n{\"checkpoint\":\"a.b.c\"}\n").unwrap();
         assert_eq!(head.issuer, "https://as.example");
         assert!(matches!(reader.next().unwrap(), Some(Line::Record { .. })));
         assert!(matches!(reader.next().unwrap(), Some(Line::Checkpoint { .. })));

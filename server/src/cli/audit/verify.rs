@@ -84,7 +84,11 @@ fn parse_keys(text: &str) -> Result<Vec<Map<String, Value>>, CliError> {
     Ok(set.keys)
 }
 
-fn verify_file(mut file: File, keys: Option<Vec<Map<String, Value>>>, known: Option<&Proof>) -> Result<Proof, CliError> {
+fn verify_file(
+    mut file: File,
+    keys: Option<Vec<Map<String, Value>>>,
+    known: Option<&Proof>,
+) -> Result<Proof, CliError> {
     let unreadable = |error: std::io::Error| CliError::failed("unreadable", error.to_string());
     file.rewind().map_err(unreadable)?;
     let (mut head, reader) = Reader::open(BufReader::new(&file))?;
@@ -250,9 +254,13 @@ fn show(out: Out, proof: &Proof) -> Result<(), CliError> {
         ("named heads", format!("{} met", proof.heads_named_elsewhere)),
     ]);
     if proof.checkpoints_unproved > 0 {
-        out.note(format!("{} checkpoints are signed by keys that are gone or distrusted: they prove nothing", proof.checkpoints_unproved));
+        out.note(format!(
+            "{} checkpoints are signed by keys that are gone or distrusted: they prove nothing",
+            proof.checkpoints_unproved
+        ));
     }
-    let rows = proof.chains.iter().map(|chain| vec![chain.writer.clone(), chain.records.to_string(), chain.head.clone()]);
+    let rows =
+        proof.chains.iter().map(|chain| vec![chain.writer.clone(), chain.records.to_string(), chain.head.clone()]);
     out.line("");
     out.table(&["WRITER", "RECORDS", "HEAD"], rows.collect(), "No records yet.");
     Ok(())
