@@ -2,6 +2,10 @@
 //! end. On PostgreSQL it is a copy of a template made once per set of migrations.
 //! Only behind the feature `testing`; nothing here may be called by the server.
 
+mod proxy;
+
+pub use proxy::{Proxy, Way};
+
 use crate::db::{Backend, Db, DbError, Limits};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
