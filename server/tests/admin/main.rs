@@ -9,17 +9,24 @@
 )]
 
 mod audit;
+mod audit_search;
 mod concurrency;
 mod credentials;
+mod escalation;
+mod explain;
 mod isolation;
 mod keys;
 mod life;
 mod openapi;
 mod requests;
+mod revocations;
 mod roles;
 mod routes;
 mod rules;
 mod signing_keys;
+mod standing;
 mod states;
 mod strangers;
+mod switched_off;
+mod values;
 mod world;

@@ -1,4 +1,4 @@
-//! Exchange rules: each owner accepts for itself, and explaining tells the truth.
+//! Exchange rules: each owner accepts for itself.
 
 use crate::world::{ORDERS, Reply, World, with};
 use reqwest::Method;
@@ -8,91 +8,117 @@ use stipend::testing::TestClient;
 use stipend_schema::Backend;
 
 /// acme's planner holds tokens for acme's orders; globex's helper would like to act with them.
-struct Two {
-    world: World,
-    planner: TestClient,
-    helper: TestClient,
-    acme: String,
-    globex: String,
+pub struct Two {
+    pub world: World,
+    pub planner: TestClient,
+    pub helper: TestClient,
+    pub acme: String,
+    pub globex: String,
 }
 
 impl Two {
-    async fn new(backend: Backend) -> Self {
+    pub async fn new(backend: Backend) -> Self {
         let world = World::new(backend).await;
-        world.server.create_resource("acme", ORDERS, &["read", "write"], &[]).await;
-        let planner = world.server.create_client("acme", "planner", "agent", &[(ORDERS, &["read", "write"])]).await;
-        let helper = world.server.create_client("globex", "helper", "agent", &[]).await;
+        world
+            .server
+            .create_resource("acme", ORDERS, &["read", "write"], &[])
+            .await;
+        let planner = world
+            .server
+            .create_client("acme", "planner", "agent", &[(ORDERS, &["read", "write"])])
+            .await;
+        let helper = world
+            .server
+            .create_client("globex", "helper", "agent", &[])
+            .await;
         let (acme, globex) = (world.boss("acme").await, world.boss("globex").await);
-        Self { world, planner, helper, acme, globex }
+        Self {
+            world,
+            planner,
+            helper,
+            acme,
+            globex,
+        }
     }
 
-    fn body(&self) -> Value {
+    pub fn body(&self) -> Value {
         json!({
             "id": "globex.helps", "actor": {"client": self.helper.id}, "subject": {"client": self.planner.id},
             "to_audience": ORDERS, "scopes": [{"scope": "read"}], "mode": "delegation",
         })
     }
 
-    async fn call(&self, token: &str, method: Method, path: &str, body: Value) -> Reply {
-        self.world.send(Some(token), method, &format!("/exchange-rules{path}"), Some(&body)).await
+    pub async fn call(&self, token: &str, method: Method, path: &str, body: Value) -> Reply {
+        self.world
+            .send(
+                Some(token),
+                method,
+                &format!("/exchange-rules{path}"),
+                Some(&body),
+            )
+            .await
     }
 
     /// What the token endpoint answers.
     async fn exchange(&self, form: &[(&str, &str)]) -> Value {
         let subject = self.world.server.token(&self.planner, &[]).await;
-        self.world.server.exchange(&self.helper, &subject, form).await.1
-    }
-
-    /// Asserts that explaining says what the token endpoint does; answers what it said.
-    async fn agree(&self, form: &[(&str, &str)]) -> Value {
-        let subject = self.world.server.token(&self.planner, &[]).await;
-        let (status, real) = self.world.server.exchange(&self.helper, &subject, form).await;
-        let value = |name: &str| form.iter().find(|(key, _)| *key == name).map(|(_, value)| *value);
-        let question = json!({
-            "actor": self.helper.id, "subject_token": subject, "audience": value("resource").into_iter().collect::<Vec<_>>(),
-            "scope": value("scope"),
-        });
-        let imagined = with(
-            question.clone(),
-            json!({
-                "subject_token": null, "subject": {"client_id": self.planner.id, "audience": [ORDERS], "scope": "read write"},
-            }),
-        );
-        for question in [question, imagined] {
-            let said = self.world.post("/exchange-rules/explain", question).await.ok();
-            assert_eq!(said["allowed"], status.is_success(), "{said} {real}");
-            if status.is_success() {
-                let scope: Vec<&str> = real["scope"].as_str().unwrap().split(' ').collect();
-                assert_eq!(said["granted"]["scope"], json!(scope));
-                assert!(said["granted"]["act"]["sub"].is_string());
-            } else {
-                assert_eq!(said["error"], real["error"], "{said}");
-                assert!(said["reason"].is_string());
-            }
-        }
         self.world
-            .post("/exchange-rules/explain", json!({"actor": self.helper.id, "subject_token": subject}))
+            .server
+            .exchange(&self.helper, &subject, form)
             .await
-            .ok()
+            .1
     }
 }
 
 #[rstest]
 #[tokio::test]
-async fn a_rule_works_once_both_have_accepted(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn a_rule_works_once_both_have_accepted(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let two = Two::new(backend).await;
     let made = two.call(&two.globex, Method::POST, "", two.body()).await;
     assert_eq!(made.status, 201, "{}", made.text);
-    assert_eq!((&made.body["accepted_by"], &made.body["awaiting"]), (&json!(["globex"]), &json!(["acme"])));
+    assert_eq!(
+        (&made.body["accepted_by"], &made.body["awaiting"]),
+        (&json!(["globex"]), &json!(["acme"]))
+    );
     assert_eq!(two.exchange(&[]).await["error"], "invalid_request");
-    let mine_only = two.call(&two.globex, Method::POST, "/globex.helps/accept", json!({})).await.ok();
-    assert_eq!(mine_only["awaiting"], json!(["acme"]), "nobody accepts for another");
-    let theirs = two.call(&two.globex, Method::POST, "/globex.helps/accept", json!({"owner": "acme"})).await;
+    let mine_only = two
+        .call(&two.globex, Method::POST, "/globex.helps/accept", json!({}))
+        .await
+        .ok();
+    assert_eq!(
+        mine_only["awaiting"],
+        json!(["acme"]),
+        "nobody accepts for another"
+    );
+    let theirs = two
+        .call(
+            &two.globex,
+            Method::POST,
+            "/globex.helps/accept",
+            json!({"owner": "acme"}),
+        )
+        .await;
     assert_eq!(theirs.body["errors"][0]["pointer"], "/owner");
-    let accepted = two.call(&two.acme, Method::POST, "/globex.helps/accept", json!({})).await.ok();
-    assert_eq!((&accepted["accepted_by"], &accepted["awaiting"]), (&json!(["globex", "acme"]), &json!([])));
+    let accepted = two
+        .call(&two.acme, Method::POST, "/globex.helps/accept", json!({}))
+        .await
+        .ok();
+    assert_eq!(
+        (&accepted["accepted_by"], &accepted["awaiting"]),
+        (&json!(["globex", "acme"]), &json!([]))
+    );
     assert_eq!(two.exchange(&[("scope", "read")]).await["scope"], "read");
-    let again = two.call(&two.acme, Method::POST, "/globex.helps/accept", json!({"owner": "acme"})).await.ok();
+    let again = two
+        .call(
+            &two.acme,
+            Method::POST,
+            "/globex.helps/accept",
+            json!({"owner": "acme"}),
+        )
+        .await
+        .ok();
     assert_eq!(again, accepted);
 }
 
@@ -103,46 +129,93 @@ async fn switching_a_rule_off_takes_ones_acceptance_back(
 ) {
     let two = Two::new(backend).await;
     two.world.post("/exchange-rules", two.body()).await.ok();
-    assert_eq!(two.exchange(&[("scope", "read")]).await["scope"], "read", "a platform-admin accepts for all");
-    let off = two.call(&two.acme, Method::POST, "/globex.helps/disable", json!({})).await.ok();
-    assert_eq!((&off["state"], &off["accepted_by"]), (&json!("disabled"), &json!(["globex"])));
+    assert_eq!(
+        two.exchange(&[("scope", "read")]).await["scope"],
+        "read",
+        "a platform-admin accepts for all"
+    );
+    let off = two
+        .call(&two.acme, Method::POST, "/globex.helps/disable", json!({}))
+        .await
+        .ok();
+    assert_eq!(
+        (&off["state"], &off["accepted_by"]),
+        (&json!("disabled"), &json!(["globex"]))
+    );
     assert_eq!(two.exchange(&[]).await["error"], "invalid_request");
-    let on = two.call(&two.globex, Method::POST, "/globex.helps/enable", json!({})).await.ok();
-    assert_eq!((&on["state"], &on["awaiting"]), (&json!("active"), &json!(["acme"])), "not for the other");
+    let on = two
+        .call(&two.globex, Method::POST, "/globex.helps/enable", json!({}))
+        .await
+        .ok();
+    assert_eq!(
+        (&on["state"], &on["awaiting"]),
+        (&json!("active"), &json!(["acme"])),
+        "not for the other"
+    );
     assert_eq!(two.exchange(&[]).await["error"], "invalid_request");
-    two.call(&two.acme, Method::POST, "/globex.helps/enable", json!({})).await.ok();
+    two.call(&two.acme, Method::POST, "/globex.helps/enable", json!({}))
+        .await
+        .ok();
     assert_eq!(two.exchange(&[("scope", "read")]).await["scope"], "read");
 }
 
 #[rstest]
 #[tokio::test]
-async fn any_party_may_delete_a_rule(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn any_party_may_delete_a_rule(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let two = Two::new(backend).await;
     two.world.post("/exchange-rules", two.body()).await.ok();
     assert_eq!(two.exchange(&[("scope", "read")]).await["scope"], "read");
-    let gone = two.call(&two.acme, Method::DELETE, "/globex.helps", json!({})).await;
+    let gone = two
+        .call(&two.acme, Method::DELETE, "/globex.helps", json!({}))
+        .await;
     assert_eq!((gone.status, gone.text.as_str()), (204, ""));
     assert_eq!(two.exchange(&[]).await["error"], "invalid_request");
-    for (method, path) in
-        [(Method::GET, ""), (Method::DELETE, ""), (Method::POST, "/accept"), (Method::POST, "/enable")]
-    {
-        let reply = two.call(&two.acme, method, &format!("/globex.helps{path}"), json!({})).await;
+    for (method, path) in [
+        (Method::GET, ""),
+        (Method::DELETE, ""),
+        (Method::POST, "/accept"),
+        (Method::POST, "/enable"),
+    ] {
+        let reply = two
+            .call(
+                &two.acme,
+                method,
+                &format!("/globex.helps{path}"),
+                json!({}),
+            )
+            .await;
         assert_eq!(reply.problem(), (404, "not_found"), "{path}");
     }
 }
 
 #[rstest]
 #[tokio::test]
-async fn a_rule_is_made_once_under_a_name_of_ones_own(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn a_rule_is_made_once_under_a_name_of_ones_own(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let two = Two::new(backend).await;
     let made = two.call(&two.globex, Method::POST, "", two.body()).await;
     let again = two.call(&two.globex, Method::POST, "", two.body()).await;
     assert_eq!((made.status, again.status), (201, 200));
     assert_eq!(made.body, again.body);
     let other = with(two.body(), json!({"scopes": [{"scope": "write"}]}));
-    assert_eq!(two.call(&two.globex, Method::POST, "", other).await.problem(), (409, "already_exists"));
+    assert_eq!(
+        two.call(&two.globex, Method::POST, "", other)
+            .await
+            .problem(),
+        (409, "already_exists")
+    );
     for id in ["acme.mine", "mine", "globexx.a", "stipend.a"] {
-        let reply = two.call(&two.globex, Method::POST, "", with(two.body(), json!({"id": id}))).await;
+        let reply = two
+            .call(
+                &two.globex,
+                Method::POST,
+                "",
+                with(two.body(), json!({"id": id})),
+            )
+            .await;
         assert_eq!(reply.body["errors"][0]["pointer"], "/id", "{id}");
     }
     let mut unnamed = two.body();
@@ -153,7 +226,9 @@ async fn a_rule_is_made_once_under_a_name_of_ones_own(#[values(Backend::Sqlite, 
 
 #[rstest]
 #[tokio::test]
-async fn a_rule_that_says_nothing_sensible_is_refused(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn a_rule_that_says_nothing_sensible_is_refused(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let two = Two::new(backend).await;
     for change in [
         json!({"scopes": []}),
@@ -172,66 +247,19 @@ async fn a_rule_that_says_nothing_sensible_is_refused(#[values(Backend::Sqlite, 
         json!({"actor": {"client": "globex.nobody"}}),
         json!({"to_audience": "orders"}),
     ] {
-        let reply = two.world.post("/exchange-rules", with(two.body(), change.clone())).await;
+        let reply = two
+            .world
+            .post("/exchange-rules", with(two.body(), change.clone()))
+            .await;
         assert_eq!(reply.problem(), (400, "invalid_request"), "{change}");
     }
-    let nowhere =
-        two.world.post("/exchange-rules", with(two.body(), json!({"to_audience": "https://no.example"}))).await;
+    let nowhere = two
+        .world
+        .post(
+            "/exchange-rules",
+            with(two.body(), json!({"to_audience": "https://no.example"})),
+        )
+        .await;
     assert_eq!(nowhere.problem(), (404, "not_found"));
     assert_eq!(two.world.get("/exchange-rules").await, json!({"items": []}));
-}
-
-#[rstest]
-#[tokio::test]
-async fn explaining_agrees_with_the_token_endpoint(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
-    let two = Two::new(backend).await;
-    let verdict = |said: &Value| said["rules"][0]["verdicts"][0]["verdict"].as_str().map(str::to_owned);
-    let said = two.agree(&[]).await;
-    assert_eq!((&said["allowed"], verdict(&said)), (&json!(false), None), "no rule at all");
-    two.call(&two.globex, Method::POST, "", two.body()).await.ok();
-    let said = two.agree(&[("scope", "read")]).await;
-    assert_eq!(verdict(&said).as_deref(), Some("not_accepted"));
-    assert_eq!(said["rules"][0]["verdicts"][0]["owner"], "acme");
-    two.call(&two.acme, Method::POST, "/globex.helps/accept", json!({})).await.ok();
-    let said = two.agree(&[("scope", "read")]).await;
-    assert_eq!(verdict(&said).as_deref(), Some("allows"));
-    two.agree(&[]).await;
-    two.agree(&[("scope", "write")]).await;
-    two.agree(&[("scope", "read"), ("resource", ORDERS)]).await;
-    two.agree(&[("resource", "https://no.example")]).await;
-    two.world.server.create_resource("globex", "https://other.example", &["read"], &[]).await;
-    two.agree(&[("resource", "https://other.example")]).await;
-    two.call(&two.acme, Method::POST, "/globex.helps/disable", json!({})).await.ok();
-    let said = two.agree(&[("scope", "read")]).await;
-    assert_eq!(verdict(&said).as_deref(), Some("disabled"));
-}
-
-#[rstest]
-#[tokio::test]
-async fn explaining_a_token_or_actor_that_is_over_says_so(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
-    let two = Two::new(backend).await;
-    two.world.post("/exchange-rules", two.body()).await.ok();
-    let subject = two.world.server.token(&two.planner, &[]).await;
-    let question = json!({"actor": two.helper.id, "subject_token": subject});
-    let ask = async |question: &Value| {
-        two.world.post("/exchange-rules/explain", question.clone()).await.ok()["reason"].clone()
-    };
-    assert_eq!(ask(&question).await, Value::Null);
-    assert_eq!(ask(&with(question.clone(), json!({"subject_token": "garbage"}))).await, "subject_malformed");
-    two.world.post("/agents/acme.planner/suspend", json!({})).await.ok();
-    assert_eq!(ask(&question).await, "subject_not_standing");
-    two.world.post("/agents/acme.planner/resume", json!({})).await.ok();
-    two.world.server.form("/oauth2/revoke", &two.planner, &[("token", &subject)]).await;
-    assert_eq!(ask(&question).await, "subject_revoked");
-    two.world.post("/agents/globex.helper/suspend", json!({})).await.ok();
-    assert_eq!(ask(&question).await, "client_not_active");
-    two.world.post("/agents/globex.helper/resume", json!({})).await.ok();
-    let both = with(question, json!({"subject": {"client_id": two.planner.id, "audience": [ORDERS], "scope": "read"}}));
-    let neither = json!({"actor": two.helper.id});
-    for question in [both, neither] {
-        let reply = two.world.post("/exchange-rules/explain", question).await;
-        assert_eq!(reply.body["errors"][0]["pointer"], "/subject");
-    }
 }

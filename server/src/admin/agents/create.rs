@@ -114,7 +114,8 @@ pub(super) async fn register(
         let answer = AgentCreated { agent, client_secret: None, client_secret_expires_at: None };
         return Ok(Change::none(&owner_id, new.deps, (false, answer)));
     }
-    let now = session.now();
+    // One registration, one time: its credentials begin when it does.
+    let now = new.row.created_at;
     let pointer = "/secret_expires_in_seconds";
     let id = new.row.id.clone();
     let mut bundle = ClientBundle { client: new.row, owner: new.owner, secrets: Vec::new(), keys: Vec::new() };
@@ -122,7 +123,7 @@ pub(super) async fn register(
     let mut writes = vec![Write::Insert(Row::Client(bundle.client.clone()))];
     if credentials::takes_secrets(&bundle.client)? {
         let end = check::credential_end(pointer, new.credential_seconds, DEFAULT_SECRET_SECONDS, now)?;
-        let fresh = credentials::fresh_secret(session.app, &id, end).await?;
+        let fresh = credentials::fresh_secret(session.app, &id, now, end).await?;
         writes.push(Write::Insert(Row::ClientSecret(fresh.row.clone())));
         bundle.secrets.push(fresh.row);
         shown = (Some(fresh.shown), Some(end));

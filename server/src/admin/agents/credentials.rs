@@ -25,14 +25,19 @@ pub(super) struct FreshSecret {
 }
 
 /// Makes a secret, hashed on the one worker that may.
-pub(super) async fn fresh_secret(app: &App, client_id: &str, expires_at: i64) -> Result<FreshSecret, Refusal> {
+pub(super) async fn fresh_secret(
+    app: &App,
+    client_id: &str,
+    created_at: i64,
+    expires_at: i64,
+) -> Result<FreshSecret, Refusal> {
     let secret = generate_client_secret();
     let shown = ShownSecret::new(&secret);
     let row = ClientSecretRow {
         id: random_id("sec_"),
         client_id: client_id.to_owned(),
         hash: hash(app, secret).await?,
-        created_at: app.clock.now(),
+        created_at,
         expires_at,
     };
     Ok(FreshSecret { shown, row })
@@ -73,7 +78,7 @@ pub(in super::super) async fn add_secret(
             if valid.len() >= MAX_VALID_SECRETS {
                 return Err(Refusal::new(Code::TooManySecrets, "two secrets are valid already: delete one first"));
             }
-            let fresh = fresh_secret(session.app, id, end).await?;
+            let fresh = fresh_secret(session.app, id, now, end).await?;
             let mut writes: Vec<Write> =
                 expired.iter().map(|old| Write::Delete(Table::ClientSecret, old.id.clone())).collect();
             let secret_id = fresh.row.id.clone();
