@@ -69,7 +69,6 @@ async fn run(mut command: Command, checks: usize) {
         String::from_utf8_lossy(&output.stdout),
         String::from_utf8_lossy(&output.stderr),
     );
-    println!("{text}");
     let failed: Vec<&str> = text
         .lines()
         .filter(|line| !line.starts_with("ok "))

@@ -256,8 +256,8 @@ fn the_collectors_configuration_is_whole() {
     let collector = &compose.services["collector"];
     let mounted = &collector.configs[0];
     assert_eq!(collector.command, [format!("--config={}", mounted.target)]);
-    let config: serde_json::Value =
-        serde_saphyr::from_str(&compose.configs[&mounted.source].content).unwrap();
+    let config = read(&compose.configs[&mounted.source].file);
+    let config: serde_json::Value = serde_saphyr::from_str(&config).unwrap();
     for (name, pipeline) in config["service"]["pipelines"].as_object().unwrap() {
         for part in ["receivers", "processors", "exporters"] {
             for used in pipeline[part].as_array().unwrap() {

@@ -14,7 +14,7 @@ pub struct Compose {
     pub name: String,
     pub services: BTreeMap<String, Service>,
     pub secrets: BTreeMap<String, FromFile>,
-    pub configs: BTreeMap<String, Content>,
+    pub configs: BTreeMap<String, FromFile>,
     pub volumes: BTreeMap<String, Option<Value>>,
     pub networks: BTreeMap<String, Option<Network>>,
     #[serde(rename = "x-hardened")]
@@ -80,12 +80,6 @@ pub struct Condition {
 #[serde(deny_unknown_fields)]
 pub struct FromFile {
     pub file: String,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Content {
-    pub content: String,
 }
 
 #[derive(Debug, Deserialize)]
