@@ -1,4 +1,5 @@
 //! A way to PostgreSQL that a test can block or cut.
+#![expect(clippy::disallowed_methods, reason = "tasks of a test end with its runtime")]
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -16,31 +16,20 @@ pub fn detail(reply: &Reply) -> &str {
 
 #[rstest]
 #[tokio::test]
-async fn every_body_refuses_a_member_it_does_not_know(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn every_body_refuses_a_member_it_does_not_know(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let world = World::new(backend).await;
     let things = Things::new(&world, "acme", "mine").await;
     let mut tried = 0;
     for operation in operations(&world).await {
         let case = things.case(&operation);
-        let bodyless = ["/enable", "/disable"]
-            .iter()
-            .any(|end| case.path.ends_with(end))
+        let bodyless = ["/enable", "/disable"].iter().any(|end| case.path.ends_with(end))
             && case.path.contains("/exchange-rules/");
-        let Some(body) = case
-            .body
-            .filter(|_| !bodyless && !case.path.ends_with("/rotate"))
-        else {
+        let Some(body) = case.body.filter(|_| !bodyless && !case.path.ends_with("/rotate")) else {
             continue;
         };
         let odd = with(body, json!({"surprise": 1}));
         let reply = world.platform(case.method, &case.path, Some(&odd)).await;
-        assert!(
-            detail(&reply).contains("`surprise`"),
-            "{operation}: {}",
-            reply.text
-        );
+        assert!(detail(&reply).contains("`surprise`"), "{operation}: {}", reply.text);
         tried += 1;
     }
     assert!(tried > 20, "{tried}");
@@ -50,14 +39,7 @@ async fn every_body_refuses_a_member_it_does_not_know(
 async fn queries_refuse_what_they_do_not_know() {
     let world = World::new(Backend::Sqlite).await;
     let long = "x".repeat(600);
-    for list in [
-        "owners",
-        "agents",
-        "resources",
-        "exchange-rules",
-        "revocations",
-        "audit",
-    ] {
+    for list in ["owners", "agents", "resources", "exchange-rules", "revocations", "audit"] {
         for query in [
             "limit=0",
             "limit=201",
@@ -69,14 +51,10 @@ async fn queries_refuse_what_they_do_not_know() {
             "after=%00",
             "offset=3",
         ] {
-            let reply = world
-                .platform(Method::GET, &format!("/{list}?{query}"), None)
-                .await;
+            let reply = world.platform(Method::GET, &format!("/{list}?{query}"), None).await;
             assert_eq!(reply.problem(), (400, "invalid_request"), "{list}?{query}");
         }
-        let reply = world
-            .platform(Method::GET, &format!("/{list}?after={long}"), None)
-            .await;
+        let reply = world.platform(Method::GET, &format!("/{list}?after={long}"), None).await;
         assert_eq!(reply.problem(), (400, "invalid_request"), "{list}");
     }
     for path in [
@@ -94,9 +72,7 @@ async fn queries_refuse_what_they_do_not_know() {
 
 #[rstest]
 #[tokio::test]
-async fn bodies_that_are_no_json_object_are_refused(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn bodies_that_are_no_json_object_are_refused(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let world = World::new(backend).await;
     let deep = format!("{}1{}", "{\"a\":".repeat(40), "}".repeat(40));
     for body in [
@@ -115,43 +91,18 @@ async fn bodies_that_are_no_json_object_are_refused(
         let reply = world.raw(Method::POST, "/owners", JSON, body).await;
         assert_eq!(reply.problem(), (400, "invalid_request"), "{body}");
     }
-    let reply = world
-        .raw(
-            Method::POST,
-            "/owners",
-            JSON,
-            b"{\"id\":\"\xff\",\"name\":\"x\"}".to_vec(),
-        )
-        .await;
+    let reply = world.raw(Method::POST, "/owners", JSON, b"{\"id\":\"\xff\",\"name\":\"x\"}".to_vec()).await;
     assert_eq!(reply.problem(), (400, "invalid_request"), "not UTF-8");
     let large = format!("{{\"id\":\"a\",\"name\":\"{}\"}}", "x".repeat(64 * 1024));
-    assert_eq!(
-        world
-            .raw(Method::POST, "/owners", JSON, large)
-            .await
-            .problem(),
-        (413, "too_large")
-    );
-    for kind in [
-        None,
-        Some("text/plain"),
-        Some("application/x-www-form-urlencoded"),
-        Some("application/jsonx"),
-        Some(""),
-    ] {
-        let reply = world
-            .raw(Method::POST, "/owners", kind, r#"{"id":"a","name":"x"}"#)
-            .await;
+    assert_eq!(world.raw(Method::POST, "/owners", JSON, large).await.problem(), (413, "too_large"));
+    for kind in
+        [None, Some("text/plain"), Some("application/x-www-form-urlencoded"), Some("application/jsonx"), Some("")]
+    {
+        let reply = world.raw(Method::POST, "/owners", kind, r#"{"id":"a","name":"x"}"#).await;
         assert_eq!(reply.problem(), (415, "unsupported_media_type"), "{kind:?}");
     }
-    let reply = world
-        .raw(
-            Method::POST,
-            "/owners",
-            Some("Application/JSON; charset=utf-8"),
-            r#"{"id":"a","name":"x"}"#,
-        )
-        .await;
+    let reply =
+        world.raw(Method::POST, "/owners", Some("Application/JSON; charset=utf-8"), r#"{"id":"a","name":"x"}"#).await;
     assert_eq!(reply.status, 201);
 }
 
@@ -160,66 +111,24 @@ async fn a_body_may_be_left_out_where_all_of_it_is_optional() {
     let world = World::new(Backend::Sqlite).await;
     world.create_keyed("acme", "signer").await;
     for verb in ["suspend", "resume"] {
-        let reply = world
-            .raw(
-                Method::POST,
-                &format!("/agents/acme.signer/{verb}"),
-                None,
-                "",
-            )
-            .await;
+        let reply = world.raw(Method::POST, &format!("/agents/acme.signer/{verb}"), None, "").await;
         assert_eq!(reply.status, 200, "{}", reply.text);
     }
-    let reply = world
-        .raw(Method::POST, "/agents/acme.signer/revoke", JSON, "")
-        .await;
-    assert_eq!(
-        reply.problem(),
-        (400, "invalid_request"),
-        "a revocation needs its reason"
-    );
+    let reply = world.raw(Method::POST, "/agents/acme.signer/revoke", JSON, "").await;
+    assert_eq!(reply.problem(), (400, "invalid_request"), "a revocation needs its reason");
 }
 
 #[tokio::test]
 async fn what_has_no_route_is_a_problem_too() {
     let world = World::new(Backend::Sqlite).await;
-    for path in [
-        "",
-        "/",
-        "/nothing",
-        "/owners/acme/nothing",
-        "/agents/acme.a/secrets/x/y",
-        "/owners/",
-        "//owners",
-    ] {
+    for path in ["", "/", "/nothing", "/owners/acme/nothing", "/agents/acme.a/secrets/x/y", "/owners/", "//owners"] {
         let reply = world.platform(Method::GET, path, None).await;
         assert_eq!(reply.problem(), (404, "not_found"), "{path}");
     }
-    for id in [
-        "%00",
-        "a%2Fb",
-        "%F0%9F%92%A9",
-        "..%2f..",
-        &"x".repeat(200),
-        "%",
-    ] {
-        let reply = world
-            .platform(Method::GET, &format!("/agents/{id}"), None)
-            .await;
+    for id in ["%00", "a%2Fb", "%F0%9F%92%A9", "..%2f..", &"x".repeat(200), "%"] {
+        let reply = world.platform(Method::GET, &format!("/agents/{id}"), None).await;
         assert_eq!(reply.problem(), (404, "not_found"), "{id}");
     }
-    let answer = world
-        .server
-        .http
-        .post(world.server.url("/openapi.json"))
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(
-        (
-            answer.status().as_u16(),
-            answer.headers()["allow"].to_str().unwrap()
-        ),
-        (405, "GET")
-    );
+    let answer = world.server.http.post(world.server.url("/openapi.json")).send().await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()), (405, "GET"));
 }

@@ -11,40 +11,17 @@ async fn act(world: &World, id: &str, verb: &str, method: &str) -> (u16, String)
     let clone = format!("{}-clone", id.split('.').next_back().unwrap());
     let reply = match verb {
         "suspend" | "resume" | "retire" => world.post(&format!("{path}/{verb}"), json!({})).await,
-        "revoke" => {
-            world
-                .post(
-                    &format!("{path}/revoke"),
-                    json!({"reason": "test", "severity": "low"}),
-                )
-                .await
-        }
-        "narrow" => {
-            world
-                .post(&format!("{path}/narrow"), json!({"ttl_seconds": 100}))
-                .await
-        }
+        "revoke" => world.post(&format!("{path}/revoke"), json!({"reason": "test", "severity": "low"})).await,
+        "narrow" => world.post(&format!("{path}/narrow"), json!({"ttl_seconds": 100})).await,
         "patch" => world.patch(&path, json!({"purpose": "patched"})).await,
-        "reissue" => {
-            world
-                .post(&format!("{path}/reissue"), json!({"name": clone}))
-                .await
-        }
+        "reissue" => world.post(&format!("{path}/reissue"), json!({"name": clone})).await,
         "secret" => world.post(&format!("{path}/secrets"), json!({})).await,
-        "key" => {
-            world
-                .post(&format!("{path}/keys"), json!({"jwk": jwk()}))
-                .await
-        }
+        "key" => world.post(&format!("{path}/keys"), json!({"jwk": jwk()})).await,
         other => panic!("{method}: {other}"),
     };
     let state = world.get(&path).await["state"].as_str().unwrap().to_owned();
     let code = reply.body["code"].as_str().unwrap_or_default().to_owned();
-    let said = if code.is_empty() {
-        state
-    } else {
-        format!("{state} {code}")
-    };
+    let said = if code.is_empty() { state } else { format!("{state} {code}") };
     (reply.status, said)
 }
 
@@ -55,21 +32,14 @@ async fn the_state_machine_over_http(
     #[values("client_secret_basic", "private_key_jwt")] method: &str,
 ) {
     let world = World::new(backend).await;
-    let roads: [(&str, &[&str]); 4] = [
-        ("active", &[]),
-        ("suspended", &["suspend"]),
-        ("revoked", &["revoke"]),
-        ("retired", &["revoke", "retire"]),
-    ];
-    let verbs = [
-        "suspend", "resume", "revoke", "retire", "narrow", "patch", "reissue", "secret", "key",
-    ];
+    let roads: [(&str, &[&str]); 4] =
+        [("active", &[]), ("suspended", &["suspend"]), ("revoked", &["revoke"]), ("retired", &["revoke", "retire"])];
+    let verbs = ["suspend", "resume", "revoke", "retire", "narrow", "patch", "reissue", "secret", "key"];
     let mut table = String::new();
     for (state, road) in roads {
         for verb in verbs {
             let name = format!("{state}-{verb}");
-            let body =
-                json!({"owner": "acme", "name": name, "auth_method": method, "purpose": "test"});
+            let body = json!({"owner": "acme", "name": name, "auth_method": method, "purpose": "test"});
             world.post("/agents", body).await.ok();
             let id = format!("acme.{name}");
             for step in road {
@@ -85,32 +55,16 @@ async fn the_state_machine_over_http(
 
 #[rstest]
 #[tokio::test]
-async fn narrowing_narrows_and_never_widens(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn narrowing_narrows_and_never_widens(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let world = World::new(backend).await;
-    world
-        .server
-        .create_resource("acme", ORDERS, &["read", "write"], &[])
-        .await;
-    let agent = world
-        .server
-        .create_client("acme", "planner", "agent", &[(ORDERS, &["read", "write"])])
-        .await;
+    world.server.create_resource("acme", ORDERS, &["read", "write"], &[]).await;
+    let agent = world.server.create_client("acme", "planner", "agent", &[(ORDERS, &["read", "write"])]).await;
     let path = "/agents/acme.planner/narrow";
-    let access =
-        |scopes: &[&str]| json!([{"resource": ORDERS, "scopes": scopes, "default_scopes": scopes}]);
+    let access = |scopes: &[&str]| json!([{"resource": ORDERS, "scopes": scopes, "default_scopes": scopes}]);
     let body = json!({"access": access(&["read"]), "scope_ceiling": ["read"], "ttl_seconds": 100});
     let narrowed = world.post(path, body.clone()).await.ok();
-    assert_eq!(
-        (&narrowed["access"], &narrowed["ttl_seconds"]),
-        (&body["access"], &body["ttl_seconds"])
-    );
-    assert_eq!(
-        world.post(path, body).await.ok(),
-        narrowed,
-        "the same again changes nothing"
-    );
+    assert_eq!((&narrowed["access"], &narrowed["ttl_seconds"]), (&body["access"], &body["ttl_seconds"]));
+    assert_eq!(world.post(path, body).await.ok(), narrowed, "the same again changes nothing");
     for wider in [
         json!({"access": access(&["read", "write"])}),
         json!({"scope_ceiling": ["read", "write"]}),
@@ -119,34 +73,13 @@ async fn narrowing_narrows_and_never_widens(
         json!({"ttl_seconds": 50, "scope_ceiling": ["write"]}),
         json!({"access": [access(&["read"])[0], access(&["read"])[0]]}),
     ] {
-        assert_eq!(
-            world.post(path, wider.clone()).await.problem(),
-            (409, "not_narrower"),
-            "{wider}"
-        );
+        assert_eq!(world.post(path, wider.clone()).await.problem(), (409, "not_narrower"), "{wider}");
     }
+    assert_eq!(world.get("/agents/acme.planner").await, narrowed, "and no half of them either");
+    let (_, body) = world.server.form("/oauth2/token", &agent, &[("grant_type", "client_credentials")]).await;
+    assert_eq!((&body["scope"], &body["expires_in"]), (&json!("read"), &json!(100)));
     assert_eq!(
-        world.get("/agents/acme.planner").await,
-        narrowed,
-        "and no half of them either"
-    );
-    let (_, body) = world
-        .server
-        .form(
-            "/oauth2/token",
-            &agent,
-            &[("grant_type", "client_credentials")],
-        )
-        .await;
-    assert_eq!(
-        (&body["scope"], &body["expires_in"]),
-        (&json!("read"), &json!(100))
-    );
-    assert_eq!(
-        world
-            .post(path, json!({"access": [], "scope_ceiling": []}))
-            .await
-            .ok()["readiness"]["reasons"],
+        world.post(path, json!({"access": [], "scope_ceiling": []})).await.ok()["readiness"]["reasons"],
         json!(["no_access"])
     );
 }

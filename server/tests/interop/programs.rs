@@ -47,7 +47,6 @@ async fn run(mut command: Command, checks: usize) {
     drop(stdin);
     let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await.expect("an end in time").unwrap();
     let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    println!("{text}");
     let failed: Vec<&str> = text.lines().filter(|line| !line.starts_with("ok ")).collect();
     assert!(failed.is_empty() && output.status.success(), "{}\n{}\n{errors}", output.status, failed.join("\n"));
     assert_eq!(text.lines().count(), checks, "the number of checks has changed:\n{text}");
