@@ -7,6 +7,8 @@ mod errors;
 mod every_command;
 mod explain;
 mod help;
+mod killed;
+mod process;
 mod revocations;
 mod rules;
 mod secrets;

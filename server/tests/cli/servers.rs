@@ -1,44 +1,11 @@
 //! `serve`, `migrate`, `config`, `demo`, `healthcheck`, `doctor`: the server's own process.
 
+use crate::process::{KEK, restart, serve, terminate};
 use crate::terminal::{Terminal, run_in};
-use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Stdio};
+use std::io::Read;
+use std::process::{Command, Stdio};
 use stipend_schema::Backend;
 use stipend_schema::testing::TestDatabase;
-
-const KEK: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
-
-/// A process of `stipend serve`, killed with the test.
-struct Served(Child);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts it and reads its log until it serves: the issuer, and the first admin's secret.
-fn serve(database: &str, vars: &[(&str, &str)]) -> (Served, String, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stipend"));
-    command.arg("serve").env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
-    command.envs([
-        ("STIPEND_ISSUER", "http://127.0.0.1:0"),
-        ("STIPEND_LISTEN", "127.0.0.1:0"),
-        ("STIPEND_DATABASE_URL", database),
-        ("STIPEND_KEK", KEK),
-    ]);
-    let mut served = Served(command.envs(vars.iter().copied()).spawn().unwrap());
-    let mut log = BufReader::new(served.0.stderr.take().unwrap()).lines();
-    let line = log.find(|line| line.as_ref().unwrap().contains("\"serving\"")).unwrap().unwrap();
-    let line: Value = serde_json::from_str(&line).unwrap();
-    let issuer = line["issuer"].as_str().unwrap().to_owned();
-    std::thread::spawn(move || log.for_each(drop));
-    let mut told = BufReader::new(served.0.stdout.take().unwrap()).lines();
-    let secret = told.find_map(|line| line.unwrap().trim().strip_prefix("secret").map(str::to_owned));
-    (served, issuer, secret.unwrap().trim().to_owned())
-}
 
 #[tokio::test]
 async fn serve_answers_until_it_is_told_to_stop_and_leaves_a_provable_audit() {
@@ -54,35 +21,12 @@ async fn serve_answers_until_it_is_told_to_stop_and_leaves_a_provable_audit() {
         assert!(served.0.wait().unwrap().success(), "SIGTERM is a clean end");
         run_in(&[("STIPEND_LISTEN", address)], &["healthcheck"]).await.refused(3);
         let port = address.rsplit(':').next().unwrap();
-        let (_again, issuer, _) = restart(database.url(), port);
+        let (_again, issuer) = restart(database.url(), port);
         let vars = [("STIPEND_ISSUER", issuer.as_str()), ("STIPEND_CLIENT_SECRET", &secret)];
         let proof = run_in(&vars, &["audit", "verify", "--json"]).await.json();
         assert_eq!((proof["chains"].as_array().unwrap().len(), &proof["checkpoints"]), (2, &1.into()), "{backend:?}");
         assert_eq!(proof["heads_named_elsewhere"], 1, "{backend:?}");
     }
-}
-
-fn terminate(child: &Child) {
-    let status = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-}
-
-/// On the same port, so that the issuer stays.
-fn restart(database: &str, port: &str) -> (Served, String, String) {
-    let issuer = format!("http://127.0.0.1:{port}");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stipend"));
-    command.arg("serve").env_clear().stdout(Stdio::null()).stderr(Stdio::piped());
-    command.envs([
-        ("STIPEND_ISSUER", issuer.as_str()),
-        ("STIPEND_LISTEN", &format!("127.0.0.1:{port}")),
-        ("STIPEND_DATABASE_URL", database),
-        ("STIPEND_KEK", KEK),
-    ]);
-    let mut served = Served(command.spawn().unwrap());
-    let mut log = BufReader::new(served.0.stderr.take().unwrap()).lines();
-    assert!(log.any(|line| line.unwrap().contains("\"serving\"")));
-    std::thread::spawn(move || log.for_each(drop));
-    (served, issuer, String::new())
 }
 
 #[tokio::test]
