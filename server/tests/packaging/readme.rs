@@ -38,3 +38,19 @@ fn every_page_it_links_to_exists() {
         assert!(!read(file.split('#').next().unwrap()).is_empty(), "{file}");
     }
 }
+
+/// The steps of the demo as the README shows them are those it plays today.
+#[test]
+fn the_tour_shows_the_demo_as_it_is() {
+    fn steps(text: &str) -> Vec<String> {
+        let numbered = |line: &&str| line.trim_start().split(' ').next().is_some_and(|word| word.parse::<u8>().is_ok());
+        text.lines().filter(numbered).map(|line| line.trim().to_owned()).collect()
+    }
+    let text = read("README.md");
+    let shown = text.split_once("<!-- demo -->").and_then(|(_, rest)| rest.split_once("<!-- /demo -->")).unwrap().0;
+    let played = std::process::Command::new(env!("CARGO_BIN_EXE_stipend")).arg("demo").env_clear().output().unwrap();
+    assert!(played.status.success());
+    let played = String::from_utf8(played.stdout).unwrap();
+    assert!(steps(&played).len() >= 9, "{played}");
+    assert_eq!(steps(shown), steps(&played));
+}
