@@ -2,10 +2,8 @@
 
 use crate::world::{ORDERS, Reply, World, keyed};
 use futures_util::future::{join, join_all};
-use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
-use stipend::testing::TestServer;
 use stipend_schema::Backend;
 
 const PATH: &str = "/agents/acme.signer";
@@ -217,75 +215,4 @@ async fn a_revocation_in_a_race_is_never_undone(
             "and no key was left to it"
         );
     }
-}
-
-#[rstest]
-#[tokio::test]
-async fn two_nodes_agree(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
-    let world = World::new(backend).await;
-    world.create_keyed("acme", "signer").await;
-    let issuer = world.server.issuer.clone();
-    let other =
-        TestServer::start_on(&world.server.database_url, &[("STIPEND_ISSUER", &issuer)]).await;
-    let token = world.server.admin_token().await;
-    let url = |server: &TestServer| format!("http://{}/admin/v1{PATH}", server.address());
-    let urls = [url(&world.server), url(&other)];
-    let sent = join_all((0..32_usize).map(|index| {
-        let request = world
-            .server
-            .http
-            .patch(&urls[index % 2])
-            .bearer_auth(&token);
-        let request =
-            request.json(&json!({"purpose": format!("p{index}"), "ttl_seconds": 100 + index}));
-        async move {
-            let answer = request.send().await.unwrap();
-            (
-                answer.status().as_u16(),
-                answer.json::<Value>().await.unwrap(),
-            )
-        }
-    }))
-    .await;
-    assert!(
-        sent.iter()
-            .all(|(status, body)| [200, 503].contains(status) || panic!("{status} {body}"))
-    );
-    let done: Vec<&Value> = sent
-        .iter()
-        .filter(|(status, _)| *status == 200)
-        .map(|(_, body)| &body["purpose"])
-        .collect();
-    let read = |url: String| world.send_url(Method::GET, url, &token);
-    let (here, there) = join(read(urls[0].clone()), read(urls[1].clone())).await;
-    assert_eq!(here, there);
-    assert!(done.contains(&&here["purpose"]), "{here}");
-    let ttl = here["purpose"].as_str().unwrap()[1..]
-        .parse::<i64>()
-        .unwrap()
-        + 100;
-    assert_eq!(here["ttl_seconds"], ttl, "one of them, whole");
-    let body = json!({"id": "initech", "name": "Initech"});
-    let bases =
-        [&world.server, &other].map(|node| format!("http://{}/admin/v1/owners", node.address()));
-    let made = join_all((0..16_usize).map(|index| {
-        let request = world
-            .server
-            .http
-            .post(&bases[index % 2])
-            .bearer_auth(&token)
-            .json(&body);
-        async move { request.send().await.unwrap().status().as_u16() }
-    }))
-    .await;
-    assert_eq!(
-        made.iter().filter(|status| **status == 201).count(),
-        1,
-        "{made:?}"
-    );
-    assert!(
-        made.iter().all(|status| [200, 201, 503].contains(status)),
-        "{made:?}"
-    );
-    other.stop().await;
 }

@@ -16,6 +16,7 @@ mod explain;
 mod isolation;
 mod keys;
 mod life;
+mod nodes;
 mod openapi;
 mod requests;
 mod revocations;

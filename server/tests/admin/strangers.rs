@@ -160,6 +160,29 @@ async fn an_impersonated_admin_administers_nothing(
 
 #[rstest]
 #[tokio::test]
+async fn an_admins_own_token_exchanged_administers_nothing(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let world = World::new(backend).await;
+    let admin = world.server.admin_client();
+    let own = world.server.token(&admin, &[]).await;
+    let (status, body) = world
+        .server
+        .exchange(&admin, &own, &[("scope", "admin:read")])
+        .await;
+    assert_eq!(status, 200, "{body}");
+    let reply = world
+        .send(body["access_token"].as_str(), Method::GET, "/whoami", None)
+        .await;
+    assert_eq!(
+        reply.problem(),
+        (401, "invalid_token"),
+        "its own sub and no act, but a lineage"
+    );
+}
+
+#[rstest]
+#[tokio::test]
 async fn a_token_that_another_service_gets_too_is_not_taken(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {

@@ -125,13 +125,6 @@ impl World {
         self.post(&path, body).await
     }
 
-    /// A request to a URL of any node; the body of a good answer.
-    pub async fn send_url(&self, method: Method, url: String, token: &str) -> Value {
-        reply(self.server.http.request(method, url).bearer_auth(token))
-            .await
-            .ok()
-    }
-
     pub async fn patch(&self, path: &str, body: Value) -> Reply {
         self.platform(Method::PATCH, path, Some(&body)).await
     }
@@ -188,7 +181,7 @@ impl World {
     }
 }
 
-async fn reply(request: reqwest::RequestBuilder) -> Reply {
+pub async fn reply(request: reqwest::RequestBuilder) -> Reply {
     let answer = request.send().await.unwrap();
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let text = answer.text().await.unwrap();
