@@ -17,6 +17,7 @@ mod explain;
 mod isolation;
 mod keys;
 mod life;
+mod nodes;
 mod openapi;
 mod requests;
 mod revocations;
