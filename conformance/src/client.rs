@@ -23,31 +23,18 @@ pub(crate) enum Credential {
 
 impl Credential {
     pub(crate) fn of(name: &str, client: &profile::Client) -> Result<Self, String> {
-        let fallback = match (
-            client.secret.is_some(),
-            client.private_key_pem.is_some(),
-            name,
-        ) {
+        let fallback = match (client.secret.is_some(), client.private_key_pem.is_some(), name) {
             (true, _, "post") => "client_secret_post",
             (true, _, _) => "client_secret_basic",
             (false, true, _) => "private_key_jwt",
             (false, false, _) => "none",
         };
-        let secret = || {
-            client
-                .secret
-                .as_ref()
-                .map(|s| s.0.clone())
-                .ok_or("has no secret")
-        };
+        let secret = || client.secret.as_ref().map(|s| s.0.clone()).ok_or("has no secret");
         match client.method.as_deref().unwrap_or(fallback) {
             "client_secret_basic" => Ok(Self::Basic(secret()?)),
             "client_secret_post" => Ok(Self::Post(secret()?)),
             "private_key_jwt" => {
-                let pem = client
-                    .private_key_pem
-                    .as_ref()
-                    .ok_or("has no private key")?;
+                let pem = client.private_key_pem.as_ref().ok_or("has no private key")?;
                 let alg = client.alg.as_deref().unwrap_or("ES256");
                 let signer = Signer::from_pem(&pem.0, alg, client.kid.as_deref())
                     .map_err(|error| format!("the key of client {}: {error}", client.id))?;
@@ -101,11 +88,7 @@ impl Login {
     }
 
     /// An honest assertion with some claims changed.
-    pub(crate) fn assertion(
-        &self,
-        audience: &str,
-        changes: &[(&str, Value)],
-    ) -> Result<String, Miss> {
+    pub(crate) fn assertion(&self, audience: &str, changes: &[(&str, Value)]) -> Result<String, Miss> {
         let mut claims = self.assertion_claims(audience);
         for (name, value) in changes {
             set(&mut claims, name, value.clone());
@@ -140,7 +123,5 @@ pub(crate) fn post(request: Request, id: &str, secret: &str) -> Request {
 }
 
 pub(crate) fn asserted(request: Request, assertion: &str) -> Request {
-    request
-        .with("client_assertion_type", ASSERTION_TYPE)
-        .with("client_assertion", assertion)
+    request.with("client_assertion_type", ASSERTION_TYPE).with("client_assertion", assertion)
 }

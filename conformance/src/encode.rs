@@ -41,10 +41,7 @@ pub(crate) fn nonce() -> String {
 }
 
 /// Seconds since 1970.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "a runner against a foreign issuer has no other clock than the wall"
-)]
+#[expect(clippy::disallowed_methods, reason = "a runner against a foreign issuer has no other clock than the wall")]
 pub(crate) fn now() -> i64 {
     std::time::SystemTime::now()
         .duration_since(UNIX_EPOCH)
@@ -66,8 +63,5 @@ pub(crate) fn pem_body(pem: &str) -> Option<Vec<u8>> {
 }
 
 pub(crate) fn pem_wrap(label: &str, der: &[u8]) -> String {
-    format!(
-        "-----BEGIN {label}-----\n{}\n-----END {label}-----\n",
-        b64(der)
-    )
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", b64(der))
 }

@@ -26,9 +26,7 @@ impl Issuer {
     pub(crate) async fn subject_token(&self) -> Result<Issued, Miss> {
         let x = self.exchange()?;
         let request = self.grant_for(&x.subject_client, &x.subject_resource, &x.subject_scope)?;
-        self.issue(&request)
-            .await
-            .map_err(|miss| miss.at("subject token"))
+        self.issue(&request).await.map_err(|miss| miss.at("subject token"))
     }
 
     /// A token of the client itself, where the profile says that one is sent.
@@ -37,10 +35,7 @@ impl Issuer {
             return Ok(None);
         };
         let request = self.grant_for(client, resource, self.scope_of(resource)?)?;
-        let token = self
-            .issue(&request)
-            .await
-            .map_err(|miss| miss.at("actor token"))?;
+        let token = self.issue(&request).await.map_err(|miss| miss.at("actor token"))?;
         Ok(Some(token))
     }
 
@@ -66,9 +61,7 @@ impl Issuer {
     pub(crate) async fn delegation(&self, client: &str, subject: &str) -> Result<Request, Miss> {
         let request = self.exchange_as(client, subject)?;
         Ok(match self.actor_token(client).await? {
-            Some(actor) => request
-                .with("actor_token", &actor.token)
-                .with("actor_token_type", ACCESS_TOKEN),
+            Some(actor) => request.with("actor_token", &actor.token).with("actor_token_type", ACCESS_TOKEN),
             None => request,
         })
     }
@@ -76,8 +69,7 @@ impl Issuer {
     /// The allowed exchange, with fresh tokens.
     pub(crate) async fn allowed(&self) -> Result<Request, Miss> {
         let subject = self.subject_token().await?;
-        self.delegation(&self.exchange()?.actor_client, &subject.token)
-            .await
+        self.delegation(&self.exchange()?.actor_client, &subject.token).await
     }
 
     /// The same request, signed in anew: a client assertion serves once.
@@ -95,13 +87,8 @@ impl Issuer {
     /// Subject token and the token it was exchanged for.
     pub(crate) async fn exchanged(&self) -> Result<(Issued, Issued), Miss> {
         let subject = self.subject_token().await?;
-        let request = self
-            .delegation(&self.exchange()?.actor_client, &subject.token)
-            .await?;
-        let child = self
-            .issue(&request)
-            .await
-            .map_err(|miss| miss.at("exchange"))?;
+        let request = self.delegation(&self.exchange()?.actor_client, &subject.token).await?;
+        let child = self.issue(&request).await.map_err(|miss| miss.at("exchange"))?;
         Ok((subject, child))
     }
 
@@ -111,9 +98,7 @@ impl Issuer {
             return skip("the profile has no exchange.chain");
         };
         let request = self.delegation(client, child).await?;
-        self.issue(&request)
-            .await
-            .map_err(|miss| miss.at("second exchange"))
+        self.issue(&request).await.map_err(|miss| miss.at("second exchange"))
     }
 
     /// The introspection of a token for the exchange's audience.

@@ -10,9 +10,7 @@ use crate::check::Miss;
 use crate::encode::{b64, b64url, b64url_decode};
 use crate::issuer::Issuer;
 use crate::jwk;
-use crate::jws::{
-    Signer, as_der_signature, claims_of, header_of, hs256, parts, point_as_secrets, set,
-};
+use crate::jws::{Signer, as_der_signature, claims_of, header_of, hs256, parts, point_as_secrets, set};
 
 pub(crate) type Vectors = Vec<(String, String)>;
 
@@ -21,22 +19,12 @@ pub(crate) fn other_algorithms(token: &str) -> Vectors {
     let Some((header, (_, body, signature))) = header_of(token).zip(parts(token)) else {
         return Vec::new();
     };
-    let algorithms = [
-        "ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "HS256", "HS512",
-    ];
-    let others = algorithms
-        .iter()
-        .filter(|alg| **alg != jwk::member(&header, "alg"));
+    let algorithms = ["ES256", "ES384", "ES512", "RS256", "PS256", "EdDSA", "HS256", "HS512"];
+    let others = algorithms.iter().filter(|alg| **alg != jwk::member(&header, "alg"));
     let relabel = |alg: &&str| {
         let mut header = header.clone();
         set(&mut header, "alg", json!(alg));
-        (
-            format!("relabelled {alg}"),
-            format!(
-                "{}.{body}.{signature}",
-                b64url(header.to_string().as_bytes())
-            ),
-        )
+        (format!("relabelled {alg}"), format!("{}.{body}.{signature}", b64url(header.to_string().as_bytes())))
     };
     others.map(relabel).collect()
 }
@@ -52,65 +40,29 @@ pub(crate) fn forged_signatures(issuer: &Issuer, token: &str) -> Result<Vectors,
         let mut header = header.clone();
         set(&mut header, "alg", json!(alg));
         let head = b64url(header.to_string().as_bytes());
-        all.push((
-            format!("alg {alg}, no signature"),
-            format!("{head}.{body}."),
-        ));
-        all.push((
-            format!("alg {alg}, old signature"),
-            format!("{head}.{body}.{signature}"),
-        ));
+        all.push((format!("alg {alg}, no signature"), format!("{head}.{body}.")));
+        all.push((format!("alg {alg}, old signature"), format!("{head}.{body}.{signature}")));
     }
     all.push(("empty signature".into(), format!("{head}.{body}.")));
     all.push(("no third part".into(), format!("{head}.{body}")));
-    all.push((
-        "truncated signature".into(),
-        token.get(..token.len() - 6).unwrap_or_default().into(),
-    ));
-    all.push((
-        "zero signature".into(),
-        format!("{head}.{body}.{}", b64url(&[0; 64])),
-    ));
-    all.push((
-        "signature flipped".into(),
-        flipped(token).unwrap_or_default(),
-    ));
+    all.push(("truncated signature".into(), token.get(..token.len() - 6).unwrap_or_default().into()));
+    all.push(("zero signature".into(), format!("{head}.{body}.{}", b64url(&[0; 64]))));
+    all.push(("signature flipped".into(), flipped(token).unwrap_or_default()));
     if jwk::member(&header, "alg") == "ES256" {
-        all.push((
-            "ASN.1 signature".into(),
-            as_der_signature(token).unwrap_or_default(),
-        ));
+        all.push(("ASN.1 signature".into(), as_der_signature(token).unwrap_or_default()));
     }
     all.extend(public_key_as_secret(issuer, token, &header, &claims));
     let stranger = Signer::stranger(None).map_err(Miss::Fail)?;
-    all.push((
-        "stranger's key, same kid".into(),
-        stranger.sign(&header, &claims),
-    ));
+    all.push(("stranger's key, same kid".into(), stranger.sign(&header, &claims)));
     let mut with_key = header.clone();
-    set(
-        &mut with_key,
-        "jwk",
-        stranger.public_jwk().unwrap_or_default(),
-    );
-    all.push((
-        "stranger's key in jwk".into(),
-        stranger.sign(&with_key, &claims),
-    ));
-    for (name, value) in [
-        ("scope", json!("admin:all everything")),
-        ("exp", json!(4_102_444_800_i64)),
-        ("sub", json!("root")),
-    ] {
+    set(&mut with_key, "jwk", stranger.public_jwk().unwrap_or_default());
+    all.push(("stranger's key in jwk".into(), stranger.sign(&with_key, &claims)));
+    for (name, value) in
+        [("scope", json!("admin:all everything")), ("exp", json!(4_102_444_800_i64)), ("sub", json!("root"))]
+    {
         let mut claims = claims.clone();
         set(&mut claims, name, value);
-        all.push((
-            format!("{name} changed"),
-            format!(
-                "{head}.{}.{signature}",
-                b64url(claims.to_string().as_bytes())
-            ),
-        ));
+        all.push((format!("{name} changed"), format!("{head}.{}.{signature}", b64url(claims.to_string().as_bytes()))));
     }
     Ok(all)
 }
@@ -120,11 +72,7 @@ fn public_key_as_secret(issuer: &Issuer, token: &str, header: &Value, claims: &V
         return Vec::new();
     };
     let mut secrets = vec![("jwk", key.to_string().into_bytes()), ("empty", Vec::new())];
-    secrets.extend(
-        jwk::point(key)
-            .map(|point| point_as_secrets(&point))
-            .unwrap_or_default(),
-    );
+    secrets.extend(jwk::point(key).map(|point| point_as_secrets(&point)).unwrap_or_default());
     if let Some(modulus) = b64url_decode(jwk::member(key, "n")).filter(|n| !n.is_empty()) {
         secrets.push(("modulus", modulus));
     }
@@ -132,10 +80,7 @@ fn public_key_as_secret(issuer: &Issuer, token: &str, header: &Value, claims: &V
     set(&mut header, "alg", json!("HS256"));
     let body = claims.to_string();
     let sign = |(what, secret): (&str, Vec<u8>)| {
-        (
-            format!("HS256 with the public key ({what})"),
-            hs256(&secret, &header, body.as_bytes()),
-        )
+        (format!("HS256 with the public key ({what})"), hs256(&secret, &header, body.as_bytes()))
     };
     secrets.into_iter().map(sign).collect()
 }
@@ -168,16 +113,10 @@ pub(crate) fn odd_encodings(token: &str) -> Vectors {
         ("a fourth part", format!("{token}.{signature}")),
         ("an empty fourth part", format!("{token}.")),
         ("a leading dot", format!(".{token}")),
-        (
-            "five parts",
-            format!("{head}.{body}.{signature}.{body}.{signature}"),
-        ),
+        ("five parts", format!("{head}.{body}.{signature}.{body}.{signature}")),
         ("Bearer in front", format!("Bearer {token}")),
         ("a comma behind", format!("{token},{token}")),
-        (
-            "JSON serialization",
-            json!({"protected": head, "payload": body, "signature": signature}).to_string(),
-        ),
+        ("JSON serialization", json!({"protected": head, "payload": body, "signature": signature}).to_string()),
     ];
     if let Some(other) = other_trailing_bits(signature) {
         all.push(("other trailing bits", format!("{head}.{body}.{other}")));
@@ -189,9 +128,7 @@ pub(crate) fn odd_encodings(token: &str) -> Vectors {
             all.push(("standard alphabet", format!("{head}.{body}.{standard}")));
         }
     }
-    all.into_iter()
-        .map(|(what, token)| (what.to_owned(), token))
-        .collect()
+    all.into_iter().map(|(what, token)| (what.to_owned(), token)).collect()
 }
 
 /// The same bytes with the unused bits of the last character set.
@@ -209,21 +146,10 @@ fn other_trailing_bits(part: &str) -> Option<String> {
 pub(crate) fn encrypted() -> Vectors {
     let header = |json: Value| b64url(json.to_string().as_bytes());
     let jwe = |head: String| {
-        format!(
-            "{head}.{}.{}.{}.{}",
-            b64url(&[1; 40]),
-            b64url(&[2; 12]),
-            b64url(&[3; 32]),
-            b64url(&[4; 16])
-        )
+        format!("{head}.{}.{}.{}.{}", b64url(&[1; 40]), b64url(&[2; 12]), b64url(&[3; 32]), b64url(&[4; 16]))
     };
     vec![
-        (
-            "RSA-OAEP JWE".into(),
-            jwe(header(
-                json!({"alg": "RSA-OAEP-256", "enc": "A256GCM", "zip": "DEF"}),
-            )),
-        ),
+        ("RSA-OAEP JWE".into(), jwe(header(json!({"alg": "RSA-OAEP-256", "enc": "A256GCM", "zip": "DEF"})))),
         (
             "dir JWE".into(),
             format!(
@@ -236,9 +162,7 @@ pub(crate) fn encrypted() -> Vectors {
         ),
         (
             "PBES2 JWE with a huge count".into(),
-            jwe(header(
-                json!({"alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2c": 2_147_483_647, "p2s": "AAAA"}),
-            )),
+            jwe(header(json!({"alg": "PBES2-HS256+A128KW", "enc": "A128GCM", "p2c": 2_147_483_647, "p2s": "AAAA"}))),
         ),
         (
             "ECDH-ES JWE".into(),

@@ -43,10 +43,7 @@ impl Http {
 
     /// A form post; parameters follow with `with`.
     pub(crate) fn form(&self, url: &str) -> Request {
-        Request {
-            content_type: Some(FORM.into()),
-            ..Request::new(self, Method::POST, url)
-        }
+        Request { content_type: Some(FORM.into()), ..Request::new(self, Method::POST, url) }
     }
 }
 
@@ -98,10 +95,7 @@ impl Request {
     }
 
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
-        self.pairs
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
+        self.pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn names(&self) -> Vec<String> {
@@ -116,8 +110,7 @@ impl Request {
     }
 
     pub(crate) fn without_header(mut self, name: &str) -> Self {
-        self.headers
-            .retain(|(key, _)| !key.eq_ignore_ascii_case(name));
+        self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
         self
     }
 
@@ -154,9 +147,7 @@ impl Request {
 
     pub(crate) fn encoded(&self) -> String {
         let pairs = self.pairs.iter();
-        let encoded: Vec<String> = pairs
-            .map(|(k, v)| format!("{}={}", form_encode(k), form_encode(v)))
-            .collect();
+        let encoded: Vec<String> = pairs.map(|(k, v)| format!("{}={}", form_encode(k), form_encode(v))).collect();
         encoded.join("&")
     }
 
@@ -173,8 +164,7 @@ impl Request {
             match reply.retry_after() {
                 Some(seconds) if self.waits && waited < MAX_THROTTLE_WAITS => {
                     waited += 1;
-                    tokio::time::sleep(Duration::from_secs(seconds.min(MAX_THROTTLE_SECONDS)))
-                        .await;
+                    tokio::time::sleep(Duration::from_secs(seconds.min(MAX_THROTTLE_SECONDS))).await;
                 }
                 _ => return Ok(reply),
             }
@@ -189,11 +179,7 @@ impl Request {
         for (name, value) in &self.headers {
             append(&mut headers, name, value)?;
         }
-        let mut request = self
-            .http
-            .client
-            .request(self.method.clone(), &self.url)
-            .headers(headers);
+        let mut request = self.http.client.request(self.method.clone(), &self.url).headers(headers);
         if self.method != Method::GET && self.method != Method::HEAD {
             request = request.body(self.raw.clone().unwrap_or(self.encoded().into_bytes()));
         }
@@ -202,19 +188,9 @@ impl Request {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         let body = response.bytes().await.map_err(transport)?.to_vec();
-        ensure!(
-            body.len() <= MAX_REPLY_BYTES,
-            "a reply of {} bytes",
-            body.len()
-        );
+        ensure!(body.len() <= MAX_REPLY_BYTES, "a reply of {} bytes", body.len());
         let json = serde_json::from_slice(&body).unwrap_or(Value::Null);
-        Ok(Reply {
-            status,
-            headers,
-            body,
-            json,
-            took: started.elapsed(),
-        })
+        Ok(Reply { status, headers, body, json, took: started.elapsed() })
     }
 }
 
@@ -226,9 +202,7 @@ fn append(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Miss> 
             headers.append(name, value);
             Ok(())
         }
-        _ => Err(Miss::Fail(
-            "the runner built a header that HTTP does not allow".into(),
-        )),
+        _ => Err(Miss::Fail("the runner built a header that HTTP does not allow".into())),
     }
 }
 
@@ -253,10 +227,7 @@ pub(crate) struct Reply {
 
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default()
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
     pub(crate) fn text(&self, member: &str) -> Option<&str> {
@@ -268,12 +239,7 @@ impl Reply {
     }
 
     pub(crate) fn is_json(&self) -> bool {
-        let media = self
-            .header("content-type")
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim();
+        let media = self.header("content-type").split(';').next().unwrap_or_default().trim();
         media.eq_ignore_ascii_case("application/json") && self.json.is_object()
     }
 
@@ -292,10 +258,6 @@ impl Reply {
 
     fn retry_after(&self) -> Option<u64> {
         let throttled = self.status == 429 || self.status == 503;
-        self.header("retry-after")
-            .trim()
-            .parse()
-            .ok()
-            .filter(|_| throttled)
+        self.header("retry-after").trim().parse().ok().filter(|_| throttled)
     }
 }

@@ -51,12 +51,7 @@ impl Issuer {
         let mut clients = BTreeMap::new();
         for (name, client) in &profile.clients {
             let credential = Credential::of(name, client).map_err(Miss::Fail)?;
-            let login = Login {
-                name: name.clone(),
-                id: client.id.clone(),
-                credential,
-                profile: client.clone(),
-            };
+            let login = Login { name: name.clone(), id: client.id.clone(), credential, profile: client.clone() };
             clients.insert(name.clone(), login);
         }
         let url = metadata_url(&profile.issuer.url, "oauth-authorization-server");
@@ -65,20 +60,10 @@ impl Issuer {
         let meta = meta.json;
         let jwks = match meta.get("jwks_uri").and_then(Value::as_str) {
             // Keys that cannot be fetched fail their own rows, not the run.
-            Some(uri) => http
-                .get(uri)
-                .send()
-                .await
-                .map_or(Value::Null, |reply| reply.json),
+            Some(uri) => http.get(uri).send().await.map_or(Value::Null, |reply| reply.json),
             None => Value::Null,
         };
-        Ok(Self {
-            profile,
-            http,
-            meta,
-            jwks,
-            clients,
-        })
+        Ok(Self { profile, http, meta, jwks, clients })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -86,17 +71,13 @@ impl Issuer {
     }
 
     pub(crate) fn meta_text(&self, member: &str) -> &str {
-        self.meta
-            .get(member)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
+        self.meta.get(member).and_then(Value::as_str).unwrap_or_default()
     }
 
     /// A list of strings in the metadata; empty when it is absent.
     pub(crate) fn meta_list(&self, member: &str) -> Vec<&str> {
         let list = self.meta.get(member).and_then(Value::as_array);
-        list.map(|list| list.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default()
+        list.map(|list| list.iter().filter_map(Value::as_str).collect()).unwrap_or_default()
     }
 
     pub(crate) fn endpoint(&self, member: &str) -> Result<&str, Miss> {
@@ -156,12 +137,7 @@ impl Issuer {
         self.sign_in(self.bare_grant()?, self.client(client)?)
     }
 
-    pub(crate) fn grant_for(
-        &self,
-        client: &str,
-        resource: &str,
-        scope: &str,
-    ) -> Result<Request, Miss> {
+    pub(crate) fn grant_for(&self, client: &str, resource: &str, scope: &str) -> Result<Request, Miss> {
         let uri = &self.resource(resource)?.uri;
         Ok(self.grant(client)?.set("resource", uri).set("scope", scope))
     }
@@ -181,15 +157,11 @@ impl Issuer {
     pub(crate) async fn inspectable(&self) -> Result<Issued, Miss> {
         let resource = self.introspection()?.resource.clone();
         let scope = self.scope_of(&resource)?;
-        self.issue(&self.grant_for("basic", &resource, scope)?)
-            .await
+        self.issue(&self.grant_for("basic", &resource, scope)?).await
     }
 
     pub(crate) fn introspect_as(&self, client: &str, token: &str) -> Result<Request, Miss> {
-        let request = self
-            .http
-            .form(self.endpoint("introspection_endpoint")?)
-            .with("token", token);
+        let request = self.http.form(self.endpoint("introspection_endpoint")?).with("token", token);
         self.sign_in(request, self.client(client)?)
     }
 
@@ -203,10 +175,7 @@ impl Issuer {
     }
 
     pub(crate) fn revoke_as(&self, client: &str, token: &str) -> Result<Request, Miss> {
-        let request = self
-            .http
-            .form(self.endpoint("revocation_endpoint")?)
-            .with("token", token);
+        let request = self.http.form(self.endpoint("revocation_endpoint")?).with("token", token);
         self.sign_in(request, self.client(client)?)
     }
 
@@ -218,28 +187,16 @@ impl Issuer {
         let Some(resource) = &self.profile.tokens.short_lived_resource else {
             return skip("the profile has no expired token");
         };
-        let issued = self
-            .issue(&self.grant_for("basic", resource, self.scope_of(resource)?)?)
-            .await?;
-        let life = issued
-            .reply
-            .json
-            .get("expires_in")
-            .and_then(Value::as_u64)
-            .unwrap_or(u64::MAX);
-        ensure!(
-            life <= MAX_WAIT_SECONDS,
-            "the short-lived resource gives {life} s"
-        );
+        let issued = self.issue(&self.grant_for("basic", resource, self.scope_of(resource)?)?).await?;
+        let life = issued.reply.json.get("expires_in").and_then(Value::as_u64).unwrap_or(u64::MAX);
+        ensure!(life <= MAX_WAIT_SECONDS, "the short-lived resource gives {life} s");
         tokio::time::sleep(Duration::from_secs(life + SKEW_SECONDS)).await;
         Ok(issued.token)
     }
 
     /// The server still answers an ordinary request.
     pub(crate) async fn alive(&self) -> Result<(), Miss> {
-        self.issue(&self.grant("basic")?)
-            .await
-            .map_err(|miss| miss.at("afterwards"))?;
+        self.issue(&self.grant("basic")?).await.map_err(|miss| miss.at("afterwards"))?;
         Ok(())
     }
 }
@@ -255,10 +212,7 @@ pub(crate) fn is_active(reply: &Reply) -> Result<bool, Miss> {
 /// RFC 8414 3.1: the suffix goes between host and path, less a trailing slash.
 pub(crate) fn metadata_url(issuer: &str, name: &str) -> String {
     let start = issuer.find("://").map_or(0, |at| at + 3);
-    let split = issuer
-        .get(start..)
-        .and_then(|rest| rest.find('/'))
-        .map(|at| at + start);
+    let split = issuer.get(start..).and_then(|rest| rest.find('/')).map(|at| at + start);
     let (origin, path) = match split {
         Some(at) => issuer.split_at_checked(at).unwrap_or((issuer, "")),
         None => (issuer, ""),
@@ -269,10 +223,7 @@ pub(crate) fn metadata_url(issuer: &str, name: &str) -> String {
 /// RFC 6749 5.1: a 200 with an access token.
 pub(crate) fn granted(reply: Reply) -> Result<Issued, Miss> {
     match reply.text("access_token") {
-        Some(token) if reply.status == 200 => Ok(Issued {
-            token: token.to_owned(),
-            reply,
-        }),
+        Some(token) if reply.status == 200 => Ok(Issued { token: token.to_owned(), reply }),
         _ => fail(format!("expected a token, got {}", reply.brief())),
     }
 }
@@ -280,17 +231,9 @@ pub(crate) fn granted(reply: Reply) -> Result<Issued, Miss> {
 /// RFC 6749 5.2: JSON, status 400 (401 for `invalid_client` only), one of the
 /// codes, legal characters, and no token.
 pub(crate) fn refused(reply: &Reply, codes: &[&str]) -> Result<String, Miss> {
-    ensure!(
-        reply.json.get("access_token").is_none(),
-        "a token was issued"
-    );
+    ensure!(reply.json.get("access_token").is_none(), "a token was issued");
     ensure!(reply.is_json(), "{} is not a JSON object", reply.brief());
-    ensure!(
-        codes.contains(&reply.error()),
-        "expected {}, got {}",
-        codes.join("/"),
-        reply.brief()
-    );
+    ensure!(codes.contains(&reply.error()), "expected {}, got {}", codes.join("/"), reply.brief());
     let proper = match reply.error() {
         "invalid_client" => reply.status == 400 || reply.status == 401,
         _ => reply.status == 400,
@@ -305,10 +248,7 @@ pub(crate) fn legal_text(reply: &Reply) -> Result<(), Miss> {
     for member in ["error", "error_description"] {
         let text = reply.text(member).unwrap_or_default();
         let legal = |c: char| matches!(c, '\x20'..='\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
-        ensure!(
-            text.chars().all(legal),
-            "{member} has an illegal character: {text:?}"
-        );
+        ensure!(text.chars().all(legal), "{member} has an illegal character: {text:?}");
     }
     Ok(())
 }
@@ -321,17 +261,8 @@ mod tests {
     fn the_well_known_part_goes_between_host_and_path() {
         let at = |issuer| metadata_url(issuer, "x");
         assert_eq!(at("https://as.example"), "https://as.example/.well-known/x");
-        assert_eq!(
-            at("https://as.example/"),
-            "https://as.example/.well-known/x"
-        );
-        assert_eq!(
-            at("https://as.example/t/1"),
-            "https://as.example/.well-known/x/t/1"
-        );
-        assert_eq!(
-            at("https://as.example/t/"),
-            "https://as.example/.well-known/x/t"
-        );
+        assert_eq!(at("https://as.example/"), "https://as.example/.well-known/x");
+        assert_eq!(at("https://as.example/t/1"), "https://as.example/.well-known/x/t/1");
+        assert_eq!(at("https://as.example/t/"), "https://as.example/.well-known/x/t");
     }
 }

@@ -6,8 +6,8 @@
 use ring::hmac;
 use ring::rand::SystemRandom;
 use ring::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair,
-    KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair,
+    RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
 };
 use serde_json::{Value, json};
 
@@ -15,13 +15,13 @@ use crate::encode::{b64url, b64url_decode, pem_body};
 
 /// Order of the P-256 group, big endian.
 const P256_ORDER: [u8; 32] = [
-    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-    0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6, 0xfa,
+    0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 /// SubjectPublicKeyInfo of an uncompressed P-256 point, up to the point.
 const P256_SPKI_PREFIX: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48, 0xce,
+    0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
 enum Key {
@@ -46,26 +46,20 @@ impl Signer {
     fn from_pkcs8(der: &[u8], alg: &str, kid: Option<&str>) -> Result<Self, String> {
         let random = SystemRandom::new();
         let ecdsa = |algorithm| {
-            EcdsaKeyPair::from_pkcs8(algorithm, der, &random)
-                .map(Key::Ec)
-                .map_err(|error| error.to_string())
+            EcdsaKeyPair::from_pkcs8(algorithm, der, &random).map(Key::Ec).map_err(|error| error.to_string())
         };
         let key = match alg {
             "ES256" => ecdsa(&ECDSA_P256_SHA256_FIXED_SIGNING)?,
             "ES384" => ecdsa(&ECDSA_P384_SHA384_FIXED_SIGNING)?,
-            "EdDSA" | "Ed25519" => Ed25519KeyPair::from_pkcs8_maybe_unchecked(der)
-                .map(Key::Ed)
-                .map_err(|error| error.to_string())?,
-            "RS256" | "PS256" => RsaKeyPair::from_pkcs8(der)
-                .map(|key| Key::Rsa(Box::new(key)))
-                .map_err(|error| error.to_string())?,
+            "EdDSA" | "Ed25519" => {
+                Ed25519KeyPair::from_pkcs8_maybe_unchecked(der).map(Key::Ed).map_err(|error| error.to_string())?
+            }
+            "RS256" | "PS256" => {
+                RsaKeyPair::from_pkcs8(der).map(|key| Key::Rsa(Box::new(key))).map_err(|error| error.to_string())?
+            }
             other => return Err(format!("the runner has no algorithm {other}")),
         };
-        Ok(Self {
-            key,
-            alg: alg.to_owned(),
-            kid: kid.map(str::to_owned),
-        })
+        Ok(Self { key, alg: alg.to_owned(), kid: kid.map(str::to_owned) })
     }
 
     /// A fresh ES256 key that nobody registered.
@@ -98,17 +92,11 @@ impl Signer {
     fn signature(&self, input: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match &self.key {
-            Key::Ec(key) => key
-                .sign(&random, input)
-                .map(|s| s.as_ref().to_vec())
-                .unwrap_or_default(),
+            Key::Ec(key) => key.sign(&random, input).map(|s| s.as_ref().to_vec()).unwrap_or_default(),
             Key::Ed(key) => key.sign(input).as_ref().to_vec(),
             Key::Rsa(key) => {
-                let padding: &'static dyn ring::signature::RsaEncoding = if self.alg == "PS256" {
-                    &RSA_PSS_SHA256
-                } else {
-                    &RSA_PKCS1_SHA256
-                };
+                let padding: &'static dyn ring::signature::RsaEncoding =
+                    if self.alg == "PS256" { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
                 let mut out = vec![0; key.public().modulus_len()];
                 match key.sign(padding, &random, input, &mut out) {
                     Ok(()) => out,
@@ -132,9 +120,7 @@ impl Signer {
     pub(crate) fn public_jwk(&self) -> Option<Value> {
         let Key::Ec(key) = &self.key else { return None };
         let point = key.public_key().as_ref();
-        let (x, y) = point
-            .get(1..)?
-            .split_at_checked(point.len().checked_sub(1)? / 2)?;
+        let (x, y) = point.get(1..)?.split_at_checked(point.len().checked_sub(1)? / 2)?;
         let curve = if x.len() == 32 { "P-256" } else { "P-384" };
         Some(json!({"kty": "EC", "crv": curve, "x": b64url(x), "y": b64url(y)}))
     }
@@ -145,24 +131,13 @@ pub(crate) fn point_as_secrets(point: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let mut der = P256_SPKI_PREFIX.to_vec();
     der.extend_from_slice(point);
     let pem = crate::encode::pem_wrap("PUBLIC KEY", &der);
-    vec![
-        ("pem", pem.into_bytes()),
-        ("der", der),
-        ("raw", point.to_vec()),
-    ]
+    vec![("pem", pem.into_bytes()), ("der", der), ("raw", point.to_vec())]
 }
 
 pub(crate) fn hs256(secret: &[u8], header: &Value, payload: &[u8]) -> String {
-    let input = format!(
-        "{}.{}",
-        b64url(header.to_string().as_bytes()),
-        b64url(payload)
-    );
+    let input = format!("{}.{}", b64url(header.to_string().as_bytes()), b64url(payload));
     let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
-    format!(
-        "{input}.{}",
-        b64url(hmac::sign(&key, input.as_bytes()).as_ref())
-    )
+    format!("{input}.{}", b64url(hmac::sign(&key, input.as_bytes()).as_ref()))
 }
 
 /// Sets a member of an object.
@@ -224,11 +199,7 @@ pub(crate) fn as_der_signature(token: &str) -> Option<String> {
 }
 
 fn der_integer(bytes: &[u8]) -> Vec<u8> {
-    let mut digits: Vec<u8> = bytes
-        .iter()
-        .copied()
-        .skip_while(|byte| *byte == 0)
-        .collect();
+    let mut digits: Vec<u8> = bytes.iter().copied().skip_while(|byte| *byte == 0).collect();
     if digits.first().is_none_or(|byte| *byte >= 0x80) {
         digits.insert(0, 0);
     }
@@ -258,10 +229,6 @@ mod tests {
         let signer = Signer::stranger(None).unwrap();
         let other = Signer::stranger(None).unwrap();
         let token = signer.sign(&signer.header(), &json!({"a": 1}));
-        assert!(!jwk::verifies(
-            &other.public_jwk().unwrap(),
-            "ES256",
-            &token
-        ));
+        assert!(!jwk::verifies(&other.public_jwk().unwrap(), "ES256", &token));
     }
 }

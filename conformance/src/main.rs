@@ -45,15 +45,9 @@ async fn main() -> ExitCode {
 
 async fn execute(arguments: Arguments) -> Result<bool, String> {
     if arguments.list {
-        let lines = claimed().into_iter().map(|row| {
-            format!(
-                "{:16} {}  {}: {}\n",
-                row.id,
-                row.level.letter(),
-                row.source,
-                row.title
-            )
-        });
+        let lines = claimed()
+            .into_iter()
+            .map(|row| format!("{:16} {}  {}: {}\n", row.id, row.level.letter(), row.source, row.title));
         print(&lines.collect::<String>())?;
         return Ok(true);
     }
@@ -62,9 +56,7 @@ async fn execute(arguments: Arguments) -> Result<bool, String> {
     if let Some(issuer) = arguments.issuer {
         profile.issuer.url = issuer;
     }
-    profile
-        .validate(arguments.allow_http)
-        .map_err(|error| error.to_string())?;
+    profile.validate(arguments.allow_http).map_err(|error| error.to_string())?;
     let report = run_only(profile, &arguments.only).await;
     if arguments.json {
         let json = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
@@ -76,8 +68,5 @@ async fn execute(arguments: Arguments) -> Result<bool, String> {
 }
 
 fn print(text: &str) -> Result<(), String> {
-    std::io::stdout()
-        .lock()
-        .write_all(text.as_bytes())
-        .map_err(|error| error.to_string())
+    std::io::stdout().lock().write_all(text.as_bytes()).map_err(|error| error.to_string())
 }

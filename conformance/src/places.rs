@@ -43,9 +43,7 @@ impl Place {
         if issuer.profile.introspection.is_some() && !missing.contains_key("introspection") {
             places.push(Self::Introspection);
         }
-        if !issuer.meta_text("revocation_endpoint").is_empty()
-            && !missing.contains_key("revocation")
-        {
+        if !issuer.meta_text("revocation_endpoint").is_empty() && !missing.contains_key("revocation") {
             places.push(Self::Revocation);
         }
         places
@@ -53,12 +51,7 @@ impl Place {
 }
 
 /// The token must be refused at that place, in proper form.
-pub(crate) async fn offer(
-    issuer: &Issuer,
-    place: Place,
-    what: &str,
-    token: &str,
-) -> Result<(), Miss> {
+pub(crate) async fn offer(issuer: &Issuer, place: Place, what: &str, token: &str) -> Result<(), Miss> {
     let tried = try_at(issuer, place, token).await;
     tried.map_err(|miss| miss.at(&format!("{} at {}", what, place.name())))
 }
@@ -70,9 +63,7 @@ async fn try_at(issuer: &Issuer, place: Place, token: &str) -> Result<(), Miss> 
             refused(&reply, REFUSALS)?;
         }
         Place::Subject => {
-            let request = issuer
-                .delegation(&issuer.exchange()?.actor_client, token)
-                .await?;
+            let request = issuer.delegation(&issuer.exchange()?.actor_client, token).await?;
             refused(&request.send().await?, &["invalid_request"])?;
         }
         Place::Actor => {
@@ -114,10 +105,7 @@ pub(crate) async fn offer_everywhere(
         }
     }
     if places.contains(&Place::Introspection) && places.contains(&Place::Revocation) {
-        ensure!(
-            issuer.active(genuine).await?,
-            "a forged copy revoked the genuine token"
-        );
+        ensure!(issuer.active(genuine).await?, "a forged copy revoked the genuine token");
     }
     Ok(offered)
 }

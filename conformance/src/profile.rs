@@ -170,11 +170,7 @@ fn guesses() -> usize {
 
 impl Default for Capabilities {
     fn default() -> Self {
-        Self {
-            house: yes(),
-            missing: BTreeMap::new(),
-            guesses: guesses(),
-        }
+        Self { house: yes(), missing: BTreeMap::new(), guesses: guesses() }
     }
 }
 
@@ -204,18 +200,13 @@ impl Profile {
             return Err(ProfileError::PlainHttp);
         }
         for (name, client) in &self.clients {
-            crate::client::Credential::of(name, client).map_err(|reason| ProfileError::Client {
-                client: name.clone(),
-                reason,
-            })?;
+            crate::client::Credential::of(name, client)
+                .map_err(|reason| ProfileError::Client { client: name.clone(), reason })?;
         }
         Ok(())
     }
 }
 
 fn read(path: &Path) -> Result<String, ProfileError> {
-    std::fs::read_to_string(path).map_err(|cause| ProfileError::Unreadable {
-        path: path.display().to_string(),
-        cause,
-    })
+    std::fs::read_to_string(path).map_err(|cause| ProfileError::Unreadable { path: path.display().to_string(), cause })
 }

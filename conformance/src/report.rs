@@ -48,10 +48,7 @@ pub struct Report {
 
 impl Report {
     pub fn count(&self, outcome: Outcome) -> usize {
-        self.rows
-            .iter()
-            .filter(|row| row.outcome == outcome)
-            .count()
+        self.rows.iter().filter(|row| row.outcome == outcome).count()
     }
 
     /// The rows that count and failed.
@@ -79,21 +76,12 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let width = |text: fn(&Row) -> &str| {
-            self.rows
-                .iter()
-                .map(|row| text(row).chars().count())
-                .max()
-                .unwrap_or(0)
-        };
+        let width = |text: fn(&Row) -> &str| self.rows.iter().map(|row| text(row).chars().count()).max().unwrap_or(0);
         let (ids, sources) = (width(|row| row.id), width(|row| row.source));
         for row in &self.rows {
             let (id, level, source) = (row.id, row.level.letter(), row.source);
             let (outcome, seen) = (row.outcome.word(), one_line(&row.seen));
-            writeln!(
-                f,
-                "{id:ids$}  {level}  {source:sources$}  {outcome:7}  {seen}"
-            )?;
+            writeln!(f, "{id:ids$}  {level}  {source:sources$}  {outcome:7}  {seen}")?;
         }
         writeln!(f, "{}", self.summary())
     }
@@ -103,11 +91,7 @@ impl fmt::Display for Report {
 fn one_line(text: &str) -> String {
     let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
     let line: String = clean.take(SEEN_WIDTH).collect();
-    if line.chars().count() < text.chars().count() {
-        format!("{line}…")
-    } else {
-        line
-    }
+    if line.chars().count() < text.chars().count() { format!("{line}…") } else { line }
 }
 
 #[cfg(test)]
@@ -115,19 +99,9 @@ mod tests {
     use super::*;
 
     fn report(level: Level, outcome: Outcome) -> Report {
-        let row = |level, outcome| Row {
-            id: "X1",
-            level,
-            source: "RFC 0",
-            title: "t",
-            outcome,
-            seen: "a\nb".into(),
-        };
+        let row = |level, outcome| Row { id: "X1", level, source: "RFC 0", title: "t", outcome, seen: "a\nb".into() };
         let rows = vec![row(Level::M, Outcome::Pass), row(level, outcome)];
-        Report {
-            issuer: "https://as.example".into(),
-            rows,
-        }
+        Report { issuer: "https://as.example".into(), rows }
     }
 
     #[test]

@@ -44,31 +44,15 @@ async fn authenticated_post(issuer: &Issuer) -> Verdict {
     for (what, request) in cases {
         refused(&request.send().await?, &["invalid_client"]).map_err(|miss| miss.at(what))?;
     }
-    let get = issuer
-        .revoke_as("basic", &token)?
-        .in_query()
-        .method("GET")
-        .send()
-        .await?;
+    let get = issuer.revoke_as("basic", &token)?.in_query().method("GET").send().await?;
     ensure!(get.status >= 400, "GET: {}", get.brief());
     let query = issuer.revoke_as("basic", &token)?.in_query().send().await?;
     refused(&query, &["invalid_request"]).map_err(|miss| miss.at("token in the query"))?;
-    let missing = issuer
-        .revoke_as("basic", &token)?
-        .without("token")
-        .send()
-        .await?;
+    let missing = issuer.revoke_as("basic", &token)?.without("token").send().await?;
     refused(&missing, &["invalid_request"]).map_err(|miss| miss.at("no token"))?;
-    ensure!(
-        issuer.active(&token).await?,
-        "one of the refused requests revoked the token"
-    );
+    ensure!(issuer.active(&token).await?, "one of the refused requests revoked the token");
     revoke(issuer, &token).await?;
-    Ok(format!(
-        "four strangers refused, GET {}, no token {}",
-        get.status,
-        missing.brief()
-    ))
+    Ok(format!("four strangers refused, GET {}, no token {}", get.status, missing.brief()))
 }
 
 async fn unknown_is_fine(issuer: &Issuer) -> Verdict {
@@ -85,9 +69,7 @@ async fn unknown_is_fine(issuer: &Issuer) -> Verdict {
         revoke(issuer, token).await.map_err(|miss| miss.at(what))?;
     }
     if let Ok(expired) = issuer.expired().await {
-        revoke(issuer, &expired)
-            .await
-            .map_err(|miss| miss.at("expired"))?;
+        revoke(issuer, &expired).await.map_err(|miss| miss.at("expired"))?;
         return Ok("200 for five kinds of unknown, and for an expired one".into());
     }
     Ok("200 for five kinds of unknown".into())
@@ -99,15 +81,8 @@ async fn forged_copy(issuer: &Issuer) -> Verdict {
     copies.extend(encrypted());
     for (what, copy) in &copies {
         let reply = issuer.revoke_as("basic", copy)?.send().await?;
-        ensure!(
-            matches!(reply.status, 200 | 400),
-            "{what}: {}",
-            reply.brief()
-        );
-        ensure!(
-            issuer.active(&token).await?,
-            "{what} revoked the genuine token"
-        );
+        ensure!(matches!(reply.status, 200 | 400), "{what}: {}", reply.brief());
+        ensure!(issuer.active(&token).await?, "{what} revoked the genuine token");
     }
     Ok(format!("{} copies without effect", copies.len()))
 }
@@ -115,28 +90,15 @@ async fn forged_copy(issuer: &Issuer) -> Verdict {
 async fn foreign_token(issuer: &Issuer) -> Verdict {
     let token = fresh(issuer).await?;
     let reply = issuer.revoke_as("other", &token)?.send().await?;
-    ensure!(
-        issuer.active(&token).await?,
-        "another client revoked the token"
-    );
-    let codes = [
-        "invalid_request",
-        "invalid_grant",
-        "invalid_client",
-        "unauthorized_client",
-        "invalid_token",
-    ];
+    ensure!(issuer.active(&token).await?, "another client revoked the token");
+    let codes = ["invalid_request", "invalid_grant", "invalid_client", "unauthorized_client", "invalid_token"];
     refused(&reply, &codes)
 }
 
 async fn hints(issuer: &Issuer) -> Verdict {
     for hint in ["access_token", "refresh_token", "urn:example:unknown", ""] {
         let token = fresh(issuer).await?;
-        let reply = issuer
-            .revoke_as("basic", &token)?
-            .with("token_type_hint", hint)
-            .send()
-            .await?;
+        let reply = issuer.revoke_as("basic", &token)?.with("token_type_hint", hint).send().await?;
         ensure!(reply.status == 200, "hint {hint:?}: {}", reply.brief());
         ensure!(!issuer.active(&token).await?, "hint {hint:?} hid the token");
     }
@@ -157,36 +119,24 @@ async fn other_spellings(issuer: &Issuer) -> Verdict {
         return skip("no ES256 tokens to introspect");
     };
     revoke(issuer, &token).await?;
-    ensure!(
-        !issuer.active(&other).await?,
-        "the malleated copy is still active"
-    );
+    ensure!(!issuer.active(&other).await?, "the malleated copy is still active");
     let second = fresh(issuer).await?;
     let copy = malleate(&second).unwrap_or_default();
     let known = issuer.active(&copy).await?;
     revoke(issuer, &copy).await?;
-    ensure!(
-        !known || !issuer.active(&second).await?,
-        "revoking the copy left the token active"
-    );
+    ensure!(!known || !issuer.active(&second).await?, "revoking the copy left the token active");
     Ok("the malleated copy dies with the token".into())
 }
 
 async fn derived_tokens(issuer: &Issuer) -> Verdict {
     let (subject, child) = issuer.exchanged().await?;
     let reply = issuer.introspect_child(&child.token)?.send().await?;
-    ensure!(
-        crate::issuer::is_active(&reply)?,
-        "the exchanged token is inactive"
-    );
+    ensure!(crate::issuer::is_active(&reply)?, "the exchanged token is inactive");
     let owner = issuer.exchange()?.subject_client.clone();
     let reply = issuer.revoke_as(&owner, &subject.token)?.send().await?;
     ensure!(reply.status == 200, "{}", reply.brief());
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     let reply = issuer.introspect_child(&child.token)?.send().await?;
-    ensure!(
-        !crate::issuer::is_active(&reply)?,
-        "the exchanged token is still active"
-    );
+    ensure!(!crate::issuer::is_active(&reply)?, "the exchanged token is still active");
     Ok("inactive".into())
 }

@@ -21,10 +21,7 @@ async fn public_keys_only(issuer: &Issuer) -> Verdict {
     let reply = issuer.http.get(issuer.endpoint("jwks_uri")?).send().await?;
     ensure!(reply.status == 200, "{}", reply.brief());
     let media = reply.header("content-type");
-    ensure!(
-        media.starts_with("application/json") || media.starts_with("application/jwk-set+json"),
-        "{media}"
-    );
+    ensure!(media.starts_with("application/json") || media.starts_with("application/jwk-set+json"), "{media}");
     let keys = keys(&reply.json);
     ensure!(!keys.is_empty(), "no keys");
     for key in keys {
@@ -38,17 +35,11 @@ async fn public_keys_only(issuer: &Issuer) -> Verdict {
 }
 
 async fn distinct_kids(issuer: &Issuer) -> Verdict {
-    let mut kids: Vec<&str> = keys(&issuer.jwks)
-        .iter()
-        .map(|key| member(key, "kid"))
-        .collect();
+    let mut kids: Vec<&str> = keys(&issuer.jwks).iter().map(|key| member(key, "kid")).collect();
     let all = kids.len();
     kids.sort_unstable();
     kids.dedup();
-    ensure!(
-        all > 0 && kids.len() == all && !kids.contains(&""),
-        "{all} keys, kids {kids:?}"
-    );
+    ensure!(all > 0 && kids.len() == all && !kids.contains(&""), "{all} keys, kids {kids:?}");
     Ok(format!("{all} kids"))
 }
 
@@ -64,28 +55,13 @@ async fn kid_is_the_thumbprint(issuer: &Issuer) -> Verdict {
 
 async fn use_is_present(issuer: &Issuer) -> Verdict {
     let keys = keys(&issuer.jwks);
-    let encryption = keys
-        .iter()
-        .any(|key| member(key, "use") == "enc" || member(key, "alg").starts_with("ECDH"));
-    let missing = keys
-        .iter()
-        .filter(|key| member(key, "use").is_empty())
-        .count();
+    let encryption = keys.iter().any(|key| member(key, "use") == "enc" || member(key, "alg").starts_with("ECDH"));
+    let missing = keys.iter().filter(|key| member(key, "use").is_empty()).count();
     ensure!(!keys.is_empty(), "no keys");
-    ensure!(
-        !encryption || missing == 0,
-        "{missing} keys without use beside encryption keys"
-    );
-    let odd = keys
-        .iter()
-        .find(|key| !matches!(member(key, "use"), "" | "sig" | "enc"));
+    ensure!(!encryption || missing == 0, "{missing} keys without use beside encryption keys");
+    let odd = keys.iter().find(|key| !matches!(member(key, "use"), "" | "sig" | "enc"));
     ensure!(odd.is_none(), "an unknown use");
-    Ok(if encryption {
-        "use on every key"
-    } else {
-        "signing keys only"
-    }
-    .into())
+    Ok(if encryption { "use on every key" } else { "signing keys only" }.into())
 }
 
 async fn one_algorithm_per_key(issuer: &Issuer) -> Verdict {
@@ -100,12 +76,7 @@ async fn one_algorithm_per_key(issuer: &Issuer) -> Verdict {
             ("RSA", _) => alg.starts_with("RS") || alg.starts_with("PS"),
             _ => false,
         };
-        ensure!(
-            fits,
-            "kty {} {} with alg {alg:?}",
-            member(key, "kty"),
-            member(key, "crv")
-        );
+        ensure!(fits, "kty {} {} with alg {alg:?}", member(key, "kty"), member(key, "crv"));
         seen.push(alg);
     }
     ensure!(!seen.is_empty(), "no keys");
@@ -122,28 +93,10 @@ pub(crate) async fn cached(issuer: &Issuer, url: &str) -> Verdict {
     let (cache, tag) = (first.header("cache-control"), first.header("etag"));
     ensure!(cache.contains("max-age="), "Cache-Control {cache:?}");
     ensure!(!tag.is_empty(), "no ETag");
-    let again = issuer
-        .http
-        .get(url)
-        .header("if-none-match", tag)
-        .send()
-        .await?;
-    ensure!(
-        again.status == 304 && again.body.is_empty(),
-        "If-None-Match: {}",
-        again.brief()
-    );
-    let other = issuer
-        .http
-        .get(url)
-        .header("if-none-match", "\"other\"")
-        .send()
-        .await?;
-    ensure!(
-        other.status == 200 && other.json != Value::Null,
-        "another tag: {}",
-        other.brief()
-    );
+    let again = issuer.http.get(url).header("if-none-match", tag).send().await?;
+    ensure!(again.status == 304 && again.body.is_empty(), "If-None-Match: {}", again.brief());
+    let other = issuer.http.get(url).header("if-none-match", "\"other\"").send().await?;
+    ensure!(other.status == 200 && other.json != Value::Null, "another tag: {}", other.brief());
     Ok(format!("{cache}; 304 by ETag"))
 }
 

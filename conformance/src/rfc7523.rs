@@ -20,25 +20,19 @@ pub(crate) async fn present(issuer: &Issuer, assertion: &str) -> Result<Reply, M
 }
 
 pub(crate) async fn accepted(issuer: &Issuer, what: &str, assertion: &str) -> Result<(), Miss> {
-    let reply = present(issuer, assertion)
-        .await
-        .map_err(|miss| miss.at(what))?;
+    let reply = present(issuer, assertion).await.map_err(|miss| miss.at(what))?;
     granted(reply).map_err(|miss| miss.at(what))?;
     Ok(())
 }
 
 /// The assertion must be refused as RFC 6749 5.2 says, with `invalid_client`.
 pub(crate) async fn denied(issuer: &Issuer, what: &str, assertion: &str) -> Result<(), Miss> {
-    let reply = present(issuer, assertion)
-        .await
-        .map_err(|miss| miss.at(what))?;
+    let reply = present(issuer, assertion).await.map_err(|miss| miss.at(what))?;
     refused(&reply, &["invalid_client"]).map_err(|miss| miss.at(what))?;
     Ok(())
 }
 
 /// An assertion with another header and the honest claims.
 pub(crate) fn with_header(issuer: &Issuer, login: &Login, header: &Value) -> Result<String, Miss> {
-    Ok(login
-        .signer()?
-        .sign(header, &login.assertion_claims(issuer.url())))
+    Ok(login.signer()?.sign(header, &login.assertion_claims(issuer.url())))
 }

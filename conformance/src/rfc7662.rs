@@ -31,35 +31,15 @@ checks! { "introspection";
 async fn post_form(issuer: &Issuer) -> Verdict {
     let token = issuer.inspectable().await?.token;
     let reply = issuer.introspect(&token)?.send().await?;
-    ensure!(
-        reply.is_json(),
-        "content type {:?}",
-        reply.header("content-type")
-    );
+    ensure!(reply.is_json(), "content type {:?}", reply.header("content-type"));
     ensure!(is_active(&reply)?, "a fresh token is inactive");
-    let get = issuer
-        .introspect(&token)?
-        .in_query()
-        .method("GET")
-        .send()
-        .await?;
-    ensure!(
-        get.json.get("active").is_none() && get.status >= 400,
-        "GET: {}",
-        get.brief()
-    );
+    let get = issuer.introspect(&token)?.in_query().method("GET").send().await?;
+    ensure!(get.json.get("active").is_none() && get.status >= 400, "GET: {}", get.brief());
     let query = issuer.introspect(&token)?.in_query().send().await?;
-    ensure!(
-        query.json.get("active") != Some(&json!(true)),
-        "the token was read from the query"
-    );
+    ensure!(query.json.get("active") != Some(&json!(true)), "the token was read from the query");
     let missing = issuer.introspect(&token)?.without("token").send().await?;
     refused(&missing, &["invalid_request"]).map_err(|miss| miss.at("no token"))?;
-    Ok(format!(
-        "POST 200, GET {}, no token {}",
-        get.status,
-        missing.brief()
-    ))
+    Ok(format!("POST 200, GET {}, no token {}", get.status, missing.brief()))
 }
 
 async fn caller_authenticates(issuer: &Issuer) -> Verdict {
@@ -71,14 +51,8 @@ async fn caller_authenticates(issuer: &Issuer) -> Verdict {
         ("nobody", bare()),
         ("id alone", bare().with("client_id", &service.id)),
         ("wrong secret", basic(bare(), &service.id, "wrong")),
-        (
-            "wrong secret in the body",
-            post(bare(), &service.id, "wrong"),
-        ),
-        (
-            "the token itself",
-            bare().header("authorization", &format!("Bearer {token}")),
-        ),
+        ("wrong secret in the body", post(bare(), &service.id, "wrong")),
+        ("the token itself", bare().header("authorization", &format!("Bearer {token}"))),
     ];
     let mut seen = Vec::new();
     for (what, request) in cases {
@@ -93,10 +67,7 @@ async fn caller_authenticates(issuer: &Issuer) -> Verdict {
 async fn caller_is_authorized(issuer: &Issuer) -> Verdict {
     let token = issuer.inspectable().await?.token;
     let reply = issuer.introspect_as("other", &token)?.send().await?;
-    ensure!(
-        reply.json.get("active") != Some(&json!(true)),
-        "active was told to another client"
-    );
+    ensure!(reply.json.get("active") != Some(&json!(true)), "active was told to another client");
     Ok(reply.brief())
 }
 
@@ -112,14 +83,8 @@ fn nothings(issuer: &Issuer, genuine: &str) -> Result<Vec<(String, String)>, Mis
         ("not ASCII".into(), "\u{1f600}".into()),
         ("4 KiB of letters".into(), "x".repeat(4_096)),
         ("JSON".into(), "{\"active\":true}".into()),
-        (
-            "forged".into(),
-            stranger.sign(&header, &claims(issuer.url())),
-        ),
-        (
-            "foreign issuer".into(),
-            stranger.sign(&header, &claims("https://other.example")),
-        ),
+        ("forged".into(), stranger.sign(&header, &claims(issuer.url()))),
+        ("foreign issuer".into(), stranger.sign(&header, &claims("https://other.example"))),
         ("one character changed".into(), changed(genuine)),
     ];
     all.extend(encrypted());
@@ -131,11 +96,7 @@ fn nothings(issuer: &Issuer, genuine: &str) -> Result<Vec<(String, String)>, Mis
 fn changed(token: &str) -> String {
     let at = token.len() / 2;
     let swap = |(i, c): (usize, char)| {
-        if i == at {
-            if c == 'A' { 'B' } else { 'A' }
-        } else {
-            c
-        }
+        if i == at { if c == 'A' { 'B' } else { 'A' } } else { c }
     };
     token.chars().enumerate().map(swap).collect()
 }
@@ -144,26 +105,16 @@ async fn inactive(issuer: &Issuer) -> Verdict {
     let genuine = issuer.inspectable().await?.token;
     let vectors = nothings(issuer, &genuine)?;
     for (what, token) in &vectors {
-        ensure!(
-            !issuer.active(token).await.map_err(|miss| miss.at(what))?,
-            "{what} is active"
-        );
+        ensure!(!issuer.active(token).await.map_err(|miss| miss.at(what))?, "{what} is active");
     }
-    Ok(format!(
-        "{} tokens that are none: active false",
-        vectors.len()
-    ))
+    Ok(format!("{} tokens that are none: active false", vectors.len()))
 }
 
 async fn inactive_says_nothing(issuer: &Issuer) -> Verdict {
     let genuine = issuer.inspectable().await?.token;
     for (what, token) in nothings(issuer, &genuine)? {
         let reply = issuer.introspect(&token)?.send().await?;
-        ensure!(
-            reply.json == json!({"active": false}),
-            "{what}: {}",
-            reply.json
-        );
+        ensure!(reply.json == json!({"active": false}), "{what}: {}", reply.json);
     }
     Ok("{\"active\":false}".into())
 }
@@ -196,38 +147,17 @@ async fn foreign_resource(issuer: &Issuer) -> Verdict {
         return skip("the profile names no resource foreign to the relying service");
     };
     let scope = issuer.scope_of(resource)?;
-    let token = issuer
-        .issue(&issuer.grant_for("basic", resource, scope)?)
-        .await?
-        .token;
+    let token = issuer.issue(&issuer.grant_for("basic", resource, scope)?).await?.token;
     let reply = issuer.introspect(&token)?.send().await?;
-    ensure!(
-        reply.status == 200 && reply.json == json!({"active": false}),
-        "{} {}",
-        reply.brief(),
-        reply.json
-    );
+    ensure!(reply.status == 200 && reply.json == json!({"active": false}), "{} {}", reply.brief(), reply.json);
     Ok("active false".into())
 }
 
 async fn hints(issuer: &Issuer) -> Verdict {
     let token = issuer.inspectable().await?.token;
-    for hint in [
-        "access_token",
-        "refresh_token",
-        "urn:example:unknown",
-        "",
-        "\u{1f600}",
-    ] {
-        let reply = issuer
-            .introspect(&token)?
-            .with("token_type_hint", hint)
-            .send()
-            .await?;
-        ensure!(
-            is_active(&reply).map_err(|miss| miss.at(hint))?,
-            "hint {hint:?} hides the token"
-        );
+    for hint in ["access_token", "refresh_token", "urn:example:unknown", "", "\u{1f600}"] {
+        let reply = issuer.introspect(&token)?.with("token_type_hint", hint).send().await?;
+        ensure!(is_active(&reply).map_err(|miss| miss.at(hint))?, "hint {hint:?} hides the token");
     }
     Ok("found with five hints".into())
 }
@@ -236,45 +166,16 @@ async fn agrees_with_the_token(issuer: &Issuer) -> Verdict {
     let issued = issuer.inspectable().await?;
     let answer = issuer.introspect(&issued.token)?.send().await?.json;
     ensure!(answer.get("active") == Some(&json!(true)), "inactive");
-    ensure!(
-        member(&answer, "client_id") == issuer.client("basic")?.id,
-        "client_id {:?}",
-        answer.get("client_id")
-    );
-    let exp = answer
-        .get("exp")
-        .and_then(Value::as_i64)
-        .unwrap_or_default();
-    ensure!(
-        exp > now() && exp <= now() + 86_400,
-        "exp {:?}",
-        answer.get("exp")
-    );
+    ensure!(member(&answer, "client_id") == issuer.client("basic")?.id, "client_id {:?}", answer.get("client_id"));
+    let exp = answer.get("exp").and_then(Value::as_i64).unwrap_or_default();
+    ensure!(exp > now() && exp <= now() + 86_400, "exp {:?}", answer.get("exp"));
     let scope = issued.reply.text("scope").unwrap_or_default();
-    ensure!(
-        scope.is_empty() || member(&answer, "scope") == scope,
-        "scope {:?}",
-        answer.get("scope")
-    );
+    ensure!(scope.is_empty() || member(&answer, "scope") == scope, "scope {:?}", answer.get("scope"));
     let Some(claims) = claims_of(&issued.token) else {
         return Ok("client_id, exp and scope".into());
     };
-    for name in [
-        "iss",
-        "sub",
-        "aud",
-        "exp",
-        "iat",
-        "jti",
-        "client_id",
-        "scope",
-    ] {
-        ensure!(
-            answer.get(name) == claims.get(name),
-            "{name}: {:?}, token {:?}",
-            answer.get(name),
-            claims.get(name)
-        );
+    for name in ["iss", "sub", "aud", "exp", "iat", "jti", "client_id", "scope"] {
+        ensure!(answer.get(name) == claims.get(name), "{name}: {:?}, token {:?}", answer.get(name), claims.get(name));
     }
     Ok("iss, sub, aud, exp, iat, jti, client_id and scope as in the token".into())
 }
@@ -286,15 +187,8 @@ async fn act_at_the_top(issuer: &Issuer) -> Verdict {
     let act = reply.json.get("act");
     ensure!(act.is_some_and(Value::is_object), "act {act:?}");
     if let Some(claims) = claims_of(&child.token) {
-        ensure!(
-            act == claims.get("act"),
-            "act {act:?}, in the token {:?}",
-            claims.get("act")
-        );
-        ensure!(
-            reply.json.get("may_act") == claims.get("may_act"),
-            "may_act differs"
-        );
+        ensure!(act == claims.get("act"), "act {act:?}, in the token {:?}", claims.get("act"));
+        ensure!(reply.json.get("may_act") == claims.get("may_act"), "may_act differs");
     }
     Ok(act.map(Value::to_string).unwrap_or_default())
 }
@@ -305,28 +199,17 @@ async fn inactive_within_a_second(issuer: &Issuer) -> Verdict {
     revoke_own(issuer, &token).await?;
     let revoked = Instant::now();
     while issuer.active(&token).await? {
-        ensure!(
-            revoked.elapsed() < Duration::from_secs(1),
-            "still active after {:?}",
-            revoked.elapsed()
-        );
+        ensure!(revoked.elapsed() < Duration::from_secs(1), "still active after {:?}", revoked.elapsed());
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    Ok(format!(
-        "inactive after {} ms",
-        revoked.elapsed().as_millis()
-    ))
+    Ok(format!("inactive after {} ms", revoked.elapsed().as_millis()))
 }
 
 async fn not_stored(issuer: &Issuer) -> Verdict {
     let token = issuer.inspectable().await?.token;
     for token in [token.as_str(), "unknown"] {
         let reply = issuer.introspect(token)?.send().await?;
-        ensure!(
-            reply.no_store(),
-            "Cache-Control {:?}",
-            reply.header("cache-control")
-        );
+        ensure!(reply.no_store(), "Cache-Control {:?}", reply.header("cache-control"));
     }
     Ok("Cache-Control: no-store".into())
 }

@@ -9,10 +9,7 @@ use crate::issuer::{Issuer, metadata_url};
 use crate::rfc6749::token::secure;
 
 pub(crate) fn rows() -> Vec<Check> {
-    documents::rows()
-        .into_iter()
-        .chain(advertised::rows())
-        .collect()
+    documents::rows().into_iter().chain(advertised::rows()).collect()
 }
 
 mod documents {
@@ -35,12 +32,7 @@ mod documents {
 async fn served(issuer: &Issuer) -> Verdict {
     let url = metadata_url(issuer.url(), "oauth-authorization-server");
     let reply = issuer.http.get(&url).send().await?;
-    ensure!(
-        reply.status == 200 && reply.is_json(),
-        "{} {}",
-        reply.brief(),
-        reply.header("content-type")
-    );
+    ensure!(reply.status == 200 && reply.is_json(), "{} {}", reply.brief(), reply.header("content-type"));
     let post = issuer.http.form(&url).send().await?;
     ensure!(post.status != 200, "POST gets 200");
     Ok(url)
@@ -55,10 +47,7 @@ async fn issuer_is_identical(issuer: &Issuer) -> Verdict {
 
 async fn openid_place(issuer: &Issuer) -> Verdict {
     let inserted = metadata_url(issuer.url(), "openid-configuration");
-    let appended = format!(
-        "{}/.well-known/openid-configuration",
-        issuer.url().trim_end_matches('/')
-    );
+    let appended = format!("{}/.well-known/openid-configuration", issuer.url().trim_end_matches('/'));
     for url in [inserted, appended] {
         let reply = issuer.http.get(&url).send().await?;
         ensure!(reply.status == 200, "{url}: {}", reply.brief());
@@ -71,20 +60,10 @@ async fn signing_algorithms(issuer: &Issuer) -> Verdict {
     let mut seen = Vec::new();
     for endpoint in ["token", "introspection", "revocation"] {
         let methods = issuer.meta_list(&format!("{endpoint}_endpoint_auth_methods_supported"));
-        let algorithms = issuer.meta_list(&format!(
-            "{endpoint}_endpoint_auth_signing_alg_values_supported"
-        ));
+        let algorithms = issuer.meta_list(&format!("{endpoint}_endpoint_auth_signing_alg_values_supported"));
         let signs = methods.iter().any(|method| method.ends_with("_jwt"));
-        ensure!(
-            !signs || !algorithms.is_empty(),
-            "{endpoint}: private_key_jwt without algorithms"
-        );
-        ensure!(
-            !algorithms
-                .iter()
-                .any(|alg| alg.eq_ignore_ascii_case("none")),
-            "{endpoint}: none"
-        );
+        ensure!(!signs || !algorithms.is_empty(), "{endpoint}: private_key_jwt without algorithms");
+        ensure!(!algorithms.iter().any(|alg| alg.eq_ignore_ascii_case("none")), "{endpoint}: none");
         if signs {
             seen.push(format!("{endpoint}: {}", algorithms.join(" ")));
         }
@@ -104,11 +83,7 @@ async fn no_empty_arrays(issuer: &Issuer) -> Verdict {
 
 async fn response_types(issuer: &Issuer) -> Verdict {
     let types = issuer.meta_list("response_types_supported");
-    ensure!(
-        !types.is_empty(),
-        "{:?}",
-        issuer.meta.get("response_types_supported")
-    );
+    ensure!(!types.is_empty(), "{:?}", issuer.meta.get("response_types_supported"));
     Ok(types.join(", "))
 }
 

@@ -14,9 +14,7 @@ checks! { "resource_indicators";
 
 async fn absolute_without_fragment(issuer: &Issuer) -> Verdict {
     let uri = &issuer.resource("a")?.uri;
-    let path = url::Url::parse(uri)
-        .map(|url| url.path().to_owned())
-        .unwrap_or_default();
+    let path = url::Url::parse(uri).map(|url| url.path().to_owned()).unwrap_or_default();
     let host = uri.split_once("//").map_or("as.example", |(_, rest)| rest);
     let bad = [
         format!("{uri}#"),
@@ -33,33 +31,21 @@ async fn absolute_without_fragment(issuer: &Issuer) -> Verdict {
         format!("{uri}\n"),
     ];
     for vector in bad.iter().filter(|vector| !vector.is_empty()) {
-        let reply = issuer
-            .grant("basic")?
-            .set("resource", vector)
-            .send()
-            .await?;
+        let reply = issuer.grant("basic")?.set("resource", vector).send().await?;
         refused(&reply, &["invalid_target"]).map_err(|miss| miss.at(&format!("{vector:?}")))?;
     }
-    Ok(format!(
-        "{} malformed values: 400 invalid_target",
-        bad.len()
-    ))
+    Ok(format!("{} malformed values: 400 invalid_target", bad.len()))
 }
 
 async fn unknown_resource(issuer: &Issuer) -> Verdict {
     let mut seen = Vec::new();
     let unknown = "https://nobody.example/api".to_owned();
-    let forbidden = issuer
-        .profile
-        .resources
-        .get("forbidden")
-        .map(|resource| resource.uri.clone());
+    let forbidden = issuer.profile.resources.get("forbidden").map(|resource| resource.uri.clone());
     for uri in [Some(unknown), forbidden].into_iter().flatten() {
         let alone = issuer.grant("basic")?.set("resource", &uri).send().await?;
         seen.push(refused(&alone, &["invalid_target"]).map_err(|miss| miss.at(&uri))?);
         let second = issuer.grant("basic")?.with("resource", &uri).send().await?;
-        refused(&second, &["invalid_target"])
-            .map_err(|miss| miss.at(&format!("{uri} beside a good one")))?;
+        refused(&second, &["invalid_target"]).map_err(|miss| miss.at(&format!("{uri} beside a good one")))?;
     }
     Ok(seen.join(", "))
 }
@@ -67,16 +53,10 @@ async fn unknown_resource(issuer: &Issuer) -> Verdict {
 async fn works_on_client_credentials(issuer: &Issuer) -> Verdict {
     let mut seen = Vec::new();
     for name in ["a", "b"] {
-        let issued = issuer
-            .issue(&issuer.grant_for("basic", name, issuer.scope_of(name)?)?)
-            .await?;
+        let issued = issuer.issue(&issuer.grant_for("basic", name, issuer.scope_of(name)?)?).await?;
         if let Ok(claims) = issued.claims() {
             let uri = issuer.resource(name)?.uri.as_str();
-            ensure!(
-                audiences(&claims) == [uri],
-                "aud {:?} for {uri}",
-                audiences(&claims)
-            );
+            ensure!(audiences(&claims) == [uri], "aud {:?} for {uri}", audiences(&claims));
         }
         seen.push(issuer.resource(name)?.uri.as_str());
     }
@@ -92,19 +72,14 @@ async fn scope_fits_the_resource(issuer: &Issuer) -> Verdict {
     let issued = granted(bare)?;
     let scope = issued.reply.text("scope").unwrap_or_default();
     for word in scope.split_ascii_whitespace() {
-        ensure!(
-            own.scopes.iter().any(|s| s == word),
-            "scope {word} is none of resource a"
-        );
+        ensure!(own.scopes.iter().any(|s| s == word), "scope {word} is none of resource a");
     }
     Ok(format!("{scope:?} for resource a"))
 }
 
 async fn other_tenant(issuer: &Issuer) -> Verdict {
     let uri = &issuer.resource("a")?.uri;
-    let parent = uri
-        .rsplit_once('/')
-        .map_or(uri.as_str(), |(parent, _)| parent);
+    let parent = uri.rsplit_once('/').map_or(uri.as_str(), |(parent, _)| parent);
     let near = [
         format!("{uri}/other"),
         format!("{parent}/other-tenant"),
@@ -116,11 +91,7 @@ async fn other_tenant(issuer: &Issuer) -> Verdict {
         format!("{uri}/."),
     ];
     for vector in &near {
-        let reply = issuer
-            .grant("basic")?
-            .set("resource", vector)
-            .send()
-            .await?;
+        let reply = issuer.grant("basic")?.set("resource", vector).send().await?;
         refused(&reply, &["invalid_target"]).map_err(|miss| miss.at(vector))?;
     }
     Ok(format!("{} neighbours refused", near.len()))

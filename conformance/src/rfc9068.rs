@@ -34,10 +34,7 @@ async fn typ(issuer: &Issuer) -> Verdict {
     let (issued, _) = fresh(issuer).await?;
     let header = header_of(&issued.token).unwrap_or_default();
     let typ = jwk::member(&header, "typ").to_ascii_lowercase();
-    ensure!(
-        typ == "at+jwt" || typ == "application/at+jwt",
-        "typ {typ:?}"
-    );
+    ensure!(typ == "at+jwt" || typ == "application/at+jwt", "typ {typ:?}");
     Ok(typ)
 }
 
@@ -45,25 +42,16 @@ async fn signature(issuer: &Issuer) -> Verdict {
     let (issued, _) = fresh(issuer).await?;
     let header = header_of(&issued.token).unwrap_or_default();
     let alg = jwk::member(&header, "alg");
-    ensure!(
-        !alg.is_empty() && !alg.eq_ignore_ascii_case("none") && !alg.starts_with("HS"),
-        "alg {alg:?}"
-    );
+    ensure!(!alg.is_empty() && !alg.eq_ignore_ascii_case("none") && !alg.starts_with("HS"), "alg {alg:?}");
     let Some(key) = jwk::signing_key(&issuer.jwks, &issued.token) else {
-        return fail(format!(
-            "kid {:?} is not in the JWKS",
-            jwk::member(&header, "kid")
-        ));
+        return fail(format!("kid {:?} is not in the JWKS", jwk::member(&header, "kid")));
     };
     ensure!(
         matches!(jwk::member(key, "alg"), "" | "EdDSA") || jwk::member(key, "alg") == alg,
         "the key is for {}",
         jwk::member(key, "alg")
     );
-    ensure!(
-        jwk::verifies(key, alg, &issued.token),
-        "the signature does not verify"
-    );
+    ensure!(jwk::verifies(key, alg, &issued.token), "the signature does not verify");
     Ok(format!("{alg}, kid {}", jwk::member(&header, "kid")))
 }
 
@@ -74,22 +62,11 @@ async fn claims(issuer: &Issuer) -> Verdict {
         let text = first.get(name).and_then(Value::as_str).unwrap_or_default();
         ensure!(!text.is_empty(), "{name} is {:?}", first.get(name));
     }
-    ensure!(
-        !audiences(&first).is_empty(),
-        "aud is {:?}",
-        first.get("aud")
-    );
+    ensure!(!audiences(&first).is_empty(), "aud is {:?}", first.get("aud"));
     let date = |name: &str| first.get(name).and_then(Value::as_i64).unwrap_or_default();
-    ensure!(
-        date("iat") <= now() + 5 && date("iat") > now() - 60,
-        "iat {}",
-        date("iat")
-    );
+    ensure!(date("iat") <= now() + 5 && date("iat") > now() - 60, "iat {}", date("iat"));
     ensure!(date("exp") > now(), "exp {}", date("exp"));
-    ensure!(
-        first.get("jti") != second.get("jti"),
-        "two tokens with one jti"
-    );
+    ensure!(first.get("jti") != second.get("jti"), "two tokens with one jti");
     Ok("all present, jti differs".into())
 }
 
@@ -112,21 +89,14 @@ pub(crate) fn audiences(claims: &Value) -> Vec<&str> {
 async fn audience(issuer: &Issuer) -> Verdict {
     let (_, claims) = fresh(issuer).await?;
     let uri = issuer.resource("a")?.uri.as_str();
-    ensure!(
-        audiences(&claims) == [uri],
-        "aud {:?} for {uri}",
-        audiences(&claims)
-    );
+    ensure!(audiences(&claims) == [uri], "aud {:?} for {uri}", audiences(&claims));
     Ok(uri.to_owned())
 }
 
 async fn default_audience(issuer: &Issuer) -> Verdict {
     let reply = issuer.grant("basic")?.without("resource").send().await?;
     if reply.status != 200 {
-        return refused(
-            &reply,
-            &["invalid_target", "invalid_request", "invalid_scope"],
-        );
+        return refused(&reply, &["invalid_target", "invalid_request", "invalid_scope"]);
     }
     let issued = granted(reply)?;
     let claims = issued.claims()?;
@@ -137,9 +107,7 @@ async fn default_audience(issuer: &Issuer) -> Verdict {
 async fn distinct_audiences(issuer: &Issuer) -> Verdict {
     let mut seen = Vec::new();
     for name in ["a", "b"] {
-        let issued = issuer
-            .issue(&issuer.grant_for("basic", name, issuer.scope_of(name)?)?)
-            .await?;
+        let issued = issuer.issue(&issuer.grant_for("basic", name, issuer.scope_of(name)?)?).await?;
         seen.push(audiences(&issued.claims()?).join(" "));
     }
     seen.dedup();
@@ -150,12 +118,7 @@ async fn distinct_audiences(issuer: &Issuer) -> Verdict {
 /// A scope of resource `b` that resource `a` does not have.
 fn foreign_scope(issuer: &Issuer) -> Result<&str, Miss> {
     let a = &issuer.resource("a")?.scopes;
-    match issuer
-        .resource("b")?
-        .scopes
-        .iter()
-        .find(|scope| !a.contains(scope))
-    {
+    match issuer.resource("b")?.scopes.iter().find(|scope| !a.contains(scope)) {
         Some(scope) => Ok(scope),
         None => skip("resource `b` has no scope of its own"),
     }
@@ -173,10 +136,7 @@ async fn scope_of_the_audience(issuer: &Issuer) -> Verdict {
         }
         let claims = claims_of(reply.text("access_token").unwrap_or_default()).unwrap_or_default();
         let carried = jwk::member(&claims, "scope");
-        ensure!(
-            !carried.split(' ').any(|s| s == foreign),
-            "scope {carried:?} for resource a"
-        );
+        ensure!(!carried.split(' ').any(|s| s == foreign), "scope {carried:?} for resource a");
         seen.push(format!("narrowed to {carried:?}"));
     }
     Ok(seen.join(", "))
@@ -184,47 +144,27 @@ async fn scope_of_the_audience(issuer: &Issuer) -> Verdict {
 
 async fn no_ambiguity(issuer: &Issuer) -> Verdict {
     let scope = format!("{} {}", issuer.scope_of("a")?, foreign_scope(issuer)?);
-    let request = issuer
-        .grant_for("basic", "a", &scope)?
-        .with("resource", &issuer.resource("b")?.uri);
+    let request = issuer.grant_for("basic", "a", &scope)?.with("resource", &issuer.resource("b")?.uri);
     let reply = request.send().await?;
     if reply.status != 200 {
-        return refused(
-            &reply,
-            &["invalid_target", "invalid_scope", "invalid_request"],
-        );
+        return refused(&reply, &["invalid_target", "invalid_scope", "invalid_request"]);
     }
     let claims = granted(reply)?.claims()?;
     let targets = audiences(&claims);
     for scope in jwk::member(&claims, "scope").split(' ') {
         for target in &targets {
-            let known = issuer
-                .profile
-                .resources
-                .values()
-                .find(|resource| resource.uri == *target);
+            let known = issuer.profile.resources.values().find(|resource| resource.uri == *target);
             let means = known.is_some_and(|resource| resource.scopes.iter().any(|s| s == scope));
-            ensure!(
-                means,
-                "scope {scope} means nothing to {target}, which the token is for"
-            );
+            ensure!(means, "scope {scope} means nothing to {target}, which the token is for");
         }
     }
-    Ok(format!(
-        "aud {}, scope {}",
-        targets.join(" "),
-        jwk::member(&claims, "scope")
-    ))
+    Ok(format!("aud {}, scope {}", targets.join(" "), jwk::member(&claims, "scope")))
 }
 
 async fn scope_claim(issuer: &Issuer) -> Verdict {
     let (issued, claims) = fresh(issuer).await?;
     let granted = issued.reply.text("scope").unwrap_or(issuer.scope_of("a")?);
-    ensure!(
-        jwk::member(&claims, "scope") == granted,
-        "claim {:?}, answer {granted:?}",
-        claims.get("scope")
-    );
+    ensure!(jwk::member(&claims, "scope") == granted, "claim {:?}, answer {granted:?}", claims.get("scope"));
     Ok(granted.to_owned())
 }
 
@@ -233,20 +173,11 @@ async fn unique_names(issuer: &Issuer) -> Verdict {
     let (header, payload, _) = parts(&issued.token).unwrap_or_default();
     for (what, part) in [("header", header), ("claims", payload)] {
         let bytes = b64url_decode(part).unwrap_or_default();
-        let text =
-            String::from_utf8(bytes).map_err(|_| Miss::Fail(format!("{what} is not UTF-8")))?;
+        let text = String::from_utf8(bytes).map_err(|_| Miss::Fail(format!("{what} is not UTF-8")))?;
         let value: Value = serde_json::from_str(&text).unwrap_or_default();
-        for name in value
-            .as_object()
-            .into_iter()
-            .flatten()
-            .map(|(name, _)| name)
-        {
+        for name in value.as_object().into_iter().flatten().map(|(name, _)| name) {
             let times = text.matches(&format!("\"{name}\":")).count();
-            ensure!(
-                times == 1 || claims.get("act").is_some(),
-                "{name} stands {times} times in the {what}"
-            );
+            ensure!(times == 1 || claims.get("act").is_some(), "{name} stands {times} times in the {what}");
         }
     }
     Ok("no name twice".into())
@@ -255,18 +186,10 @@ async fn unique_names(issuer: &Issuer) -> Verdict {
 async fn integer_dates(issuer: &Issuer) -> Verdict {
     let (_, claims) = fresh(issuer).await?;
     for name in ["exp", "iat"] {
-        ensure!(
-            claims.get(name).is_some_and(Value::is_i64),
-            "{name} is {:?}",
-            claims.get(name)
-        );
+        ensure!(claims.get(name).is_some_and(Value::is_i64), "{name} is {:?}", claims.get(name));
     }
     let nbf = claims.get("nbf");
-    ensure!(
-        nbf.is_none() || nbf == claims.get("iat"),
-        "nbf {nbf:?}, iat {:?}",
-        claims.get("iat")
-    );
+    ensure!(nbf.is_none() || nbf == claims.get("iat"), "nbf {nbf:?}, iat {:?}", claims.get("iat"));
     Ok("exp and iat integers".into())
 }
 
@@ -275,33 +198,18 @@ async fn frugal(issuer: &Issuer) -> Verdict {
     if issuer.profile.exchange.is_some() {
         let (_, child) = issuer.exchanged().await?;
         // The exchanged token is the longer one, where it is a JWT too.
-        issued = if child.claims().is_ok() {
-            child
-        } else {
-            issued
-        };
+        issued = if child.claims().is_ok() { child } else { issued };
     }
     let claims = issued.claims()?;
     ensure!(issued.token.len() <= 4096, "{} bytes", issued.token.len());
-    for name in [
-        "email",
-        "name",
-        "phone_number",
-        "address",
-        "birthdate",
-        "given_name",
-        "family_name",
-        "client_secret",
-    ] {
+    for name in ["email", "name", "phone_number", "address", "birthdate", "given_name", "family_name", "client_secret"]
+    {
         ensure!(claims.get(name).is_none(), "carries {name}");
     }
     let text = claims.to_string();
     for login in issuer.clients() {
         let secret = login.secret().unwrap_or_default();
-        ensure!(
-            secret.is_empty() || !text.contains(secret),
-            "carries a client secret"
-        );
+        ensure!(secret.is_empty() || !text.contains(secret), "carries a client secret");
     }
     Ok(format!("{} bytes", issued.token.len()))
 }

@@ -10,9 +10,7 @@ use crate::check::{Check, Level, Miss, Verdict};
 use crate::issuer::Issuer;
 use crate::profile::Profile;
 use crate::report::{Outcome, Report, Row};
-use crate::{
-    rfc6749, rfc7009, rfc7517, rfc7523, rfc7662, rfc8414, rfc8693, rfc8707, rfc8725, rfc9068,
-};
+use crate::{rfc6749, rfc7009, rfc7517, rfc7523, rfc7662, rfc8414, rfc8693, rfc8707, rfc8725, rfc9068};
 
 const ROW_SECONDS: u64 = 90;
 const RUN_SECONDS: u64 = 900;
@@ -121,35 +119,17 @@ fn unreachable_issuer(selected: impl Iterator<Item = Check>, miss: Miss) -> Vec<
 }
 
 fn row(check: &Check, outcome: Outcome, seen: String) -> Row {
-    let Check {
-        id,
-        level,
-        source,
-        title,
-        ..
-    } = *check;
-    Row {
-        id,
-        level,
-        source,
-        title,
-        outcome,
-        seen,
-    }
+    let Check { id, level, source, title, .. } = *check;
+    Row { id, level, source, title, outcome, seen }
 }
 
 fn section(id: &str) -> &str {
-    id.split(|c: char| !c.is_ascii_uppercase())
-        .next()
-        .unwrap_or(id)
+    id.split(|c: char| !c.is_ascii_uppercase()).next().unwrap_or(id)
 }
 
 fn chosen(id: &str, only: &[String]) -> bool {
     let base = id.split('/').next().unwrap_or(id);
-    only.is_empty()
-        || only
-            .iter()
-            .any(|name| name == id || name == base || name == section(id))
+    only.is_empty() || only.iter().any(|name| name == id || name == base || name == section(id))
 }
 
 #[cfg(test)]

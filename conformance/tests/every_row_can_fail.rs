@@ -1,12 +1,6 @@
 //! A row that no issuer can fail proves nothing: each must fail, or be skipped
 //! for a reason, against issuers that are wrong in every way.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::too_many_lines
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::too_many_lines)]
 
 use std::collections::BTreeMap;
 
@@ -34,12 +28,7 @@ fn b64(text: &str) -> String {
 }
 
 fn token(claims: &str) -> String {
-    format!(
-        "{}.{}.{}",
-        b64(r#"{"alg":"none","typ":"JWT"}"#),
-        b64(claims),
-        b64("no signature")
-    )
+    format!("{}.{}.{}", b64(r#"{"alg":"none","typ":"JWT"}"#), b64(claims), b64("no signature"))
 }
 
 fn answer(character: Character, base: &str, target: &str, port: u16) -> (u16, String) {
@@ -64,11 +53,7 @@ fn answer(character: Character, base: &str, target: &str, port: u16) -> (u16, St
                 r#","token_endpoint_auth_methods_supported":["private_key_jwt","client_secret_jwt"],"token_endpoint_auth_signing_alg_values_supported":["ES256"]"#,
             ),
         };
-        let jwks = if sloppy {
-            "http://as.invalid/jwks".into()
-        } else {
-            format!("{base}/jwks")
-        };
+        let jwks = if sloppy { "http://as.invalid/jwks".into() } else { format!("{base}/jwks") };
         let body = format!(
             r#"{{"issuer":"{issuer}","token_endpoint":"{base}/token","introspection_endpoint":"{base}/introspect","revocation_endpoint":"{revoke}","jwks_uri":"{jwks}"{more}}}"#
         );
@@ -80,21 +65,14 @@ fn answer(character: Character, base: &str, target: &str, port: u16) -> (u16, St
     }
     match character {
         Character::Sullen => (500, format!(r#"{{"error":"no\"\\canary","port":{port}}}"#)),
-        _ if target.starts_with("/introspect") => {
-            (200, r#"{"active":true,"client_id":"x","act":1}"#.into())
+        _ if target.starts_with("/introspect") => (200, r#"{"active":true,"client_id":"x","act":1}"#.into()),
+        Character::Slovenly => {
+            (200, format!(r#"{{"access_token":"{}"}}"#, token(r#"{"exp":"soon","act":{"sub":"x","exp":1}}"#)))
         }
-        Character::Slovenly => (
-            200,
-            format!(
-                r#"{{"access_token":"{}"}}"#,
-                token(r#"{"exp":"soon","act":{"sub":"x","exp":1}}"#)
-            ),
-        ),
         Character::Credulous => {
             let act = r#""act":{"sub":"canary","aud":"x","act":{"sub":"y","exp":1}}"#;
-            let claims = format!(
-                r#"{{"aud":"everything","scope":"all","email":"a@b","exp":99999999999,"exp":1.5,{act}}}"#
-            );
+            let claims =
+                format!(r#"{{"aud":"everything","scope":"all","email":"a@b","exp":99999999999,"exp":1.5,{act}}}"#);
             let body = format!(
                 r#"{{"access_token":"{}","token_type":"mac","expires_in":"86400","scope":"stranger:everything wide","refresh_token":"x","issued_token_type":"x"}}"#,
                 token(&claims)
@@ -155,33 +133,16 @@ async fn serve(character: Character) -> (String, JoinSet<()>) {
 
 fn profile(url: &str) -> Profile {
     let key = || {
-        let der =
-            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-                .unwrap();
+        let der = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
         let body = base64::engine::general_purpose::STANDARD.encode(der.as_ref());
         format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----")
     };
-    let secret =
-        |name: &str| format!("[clients.{name}]\nid = \"https://{name}\"\nsecret = \"s\"\n");
-    let names = [
-        "basic",
-        "post",
-        "other",
-        "service",
-        "expired_secret",
-        "no_exchange",
-        "disabled",
-        "hop",
-    ];
+    let secret = |name: &str| format!("[clients.{name}]\nid = \"https://{name}\"\nsecret = \"s\"\n");
+    let names = ["basic", "post", "other", "service", "expired_secret", "no_exchange", "disabled", "hop"];
     let clients: String = names.iter().map(|name| secret(name)).collect();
     let keys: String = ["jwt", "legacy_aud"]
         .iter()
-        .map(|name| {
-            format!(
-                "[clients.{name}]\nid = \"{name}\"\nprivate_key_pem = '''{}'''\n",
-                key()
-            )
-        })
+        .map(|name| format!("[clients.{name}]\nid = \"{name}\"\nprivate_key_pem = '''{}'''\n", key()))
         .collect();
     Profile::from_toml(&format!(
         r#"
@@ -243,15 +204,8 @@ async fn every_row_fails_against_some_bad_issuer() {
             seen.push(format!("{} {:?} {}", row.id, row.outcome, row.seen));
         }
     }
-    let never: Vec<_> = failed
-        .iter()
-        .filter(|(_, failed)| !**failed)
-        .map(|(id, _)| *id)
-        .collect();
-    let why: Vec<_> = seen
-        .iter()
-        .filter(|line| never.contains(&line.split(' ').next().unwrap()))
-        .collect();
+    let never: Vec<_> = failed.iter().filter(|(_, failed)| !**failed).map(|(id, _)| *id).collect();
+    let why: Vec<_> = seen.iter().filter(|line| never.contains(&line.split(' ').next().unwrap())).collect();
     // Depends on time alone, and the stubs answer all alike.
     let excused = ["K3/time"];
     let unexcused: Vec<_> = never.iter().filter(|id| !excused.contains(id)).collect();
@@ -263,8 +217,5 @@ async fn an_issuer_that_is_not_there_fails_one_row_and_passes_none() {
     let report = run_only(profile("http://127.0.0.1:9"), &[]).await;
     assert!(!report.passed());
     assert_eq!(report.count(Outcome::Pass), 0);
-    assert_eq!(
-        report.failures().map(|row| row.id).collect::<Vec<_>>(),
-        ["MD1"]
-    );
+    assert_eq!(report.failures().map(|row| row.id).collect::<Vec<_>>(), ["MD1"]);
 }

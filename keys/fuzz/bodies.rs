@@ -36,13 +36,10 @@ pub fn jwk_parse(data: &[u8]) {
 
 /// JSON text: what the strict reader takes, the lenient one reads the same way.
 pub fn json_parse(data: &[u8]) {
-    let limits = Limits {
-        max_bytes: 4096,
-        max_depth: 16,
-    };
+    let limits = Limits { max_bytes: 4096, max_depth: 16 };
     if let Ok(value) = json::parse_value(data, limits) {
-        let lenient: serde_json::Value = serde_json::from_slice(data)
-            .unwrap_or_else(|error| panic!("accepted what serde_json refuses: {error}"));
+        let lenient: serde_json::Value =
+            serde_json::from_slice(data).unwrap_or_else(|error| panic!("accepted what serde_json refuses: {error}"));
         assert_eq!(value, lenient);
     }
     if let Ok(map) = json::parse_object(data, limits) {

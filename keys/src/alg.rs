@@ -93,8 +93,8 @@ mod tests {
     #[test]
     fn weak_unknown_and_differently_cased_names_are_refused() {
         for name in [
-            "none", "None", "nOnE", "NONE", "", "HS256", "HS512", "ES384", "ES256K", "es256",
-            "ES256 ", "RS1", "Ed448", "eddsa",
+            "none", "None", "nOnE", "NONE", "", "HS256", "HS512", "ES384", "ES256K", "es256", "ES256 ", "RS1", "Ed448",
+            "eddsa",
         ] {
             assert_eq!(name.parse::<Algorithm>(), Err(UnknownAlgorithm), "{name}");
         }

@@ -35,11 +35,7 @@ pub(crate) struct Loaded {
 
 /// A verifier for one public key and one algorithm. `members` are the key's own
 /// (`crv`, `x`, `y`, `n`, `e`), nothing else.
-pub(crate) fn verifier(
-    alg: Algorithm,
-    kty: &str,
-    members: &[(&str, String)],
-) -> Result<Box<dyn JwsVerifier>, Refused> {
+pub(crate) fn verifier(alg: Algorithm, kty: &str, members: &[(&str, String)]) -> Result<Box<dyn JwsVerifier>, Refused> {
     let mut jwk = Jwk::new(kty);
     for (name, value) in members {
         jwk.set_parameter(name, Some(Value::String(value.clone())))?;
@@ -56,9 +52,7 @@ pub(crate) fn verifier(
 pub(crate) fn generate(alg: Algorithm) -> Result<Secret<Vec<u8>>, Refused> {
     let der = match alg {
         Algorithm::Es256 => ES256.generate_key_pair()?.to_der_private_key(),
-        Algorithm::EdDsa => EdDSA
-            .generate_key_pair(EdCurve::Ed25519)?
-            .to_der_private_key(),
+        Algorithm::EdDsa => EdDSA.generate_key_pair(EdCurve::Ed25519)?.to_der_private_key(),
         Algorithm::Rs256 => RS256.generate_key_pair(RSA_KEY_BITS)?.to_der_private_key(),
         // josekit's generated PS256 pair holds a plain RSA key. Only the DER has
         // the PSS parameters, so a pair is never used before it went through DER.
@@ -71,27 +65,12 @@ pub(crate) fn generate(alg: Algorithm) -> Result<Secret<Vec<u8>>, Refused> {
 pub(crate) fn load(alg: Algorithm, der: &Secret<Vec<u8>>) -> Result<Loaded, Refused> {
     let der = der.expose();
     let (signer, jwk): (Box<dyn JwsSigner>, Jwk) = match alg {
-        Algorithm::Es256 => (
-            Box::new(ES256.signer_from_der(der)?),
-            ES256.key_pair_from_der(der)?.to_jwk_public_key(),
-        ),
-        Algorithm::EdDsa => (
-            Box::new(EdDSA.signer_from_der(der)?),
-            EdDSA.key_pair_from_der(der)?.to_jwk_public_key(),
-        ),
-        Algorithm::Rs256 => (
-            Box::new(RS256.signer_from_der(der)?),
-            RS256.key_pair_from_der(der)?.to_jwk_public_key(),
-        ),
-        Algorithm::Ps256 => (
-            Box::new(PS256.signer_from_der(der)?),
-            PS256.key_pair_from_der(der)?.to_jwk_public_key(),
-        ),
+        Algorithm::Es256 => (Box::new(ES256.signer_from_der(der)?), ES256.key_pair_from_der(der)?.to_jwk_public_key()),
+        Algorithm::EdDsa => (Box::new(EdDSA.signer_from_der(der)?), EdDSA.key_pair_from_der(der)?.to_jwk_public_key()),
+        Algorithm::Rs256 => (Box::new(RS256.signer_from_der(der)?), RS256.key_pair_from_der(der)?.to_jwk_public_key()),
+        Algorithm::Ps256 => (Box::new(PS256.signer_from_der(der)?), PS256.key_pair_from_der(der)?.to_jwk_public_key()),
     };
-    Ok(Loaded {
-        signer,
-        public: jwk.as_ref().clone(),
-    })
+    Ok(Loaded { signer, public: jwk.as_ref().clone() })
 }
 
 #[cfg(test)]
@@ -105,13 +84,9 @@ mod tests {
     fn eddsa_signs_and_verifies_the_vector_of_rfc_8037() {
         let input = b"eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
         let signature = URL_SAFE_NO_PAD
-            .decode(
-                "hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg",
-            )
+            .decode("hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg")
             .unwrap();
-        let seed = URL_SAFE_NO_PAD
-            .decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A")
-            .unwrap();
+        let seed = URL_SAFE_NO_PAD.decode("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A").unwrap();
         let mut der = b"\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20".to_vec();
         der.extend_from_slice(&seed);
 

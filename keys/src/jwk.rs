@@ -26,10 +26,7 @@ pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// Public exponents that are taken; only odd ones.
 pub const RSA_EXPONENTS: std::ops::RangeInclusive<u64> = 65_537..=(1 << 32);
 
-const LIMITS: Limits = Limits {
-    max_bytes: MAX_JWK_BYTES,
-    max_depth: 4,
-};
+const LIMITS: Limits = Limits { max_bytes: MAX_JWK_BYTES, max_depth: 4 };
 const COORDINATE_BYTES: usize = 32;
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
@@ -73,18 +70,9 @@ pub struct PublicJwk {
 
 #[derive(Clone, PartialEq, Eq)]
 enum Material {
-    Ec {
-        x: String,
-        y: String,
-    },
-    Okp {
-        x: String,
-    },
-    Rsa {
-        n: String,
-        e: String,
-        modulus_bytes: usize,
-    },
+    Ec { x: String, y: String },
+    Okp { x: String },
+    Rsa { n: String, e: String, modulus_bytes: usize },
 }
 
 impl PublicJwk {
@@ -126,12 +114,7 @@ impl PublicJwk {
             }
             Some(kid) => Some(kid.to_owned()),
         };
-        let jwk = Self {
-            alg,
-            declared_kid,
-            thumbprint: material.thumbprint(),
-            material,
-        };
+        let jwk = Self { alg, declared_kid, thumbprint: material.thumbprint(), material };
         // OpenSSL refuses a point that is not on its curve when it loads the key.
         jwk.raw_verifier()?;
         Ok(jwk)
@@ -232,11 +215,7 @@ impl Material {
     /// The key's own members, all of them free of characters JSON would escape.
     fn members(&self) -> Vec<(&'static str, String)> {
         match self {
-            Self::Ec { x, y } => vec![
-                ("crv", "P-256".to_owned()),
-                ("x", x.clone()),
-                ("y", y.clone()),
-            ],
+            Self::Ec { x, y } => vec![("crv", "P-256".to_owned()), ("x", x.clone()), ("y", y.clone())],
             Self::Okp { x } => vec![("crv", "Ed25519".to_owned()), ("x", x.clone())],
             Self::Rsa { n, e, .. } => vec![("n", n.clone()), ("e", e.clone())],
         }
@@ -265,11 +244,7 @@ fn check_use(map: &Map<String, Value>) -> Result<(), JwkError> {
     if operations.len() > MAX_KEY_OPS || operations.iter().any(|entry| !entry.is_string()) {
         return Err(JwkError::Member("key_ops"));
     }
-    if operations.iter().any(|entry| entry == "verify") {
-        Ok(())
-    } else {
-        Err(JwkError::WrongUse)
-    }
+    if operations.iter().any(|entry| entry == "verify") { Ok(()) } else { Err(JwkError::WrongUse) }
 }
 
 fn ec(map: &Map<String, Value>) -> Result<Material, JwkError> {
@@ -286,9 +261,7 @@ fn okp(map: &Map<String, Value>) -> Result<Material, JwkError> {
         return Err(JwkError::UnsupportedCurve);
     }
     let x = coordinate(map, "x")?;
-    let bytes = URL_SAFE_NO_PAD
-        .decode(&x)
-        .map_err(|_| JwkError::Member("x"))?;
+    let bytes = URL_SAFE_NO_PAD.decode(&x).map_err(|_| JwkError::Member("x"))?;
     if is_low_order(&bytes) {
         return Err(JwkError::InvalidPoint);
     }
@@ -300,14 +273,12 @@ fn okp(map: &Map<String, Value>) -> Result<Material, JwkError> {
 fn is_low_order(x: &[u8]) -> bool {
     const ORDER_EIGHT: [[u8; 32]; 2] = [
         [
-            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef,
-            0x98, 0xf0, 0xd5, 0xdf, 0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88,
-            0x6d, 0x53, 0xfc, 0x05,
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+            0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
         ],
         [
-            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10,
-            0x67, 0x0f, 0x2a, 0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77,
-            0x92, 0xac, 0x03, 0x7a,
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+            0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
         ],
     ];
     let Some((top, low)) = x.split_last() else {
@@ -320,11 +291,8 @@ fn is_low_order(x: &[u8]) -> bool {
     // y = 0 and 1, then y = p-1, p (0 again) and p+1 (1 again), as y is taken mod p.
     let tiny = top == 0 && *first <= 1 && middle.iter().all(|b| *b == 0);
     let near_p = top == 0x7f && *first >= 0xec && middle.iter().all(|b| *b == 0xff);
-    let order_eight = ORDER_EIGHT.iter().any(|point| {
-        point
-            .split_last()
-            .is_some_and(|(last, rest)| *last == top && rest == low)
-    });
+    let order_eight =
+        ORDER_EIGHT.iter().any(|point| point.split_last().is_some_and(|(last, rest)| *last == top && rest == low));
     tiny || near_p || order_eight
 }
 
@@ -337,36 +305,22 @@ fn rsa(map: &Map<String, Value>) -> Result<Material, JwkError> {
     if !odd || !RSA_BITS.contains(&bits) {
         return Err(JwkError::RsaModulus);
     }
-    let value = exponent
-        .iter()
-        .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
+    let value = exponent.iter().fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte));
     if value % 2 == 0 || !RSA_EXPONENTS.contains(&value) {
         return Err(JwkError::RsaExponent);
     }
     let modulus_bytes = modulus.len();
-    Ok(Material::Rsa {
-        n,
-        e,
-        modulus_bytes,
-    })
+    Ok(Material::Rsa { n, e, modulus_bytes })
 }
 
 /// An octet string of exactly 32 bytes, kept in its one canonical spelling.
 fn coordinate(map: &Map<String, Value>, name: &'static str) -> Result<String, JwkError> {
     let (text, bytes) = octets(map, name, COORDINATE_BYTES)?;
-    if bytes.len() == COORDINATE_BYTES {
-        Ok(text)
-    } else {
-        Err(JwkError::Member(name))
-    }
+    if bytes.len() == COORDINATE_BYTES { Ok(text) } else { Err(JwkError::Member(name)) }
 }
 
 /// RFC 7518 section 2, Base64urlUInt: no leading zero bytes.
-fn unsigned(
-    map: &Map<String, Value>,
-    name: &'static str,
-    max: usize,
-) -> Result<(String, Vec<u8>), JwkError> {
+fn unsigned(map: &Map<String, Value>, name: &'static str, max: usize) -> Result<(String, Vec<u8>), JwkError> {
     let (text, bytes) = octets(map, name, max)?;
     match bytes.first() {
         Some(0) | None => Err(JwkError::Member(name)),
@@ -374,20 +328,14 @@ fn unsigned(
     }
 }
 
-fn octets(
-    map: &Map<String, Value>,
-    name: &'static str,
-    max: usize,
-) -> Result<(String, Vec<u8>), JwkError> {
+fn octets(map: &Map<String, Value>, name: &'static str, max: usize) -> Result<(String, Vec<u8>), JwkError> {
     let text = json::str_member(map, name)?.ok_or(JwkError::Member(name))?;
     if text.len() > max.div_ceil(3) * 4 {
         return Err(JwkError::Member(name));
     }
     // Refuses padding, foreign characters and spare bits that are not zero, so a
     // key has one spelling and one thumbprint.
-    let bytes = URL_SAFE_NO_PAD
-        .decode(text)
-        .map_err(|_| JwkError::Member(name))?;
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| JwkError::Member(name))?;
     if bytes.len() > max {
         return Err(JwkError::Member(name));
     }

@@ -44,35 +44,19 @@ impl PublicJwkSet {
 
     /// Reads a registered set from JSON text, refusing duplicate members.
     pub fn from_json(bytes: &[u8]) -> Result<Self, JwkError> {
-        let limits = Limits {
-            max_bytes: MAX_REGISTERED_BYTES,
-            max_depth: MAX_DEPTH,
-        };
+        let limits = Limits { max_bytes: MAX_REGISTERED_BYTES, max_depth: MAX_DEPTH };
         Self::parse(&json::parse_object(bytes, limits)?)
     }
 
     /// Reads the set an issuer publishes: what is unusable is left out, and so is
     /// every key whose `kid` occurs twice, because it would be ambiguous.
     pub fn from_published_json(bytes: &[u8]) -> Result<Self, JwkError> {
-        let limits = Limits {
-            max_bytes: MAX_PUBLISHED_BYTES,
-            max_depth: MAX_DEPTH,
-        };
+        let limits = Limits { max_bytes: MAX_PUBLISHED_BYTES, max_depth: MAX_DEPTH };
         let map = json::parse_object(bytes, limits)?;
         let usable = entries(&map)?.iter().take(MAX_PUBLISHED_KEYS);
-        let usable: Vec<_> = usable
-            .filter_map(|entry| PublicJwk::parse_value(entry).ok())
-            .collect();
-        let once = |key: &&PublicJwk| {
-            usable
-                .iter()
-                .filter(|other| other.kid() == key.kid())
-                .count()
-                == 1
-        };
-        Ok(Self {
-            keys: usable.iter().filter(once).cloned().collect(),
-        })
+        let usable: Vec<_> = usable.filter_map(|entry| PublicJwk::parse_value(entry).ok()).collect();
+        let once = |key: &&PublicJwk| usable.iter().filter(|other| other.kid() == key.kid()).count() == 1;
+        Ok(Self { keys: usable.iter().filter(once).cloned().collect() })
     }
 
     /// All keys.
@@ -82,14 +66,8 @@ impl PublicJwkSet {
 
     /// The keys that could have made a signature. With a `kid` at most one: the one
     /// of that id, if its algorithm fits. Without, all of that algorithm.
-    pub fn candidates(
-        &self,
-        alg: Algorithm,
-        kid: Option<&str>,
-    ) -> impl Iterator<Item = &PublicJwk> {
-        self.keys
-            .iter()
-            .filter(move |key| key.alg() == alg && kid.is_none_or(|kid| kid == key.kid()))
+    pub fn candidates(&self, alg: Algorithm, kid: Option<&str>) -> impl Iterator<Item = &PublicJwk> {
+        self.keys.iter().filter(move |key| key.alg() == alg && kid.is_none_or(|kid| kid == key.kid()))
     }
 
     /// The set as JSON, keys in the order they were registered.
@@ -100,18 +78,13 @@ impl PublicJwkSet {
 }
 
 fn entries(map: &Map<String, Value>) -> Result<&[Value], JwkError> {
-    Ok(json::array_member(map, "keys")?.ok_or(JsonError::Member {
-        name: "keys",
-        expected: "an array",
-    })?)
+    Ok(json::array_member(map, "keys")?.ok_or(JsonError::Member { name: "keys", expected: "an array" })?)
 }
 
 /// `kid`s are compared, and so are thumbprints: the same key under two names is one key.
 fn has_duplicates(keys: &[PublicJwk]) -> bool {
     keys.iter().enumerate().any(|(index, key)| {
         let earlier = keys.iter().take(index);
-        earlier
-            .into_iter()
-            .any(|other| other.kid() == key.kid() || other.thumbprint() == key.thumbprint())
+        earlier.into_iter().any(|other| other.kid() == key.kid() || other.thumbprint() == key.thumbprint())
     })
 }

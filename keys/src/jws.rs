@@ -89,22 +89,14 @@ impl Unverified {
         else {
             return Err(JwsError::Parts);
         };
-        let signing_input = compact
-            .get(..header.len() + 1 + payload.len())
-            .ok_or(JwsError::Parts)?;
+        let signing_input = compact.get(..header.len() + 1 + payload.len()).ok_or(JwsError::Parts)?;
         let header = object(header, MAX_HEADER_DEPTH)?.map_err(JwsError::Header)?;
         let alg = check_header(&header)?;
         let claims = object(payload, MAX_CLAIMS_DEPTH)?.map_err(JwsError::Payload)?;
         if signature.is_empty() {
             return Err(JwsError::Unsigned);
         }
-        Ok(Self {
-            signing_input: signing_input.to_owned(),
-            signature: decode(signature)?,
-            alg,
-            header,
-            claims,
-        })
+        Ok(Self { signing_input: signing_input.to_owned(), signature: decode(signature)?, alg, header, claims })
     }
 
     /// The algorithm the header claims.
@@ -130,9 +122,7 @@ impl Unverified {
     /// Whether the header offers a key of its own (`jwk`, `x5c`) or a place to fetch
     /// one (`jku`, `x5u`). These are never used (RFC 8725 section 3.10).
     pub fn offers_key(&self) -> bool {
-        KEY_REFERENCES
-            .iter()
-            .any(|name| self.header.contains_key(*name))
+        KEY_REFERENCES.iter().any(|name| self.header.contains_key(*name))
     }
 
     /// The header's `jwk`. Only a DPoP proof is verified with the key it brings
@@ -152,10 +142,7 @@ impl fmt::Debug for Unverified {
 
 /// Base64url text, then JSON: the two layers fail in different ways.
 fn object(part: &str, max_depth: usize) -> Result<Result<Map<String, Value>, JsonError>, JwsError> {
-    let limits = Limits {
-        max_bytes: MAX_JWT_BYTES,
-        max_depth,
-    };
+    let limits = Limits { max_bytes: MAX_JWT_BYTES, max_depth };
     Ok(json::parse_object(&decode(part)?, limits))
 }
 
@@ -165,10 +152,7 @@ fn decode(part: &str) -> Result<Vec<u8>, JwsError> {
 }
 
 fn check_header(header: &Map<String, Value>) -> Result<Algorithm, JwsError> {
-    if REFUSED_MEMBERS
-        .iter()
-        .any(|name| header.contains_key(*name))
-    {
+    if REFUSED_MEMBERS.iter().any(|name| header.contains_key(*name)) {
         return Err(JwsError::Extension);
     }
     let alg = json::str_member(header, "alg").map_err(|_| JwsError::Algorithm)?;
@@ -192,10 +176,7 @@ pub struct Verifier {
 impl Verifier {
     /// Prepares a key.
     pub fn from_jwk(jwk: &PublicJwk) -> Result<Self, JwkError> {
-        Ok(Self {
-            inner: jwk.raw_verifier()?,
-            jwk: jwk.clone(),
-        })
+        Ok(Self { inner: jwk.raw_verifier()?, jwk: jwk.clone() })
     }
 
     /// The one algorithm this verifies.
@@ -231,9 +212,7 @@ impl Verifier {
         if token.signature.len() != self.jwk.signature_bytes() {
             return Err(JwsError::Signature);
         }
-        self.inner
-            .verify(token.signing_input.as_bytes(), &token.signature)
-            .map_err(|_| JwsError::Signature)?;
+        self.inner.verify(token.signing_input.as_bytes(), &token.signature).map_err(|_| JwsError::Signature)?;
         Ok(Verified {
             kind,
             alg: token.alg,

@@ -114,9 +114,7 @@ impl Keyring {
     /// The key that signs: the newest one that may.
     pub fn signing_key(&self, now: Timestamp) -> Option<&Arc<Signer>> {
         let newest_first = self.keys.iter().rev();
-        newest_first
-            .filter(|key| key.record.may_sign(now))
-            .find_map(|key| key.signer.as_ref())
+        newest_first.filter(|key| key.record.may_sign(now)).find_map(|key| key.signer.as_ref())
     }
 
     /// The verifier of a key that is published and trusted. `kid` is only ever
@@ -129,9 +127,7 @@ impl Keyring {
     /// The public document.
     pub fn jwks(&self, now: Timestamp) -> JwksDocument {
         let published = self.keys.iter().filter(|key| key.record.verifies(now));
-        let keys: Vec<_> = published
-            .map(|key| key.verifier.jwk().to_public_json())
-            .collect();
+        let keys: Vec<_> = published.map(|key| key.verifier.jwk().to_public_json()).collect();
         let body = format!(r#"{{"keys":[{}]}}"#, keys.join(","));
         let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(sha256(body.as_bytes())));
         JwksDocument { body, etag }
@@ -139,14 +135,10 @@ impl Keyring {
 
     /// The next second at which the document or the signing key may change by itself.
     pub fn next_change(&self, now: Timestamp) -> Option<Timestamp> {
-        let times = self.keys.iter().flat_map(|Key { record, .. }| {
-            [
-                record.publish_at,
-                record.activate_at,
-                record.retire_at,
-                record.remove_at,
-            ]
-        });
+        let times = self
+            .keys
+            .iter()
+            .flat_map(|Key { record, .. }| [record.publish_at, record.activate_at, record.retire_at, record.remove_at]);
         times.filter(|time| now < *time && *time < OPEN_ENDED).min()
     }
 
@@ -170,28 +162,16 @@ impl fmt::Debug for Keyring {
 
 impl Key {
     fn new(record: KeyRecord, signers: &[Arc<Signer>]) -> Result<Self, KeyringError> {
-        let jwk = PublicJwk::from_json(record.public_jwk_json.as_bytes())
-            .map_err(|_| KeyringError::PublicKey)?;
+        let jwk = PublicJwk::from_json(record.public_jwk_json.as_bytes()).map_err(|_| KeyringError::PublicKey)?;
         if jwk.kid() != record.kid || jwk.thumbprint() != record.kid || jwk.alg() != record.alg {
             return Err(KeyringError::Inconsistent);
         }
-        let times = [
-            record.publish_at,
-            record.activate_at,
-            record.retire_at,
-            record.remove_at,
-        ];
+        let times = [record.publish_at, record.activate_at, record.retire_at, record.remove_at];
         if !times.is_sorted() {
             return Err(KeyringError::Times);
         }
-        let signer = signers
-            .iter()
-            .find(|signer| signer.kid() == record.kid && signer.alg() == record.alg);
-        Ok(Self {
-            verifier: jwk.verifier().map_err(|_| KeyringError::PublicKey)?,
-            signer: signer.cloned(),
-            record,
-        })
+        let signer = signers.iter().find(|signer| signer.kid() == record.kid && signer.alg() == record.alg);
+        Ok(Self { verifier: jwk.verifier().map_err(|_| KeyringError::PublicKey)?, signer: signer.cloned(), record })
     }
 
     fn age(&self) -> (Timestamp, &str) {

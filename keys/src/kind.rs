@@ -69,9 +69,7 @@ impl TokenKind {
         match (self, typ) {
             (Self::IdToken | Self::ClientAssertion, None) => true,
             (_, None) => false,
-            (Self::ClientAssertion, Some(typ)) => {
-                same_media_type(typ, "JWT") || same_media_type(typ, self.typ())
-            }
+            (Self::ClientAssertion, Some(typ)) => same_media_type(typ, "JWT") || same_media_type(typ, self.typ()),
             (_, Some(typ)) => same_media_type(typ, self.typ()),
         }
     }
@@ -96,8 +94,8 @@ mod tests {
     fn no_kind_passes_for_another_but_untyped_id_tokens_and_assertions() {
         for presented in TokenKind::ALL {
             for wanted in TokenKind::ALL {
-                let expected = presented == wanted
-                    || (presented == TokenKind::IdToken && wanted == TokenKind::ClientAssertion);
+                let expected =
+                    presented == wanted || (presented == TokenKind::IdToken && wanted == TokenKind::ClientAssertion);
                 let permitted = wanted.permits(Some(presented.typ()));
                 assert_eq!(permitted, expected, "{presented:?} as {wanted:?}");
             }
@@ -114,12 +112,7 @@ mod tests {
 
     #[test]
     fn typ_is_compared_as_a_media_type() {
-        for typ in [
-            "at+jwt",
-            "AT+JWT",
-            "application/at+jwt",
-            "Application/At+Jwt",
-        ] {
+        for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/At+Jwt"] {
             assert!(TokenKind::AccessToken.permits(Some(typ)), "{typ}");
         }
         for typ in [

@@ -16,10 +16,7 @@ pub struct ProcessMac {
 
 impl ProcessMac {
     /// Draws a new key.
-    #[expect(
-        clippy::new_without_default,
-        reason = "a default that is different each time misleads"
-    )]
+    #[expect(clippy::new_without_default, reason = "a default that is different each time misleads")]
     pub fn new() -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>());
         Self { key }

@@ -60,15 +60,8 @@ type Verdict = Box<dyn FnOnce(bool) + Send>;
 type Hashed = Box<dyn FnOnce(Result<String, HashError>) + Send>;
 
 enum Job {
-    Verify {
-        secret: Secret<String>,
-        phc: Option<String>,
-        done: Verdict,
-    },
-    Hash {
-        secret: Secret<String>,
-        done: Hashed,
-    },
+    Verify { secret: Secret<String>, phc: Option<String>, done: Verdict },
+    Hash { secret: Secret<String>, done: Hashed },
 }
 
 /// One thread that hashes. Dropping it lets the queue drain and ends the thread.
@@ -159,13 +152,9 @@ impl Hasher {
     fn hash(&mut self, secret: &Secret<String>) -> Result<String, HashError> {
         let salt = random_bytes::<SALT_BYTES>();
         let params = own_params().ok_or(HashError)?;
-        let output = self
-            .derive(secret, &params, &salt, OUTPUT_BYTES)
-            .ok_or(HashError)?;
+        let output = self.derive(secret, &params, &salt, OUTPUT_BYTES).ok_or(HashError)?;
         let (salt, output) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(output));
-        Ok(format!(
-            "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${output}"
-        ))
+        Ok(format!("$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${salt}${output}"))
     }
 
     fn verify(&mut self, secret: &Secret<String>, phc: Option<&str>) -> bool {
@@ -196,15 +185,12 @@ impl Hasher {
         }
         let needed = params.block_count();
         if self.blocks.len() < needed {
-            self.blocks
-                .try_reserve_exact(needed - self.blocks.len())
-                .ok()?;
+            self.blocks.try_reserve_exact(needed - self.blocks.len()).ok()?;
             self.blocks.resize(needed, Block::new());
         }
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.clone());
         let mut output = vec![0; output_bytes];
-        let result =
-            argon2.hash_password_into_with_memory(secret, salt, &mut output, &mut self.blocks);
+        let result = argon2.hash_password_into_with_memory(secret, salt, &mut output, &mut self.blocks);
         result.ok().map(|()| output)
     }
 }
@@ -214,15 +200,10 @@ impl Stored {
         let phc = PasswordHash::new(phc).ok()?;
         let params = Params::try_from(&phc).ok()?;
         let known = phc.algorithm.as_str() == "argon2id" && phc.version == Some(19);
-        let bounded = params.m_cost() <= MAX_MEMORY_KIB
-            && params.t_cost() <= MAX_PASSES
-            && params.p_cost() <= MAX_LANES;
+        let bounded =
+            params.m_cost() <= MAX_MEMORY_KIB && params.t_cost() <= MAX_PASSES && params.p_cost() <= MAX_LANES;
         let (salt, output) = (phc.salt?, phc.hash?);
-        (known && bounded).then(|| Self {
-            params,
-            salt: salt.as_ref().to_vec(),
-            output: output.as_bytes().to_vec(),
-        })
+        (known && bounded).then(|| Self { params, salt: salt.as_ref().to_vec(), output: output.as_bytes().to_vec() })
     }
 }
 

@@ -29,14 +29,10 @@ impl RotationPolicy {
     /// Whether tokens of this life verify to their end, and rotations don't overlap.
     pub fn check(&self, max_token_seconds: i64, leeway_seconds: i64) -> Result<(), KeyringError> {
         if self.publish_ahead_seconds < 0 || self.period_seconds <= self.publish_ahead_seconds {
-            return Err(KeyringError::Policy(
-                "the period must be longer than the time a key is published ahead",
-            ));
+            return Err(KeyringError::Policy("the period must be longer than the time a key is published ahead"));
         }
         if self.retire_after_seconds < max_token_seconds.saturating_add(leeway_seconds) {
-            return Err(KeyringError::Policy(
-                "keys must stay published for the longest token life plus leeway",
-            ));
+            return Err(KeyringError::Policy("keys must stay published for the longest token life plus leeway"));
         }
         Ok(())
     }
@@ -72,18 +68,12 @@ pub struct Plan {
 /// plan and planning again at the same second yields `None`.
 pub fn plan(records: &[KeyRecord], policy: &RotationPolicy, now: Timestamp) -> Option<Plan> {
     let trusted = || {
-        let alive = records
-            .iter()
-            .filter(|record| record.distrusted_at.is_none());
+        let alive = records.iter().filter(|record| record.distrusted_at.is_none());
         alive.filter(|record| now < record.remove_at)
     };
     let age = |record: &&KeyRecord| (record.activate_at, record.kid.clone());
-    let current = trusted()
-        .filter(|record| record.may_sign(now))
-        .max_by_key(age);
-    let pending = trusted()
-        .filter(|record| now < record.activate_at)
-        .min_by_key(age);
+    let current = trusted().filter(|record| record.may_sign(now)).max_by_key(age);
+    let pending = trusted().filter(|record| now < record.activate_at).min_by_key(age);
 
     let mut plan = Plan::default();
     match (current, pending) {
@@ -105,8 +95,7 @@ pub fn plan(records: &[KeyRecord], policy: &RotationPolicy, now: Timestamp) -> O
         (Some(_), Some(_)) => {}
     }
     if let Some(current) = current {
-        let superseded =
-            trusted().filter(|record| record.may_sign(now) && record.kid != current.kid);
+        let superseded = trusted().filter(|record| record.may_sign(now) && record.kid != current.kid);
         plan.changes.extend(superseded.map(|record| KeyChange {
             kid: record.kid.clone(),
             activate_at: record.activate_at,
@@ -120,11 +109,5 @@ pub fn plan(records: &[KeyRecord], policy: &RotationPolicy, now: Timestamp) -> O
 }
 
 const fn new_key(policy: &RotationPolicy, publish_at: Timestamp, activate_at: Timestamp) -> NewKey {
-    NewKey {
-        algorithm: policy.algorithm,
-        publish_at,
-        activate_at,
-        retire_at: OPEN_ENDED,
-        remove_at: OPEN_ENDED,
-    }
+    NewKey { algorithm: policy.algorithm, publish_at, activate_at, retire_at: OPEN_ENDED, remove_at: OPEN_ENDED }
 }

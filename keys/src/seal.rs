@@ -87,11 +87,7 @@ impl Sealer {
     pub fn open(&self, aad: &[u8], sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
         let envelope = Envelope::parse(sealed)?;
         let data_key = self.data_key(aad, &envelope)?;
-        decrypt(
-            data_key.expose(),
-            &labelled(DATA_LABEL, &[aad]),
-            envelope.body,
-        )
+        decrypt(data_key.expose(), &labelled(DATA_LABEL, &[aad]), envelope.body)
     }
 
     /// The same sealed value with its data key under the current KEK. It is opened
@@ -99,11 +95,7 @@ impl Sealer {
     pub fn rewrap(&self, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
         let envelope = Envelope::parse(sealed)?;
         let data_key = self.data_key(aad, &envelope)?;
-        decrypt(
-            data_key.expose(),
-            &labelled(DATA_LABEL, &[aad]),
-            envelope.body,
-        )?;
+        decrypt(data_key.expose(), &labelled(DATA_LABEL, &[aad]), envelope.body)?;
         self.envelope(aad, &data_key, envelope.body)
     }
 
@@ -163,11 +155,7 @@ impl<'a> Envelope<'a> {
             return None;
         }
         let kek_id = std::str::from_utf8(kek_id).ok()?;
-        Some(Self {
-            kek_id,
-            wrapped,
-            body,
-        })
+        Some(Self { kek_id, wrapped, body })
     }
 }
 
@@ -188,11 +176,7 @@ fn encrypt(key: &[u8; KEY_BYTES], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8
     let nonce = random_bytes::<NONCE_BYTES>();
     let mut buffer = plaintext.to_vec();
     let tag = cipher(key)?
-        .seal_in_place_separate_tag(
-            Nonce::assume_unique_for_key(nonce),
-            Aad::from(aad),
-            &mut buffer,
-        )
+        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), &mut buffer)
         .map_err(|_| SealError::TooLong)?;
     let mut out = nonce.to_vec();
     out.extend_from_slice(&buffer);
@@ -201,9 +185,7 @@ fn encrypt(key: &[u8; KEY_BYTES], aad: &[u8], plaintext: &[u8]) -> Result<Vec<u8
 }
 
 fn decrypt(key: &[u8; KEY_BYTES], aad: &[u8], sealed: &[u8]) -> Result<Secret<Vec<u8>>, SealError> {
-    let (nonce, ciphertext) = sealed
-        .split_first_chunk::<NONCE_BYTES>()
-        .ok_or(SealError::Malformed)?;
+    let (nonce, ciphertext) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(SealError::Malformed)?;
     let mut buffer = ciphertext.to_vec();
     let nonce = Nonce::assume_unique_for_key(*nonce);
     let opened = cipher(key)?.open_in_place(nonce, Aad::from(aad), &mut buffer);

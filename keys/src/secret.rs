@@ -139,11 +139,7 @@ mod tests {
         for id in ids {
             let random = id.strip_prefix("t_").unwrap();
             assert_eq!(random.len(), 27);
-            assert!(
-                random
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
-            );
+            assert!(random.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b)));
         }
     }
 
@@ -157,10 +153,7 @@ mod tests {
 
     #[test]
     fn sha256_matches_the_vector_of_fips_180() {
-        assert_eq!(
-            URL_SAFE_NO_PAD.encode(sha256(b"abc")),
-            "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0"
-        );
+        assert_eq!(URL_SAFE_NO_PAD.encode(sha256(b"abc")), "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0");
     }
 
     #[test]

@@ -57,10 +57,7 @@ impl SigningKey {
         // Our own reader is the judge of what we publish: Ed448 and a 1024-bit RSA
         // key end here.
         let public = PublicJwk::parse(&loaded.public).map_err(|_| KeyError::Malformed)?;
-        Ok(Self {
-            private_der: der.clone(),
-            public: public.named_by_thumbprint(),
-        })
+        Ok(Self { private_der: der.clone(), public: public.named_by_thumbprint() })
     }
 
     /// The key as PKCS#8 DER, for sealing.
@@ -91,10 +88,7 @@ impl SigningKey {
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_tuple("SigningKey")
-            .field(&self.public)
-            .finish()
+        formatter.debug_tuple("SigningKey").field(&self.public).finish()
     }
 }
 
@@ -112,17 +106,11 @@ impl Signer {
         let loaded = jose::load(public.alg(), &key.private_der).map_err(|_| KeyError::Malformed)?;
         let signature = loaded.signer.sign(TRIAL).map_err(|_| KeyError::Sign)?;
         let verifier = public.raw_verifier().map_err(|_| KeyError::Malformed)?;
-        if signature.len() != public.signature_bytes()
-            || verifier.verify(TRIAL, &signature).is_err()
-        {
+        if signature.len() != public.signature_bytes() || verifier.verify(TRIAL, &signature).is_err() {
             return Err(KeyError::Mismatch);
         }
         let headers = TokenKind::ALL.map(|kind| encoded_header(&public, kind));
-        Ok(Self {
-            inner: loaded.signer,
-            public,
-            headers,
-        })
+        Ok(Self { inner: loaded.signer, public, headers })
     }
 
     /// The key's id.
@@ -154,10 +142,7 @@ impl Signer {
         token.push_str(header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(payload_json, &mut token);
-        let signature = self
-            .inner
-            .sign(token.as_bytes())
-            .map_err(|_| KeyError::Sign)?;
+        let signature = self.inner.sign(token.as_bytes()).map_err(|_| KeyError::Sign)?;
         if signature.len() != signature_bytes {
             return Err(KeyError::Sign);
         }
@@ -168,9 +153,7 @@ impl Signer {
 
     fn header(&self, kind: TokenKind) -> Option<&str> {
         let mut pairs = TokenKind::ALL.iter().zip(&self.headers);
-        pairs
-            .find(|(other, _)| **other == kind)
-            .map(|(_, header)| header.as_str())
+        pairs.find(|(other, _)| **other == kind).map(|(_, header)| header.as_str())
     }
 }
 

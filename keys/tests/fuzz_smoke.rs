@@ -24,29 +24,11 @@ const SEEDS: [&str; 6] = [
 ];
 
 /// Bytes that mean something to one of the readers.
-const TOKENS: [&str; 14] = [
-    "{",
-    "}",
-    "[",
-    "]",
-    "\"",
-    ",",
-    ":",
-    ".",
-    "\\u0061",
-    "\"alg\":\"none\"",
-    "1e999",
-    "=",
-    "\u{feff}",
-    "\0",
-];
+const TOKENS: [&str; 14] =
+    ["{", "}", "[", "]", "\"", ",", ":", ".", "\\u0061", "\"alg\":\"none\"", "1e999", "=", "\u{feff}", "\0"];
 
 fn damaged() -> impl Strategy<Value = Vec<u8>> {
-    let damage = (
-        any::<prop::sample::Index>(),
-        0_usize..6,
-        prop::sample::select(&TOKENS[..]),
-    );
+    let damage = (any::<prop::sample::Index>(), 0_usize..6, prop::sample::select(&TOKENS[..]));
     let damages = prop::collection::vec(damage, 1..5);
     (prop::sample::select(&SEEDS[..]), damages).prop_map(|(seed, damages)| {
         let mut bytes = seed.as_bytes().to_vec();

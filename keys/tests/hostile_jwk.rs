@@ -56,17 +56,11 @@ fn the_keys_the_attacks_start_from_are_good() {
         (ec(), Algorithm::Es256),
         (okp(), Algorithm::EdDsa),
         (rsa(2048, &[1, 0, 1]), Algorithm::Rs256),
-        (
-            with(rsa(4096, &[1, 0, 1]), "alg", "PS256".into()),
-            Algorithm::Ps256,
-        ),
+        (with(rsa(4096, &[1, 0, 1]), "alg", "PS256".into()), Algorithm::Ps256),
         (with(okp(), "alg", "Ed25519".into()), Algorithm::EdDsa),
         (with(ec(), "key_ops", json!(["verify"])), Algorithm::Es256),
         (with(ec(), "use", "sig".into()), Algorithm::Es256),
-        (
-            with(ec(), "x5t", json!({"unknown": "member"})),
-            Algorithm::Es256,
-        ),
+        (with(ec(), "x5t", json!({"unknown": "member"})), Algorithm::Es256),
     ] {
         let parsed = PublicJwk::parse_value(&key).unwrap();
         assert_eq!(parsed.alg(), alg);
@@ -80,45 +74,28 @@ fn private_and_symmetric_members_are_refused_whatever_they_hold(
     #[values(json!("AQAB"), json!(""), Value::Null, json!([]))] value: Value,
 ) {
     for key in [ec(), okp(), rsa(2048, &[1, 0, 1])] {
-        assert_eq!(
-            refusal(&with(key, member, value.clone())),
-            JwkError::PrivateMember
-        );
+        assert_eq!(refusal(&with(key, member, value.clone())), JwkError::PrivateMember);
     }
 }
 
 #[test]
 fn symmetric_and_unknown_key_types_are_refused() {
-    assert_eq!(
-        refusal(&json!({"kty": "oct", "k": "c2VjcmV0"})),
-        JwkError::PrivateMember
-    );
+    assert_eq!(refusal(&json!({"kty": "oct", "k": "c2VjcmV0"})), JwkError::PrivateMember);
     for kty in ["oct", "ec", "rsa", "", "AKP", "EC "] {
         let error = refusal(&with(ec(), "kty", kty.into()));
         assert_eq!(error, JwkError::UnsupportedKeyType, "{kty}");
     }
     assert_eq!(refusal(&without(ec(), "kty")), JwkError::Member("kty"));
-    assert!(matches!(
-        refusal(&with(ec(), "kty", json!(1))),
-        JwkError::Json(_)
-    ));
+    assert!(matches!(refusal(&with(ec(), "kty", json!(1))), JwkError::Json(_)));
 }
 
 #[test]
 fn other_curves_are_refused() {
     for crv in ["P-384", "P-521", "secp256k1", "p-256", "Ed25519", ""] {
-        assert_eq!(
-            refusal(&with(ec(), "crv", crv.into())),
-            JwkError::UnsupportedCurve,
-            "{crv}"
-        );
+        assert_eq!(refusal(&with(ec(), "crv", crv.into())), JwkError::UnsupportedCurve, "{crv}");
     }
     for crv in ["Ed448", "X25519", "X448", "P-256", "ed25519"] {
-        assert_eq!(
-            refusal(&with(okp(), "crv", crv.into())),
-            JwkError::UnsupportedCurve,
-            "{crv}"
-        );
+        assert_eq!(refusal(&with(okp(), "crv", crv.into())), JwkError::UnsupportedCurve, "{crv}");
     }
     assert_eq!(refusal(&without(ec(), "crv")), JwkError::UnsupportedCurve);
 }
@@ -144,16 +121,9 @@ fn ed25519_points_of_small_order_are_refused() {
     });
     let mut one = [0; 32];
     one[0] = 1;
-    let order_eight = [
-        "JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU",
-        "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o",
-    ];
+    let order_eight = ["JuiVj8KyJ7BFw_SJ8u-Y8NXfrAXTxjM5sTgCiG1T_AU", "xxdqcD1N2E-6PAt2DRBnDyogU_osOczGTsf9d5KsA3o"];
     let order_eight = order_eight.map(|text| common::unb64(text).try_into().unwrap());
-    for point in around_p
-        .into_iter()
-        .chain([[0; 32], one])
-        .chain(order_eight)
-    {
+    for point in around_p.into_iter().chain([[0; 32], one]).chain(order_eight) {
         for sign in [0, 0x80] {
             let mut point: [u8; 32] = point;
             point[31] |= sign;
@@ -166,43 +136,22 @@ fn ed25519_points_of_small_order_are_refused() {
 #[rstest]
 fn coordinates_have_exactly_their_length(#[values(0, 1, 31, 33, 64, 10_000)] length: usize) {
     let text = b64(vec![1; length]);
-    assert_eq!(
-        refusal(&with(ec(), "x", text.clone().into())),
-        JwkError::Member("x")
-    );
-    assert_eq!(
-        refusal(&with(ec(), "y", text.clone().into())),
-        JwkError::Member("y")
-    );
-    assert_eq!(
-        refusal(&with(okp(), "x", text.into())),
-        JwkError::Member("x")
-    );
+    assert_eq!(refusal(&with(ec(), "x", text.clone().into())), JwkError::Member("x"));
+    assert_eq!(refusal(&with(ec(), "y", text.clone().into())), JwkError::Member("y"));
+    assert_eq!(refusal(&with(okp(), "x", text.into())), JwkError::Member("x"));
 }
 
 #[test]
 fn coordinates_have_one_spelling() {
     // The last character of 32 bytes has two spare bits.
     let spare = format!("{}V", &X[..42]);
-    for text in [
-        format!("{X}="),
-        format!(" {X}"),
-        format!("{X}\n"),
-        X.replace('-', "+"),
-        spare,
-    ] {
+    for text in [format!("{X}="), format!(" {X}"), format!("{X}\n"), X.replace('-', "+"), spare] {
         if text != X {
-            assert_eq!(
-                refusal(&with(ec(), "x", text.into())),
-                JwkError::Member("x")
-            );
+            assert_eq!(refusal(&with(ec(), "x", text.into())), JwkError::Member("x"));
         }
     }
     for value in [Value::Null, json!(1), json!([X]), json!({})] {
-        assert!(matches!(
-            refusal(&with(ec(), "x", value)),
-            JwkError::Json(JsonError::Member { name: "x", .. })
-        ));
+        assert!(matches!(refusal(&with(ec(), "x", value)), JwkError::Json(JsonError::Member { name: "x", .. })));
     }
     assert_eq!(refusal(&without(ec(), "y")), JwkError::Member("y"));
 }
@@ -210,40 +159,20 @@ fn coordinates_have_one_spelling() {
 #[test]
 fn rsa_moduli_have_2048_to_8192_bits_and_are_odd() {
     for bits in [2048, 2049, 3072, 8191, 8192] {
-        assert!(
-            PublicJwk::parse_value(&rsa(bits, &[1, 0, 1])).is_ok(),
-            "{bits}"
-        );
+        assert!(PublicJwk::parse_value(&rsa(bits, &[1, 0, 1])).is_ok(), "{bits}");
     }
     for bits in [8, 512, 1024, 2040, 2041, 2047] {
-        assert_eq!(
-            refusal(&rsa(bits, &[1, 0, 1])),
-            JwkError::RsaModulus,
-            "{bits}"
-        );
+        assert_eq!(refusal(&rsa(bits, &[1, 0, 1])), JwkError::RsaModulus, "{bits}");
     }
     for bits in [8193, 16_384] {
-        assert_eq!(
-            refusal(&rsa(bits, &[1, 0, 1])),
-            JwkError::Member("n"),
-            "{bits}"
-        );
+        assert_eq!(refusal(&rsa(bits, &[1, 0, 1])), JwkError::Member("n"), "{bits}");
     }
     let mut even = vec![0xff; 256];
     even[255] = 0xfe;
-    assert_eq!(
-        refusal(&with(rsa(2048, &[1, 0, 1]), "n", b64(even).into())),
-        JwkError::RsaModulus
-    );
+    assert_eq!(refusal(&with(rsa(2048, &[1, 0, 1]), "n", b64(even).into())), JwkError::RsaModulus);
     let padded = [vec![0], vec![0xff; 256]].concat();
-    assert_eq!(
-        refusal(&with(rsa(2048, &[1, 0, 1]), "n", b64(padded).into())),
-        JwkError::Member("n")
-    );
-    assert_eq!(
-        refusal(&with(rsa(2048, &[1, 0, 1]), "n", "".into())),
-        JwkError::Member("n")
-    );
+    assert_eq!(refusal(&with(rsa(2048, &[1, 0, 1]), "n", b64(padded).into())), JwkError::Member("n"));
+    assert_eq!(refusal(&with(rsa(2048, &[1, 0, 1]), "n", "".into())), JwkError::Member("n"));
 }
 
 #[test]
@@ -251,17 +180,7 @@ fn rsa_exponents_are_odd_and_neither_small_nor_huge() {
     for e in [&[1, 0, 1][..], &[1, 0, 3], &[0xff, 0xff, 0xff, 0xff]] {
         assert!(PublicJwk::parse_value(&rsa(2048, e)).is_ok(), "{e:?}");
     }
-    for e in [
-        &[1][..],
-        &[2],
-        &[3],
-        &[17],
-        &[0xff, 0xff],
-        &[1, 0, 0],
-        &[1, 0, 2],
-        &[1, 0, 0, 0, 0],
-        &[1, 0, 0, 0, 1],
-    ] {
+    for e in [&[1][..], &[2], &[3], &[17], &[0xff, 0xff], &[1, 0, 0], &[1, 0, 2], &[1, 0, 0, 0, 0], &[1, 0, 0, 0, 1]] {
         assert_eq!(refusal(&rsa(2048, e)), JwkError::RsaExponent, "{e:?}");
     }
     for e in [&[][..], &[0, 1, 0, 1], &[1, 0, 0, 0, 0, 1], &[0xff; 300]] {
@@ -271,14 +190,10 @@ fn rsa_exponents_are_odd_and_neither_small_nor_huge() {
 
 #[test]
 fn the_algorithm_fits_the_key_type() {
-    for (key, good) in [
-        (ec(), &["ES256"][..]),
-        (okp(), &["EdDSA", "Ed25519"]),
-        (rsa(2048, &[1, 0, 1]), &["RS256", "PS256"]),
-    ] {
-        for alg in [
-            "ES256", "EdDSA", "Ed25519", "RS256", "PS256", "none", "HS256", "RS512", "ES384", "",
-        ] {
+    for (key, good) in
+        [(ec(), &["ES256"][..]), (okp(), &["EdDSA", "Ed25519"]), (rsa(2048, &[1, 0, 1]), &["RS256", "PS256"])]
+    {
+        for alg in ["ES256", "EdDSA", "Ed25519", "RS256", "PS256", "none", "HS256", "RS512", "ES384", ""] {
             let parsed = PublicJwk::parse_value(&with(key.clone(), "alg", alg.into()));
             match good.contains(&alg) {
                 true => assert!(parsed.is_ok(), "{alg}"),
@@ -291,45 +206,27 @@ fn the_algorithm_fits_the_key_type() {
 #[test]
 fn keys_for_anything_but_verifying_are_refused() {
     for value in ["enc", "SIG", "", "sign"] {
-        assert_eq!(
-            refusal(&with(ec(), "use", value.into())),
-            JwkError::WrongUse
-        );
+        assert_eq!(refusal(&with(ec(), "use", value.into())), JwkError::WrongUse);
     }
     for ops in [json!([]), json!(["sign"]), json!(["encrypt", "wrapKey"])] {
         assert_eq!(refusal(&with(ec(), "key_ops", ops)), JwkError::WrongUse);
     }
     for ops in [json!(["verify", 1]), json!(vec!["verify"; 9])] {
-        assert_eq!(
-            refusal(&with(ec(), "key_ops", ops)),
-            JwkError::Member("key_ops")
-        );
+        assert_eq!(refusal(&with(ec(), "key_ops", ops)), JwkError::Member("key_ops"));
     }
-    assert!(matches!(
-        refusal(&with(ec(), "key_ops", "verify".into())),
-        JwkError::Json(_)
-    ));
-    assert!(matches!(
-        refusal(&with(ec(), "use", json!(["sig"]))),
-        JwkError::Json(_)
-    ));
+    assert!(matches!(refusal(&with(ec(), "key_ops", "verify".into())), JwkError::Json(_)));
+    assert!(matches!(refusal(&with(ec(), "use", json!(["sig"]))), JwkError::Json(_)));
 }
 
 #[test]
 fn a_kid_is_short_and_its_text_is_escaped_on_the_way_out() {
     for kid in [String::new(), "k".repeat(257)] {
-        assert_eq!(
-            refusal(&with(ec(), "kid", kid.into())),
-            JwkError::Member("kid")
-        );
+        assert_eq!(refusal(&with(ec(), "kid", kid.into())), JwkError::Member("kid"));
     }
     let hostile = "\"},{\"kty\":\"oct\",\"k\":\"AA\\";
     let key = PublicJwk::parse_value(&with(ec(), "kid", hostile.into())).unwrap();
     let json = key.to_public_json();
-    assert_eq!(
-        serde_json::from_str::<Value>(&json).unwrap()["kid"],
-        hostile
-    );
+    assert_eq!(serde_json::from_str::<Value>(&json).unwrap()["kid"], hostile);
     assert_eq!(PublicJwk::from_json(json.as_bytes()).unwrap(), key);
 }
 
@@ -342,12 +239,6 @@ fn json_text_is_read_strictly() {
     let error = PublicJwk::from_json(format!("{}{padding}", ec()).as_bytes()).unwrap_err();
     assert_eq!(error, JwkError::Json(JsonError::TooLarge));
     for text in ["", "null", "[]", "\"EC\"", "{"] {
-        assert!(
-            matches!(
-                PublicJwk::from_json(text.as_bytes()),
-                Err(JwkError::Json(_))
-            ),
-            "{text}"
-        );
+        assert!(matches!(PublicJwk::from_json(text.as_bytes()), Err(JwkError::Json(_))), "{text}");
     }
 }

@@ -44,54 +44,23 @@ fn set(keys: &[Value]) -> Vec<u8> {
 
 fn distinct(count: usize) -> Vec<Value> {
     let keys = (0..count).map(|_| SigningKey::generate(Algorithm::EdDsa).unwrap());
-    keys.map(|key| serde_json::from_str(&key.public_jwk().to_public_json()).unwrap())
-        .collect()
+    keys.map(|key| serde_json::from_str(&key.public_jwk().to_public_json()).unwrap()).collect()
 }
 
 #[test]
 fn a_registered_set_holds_one_to_sixteen_distinct_usable_keys() {
-    assert_eq!(
-        PublicJwkSet::from_json(&set(&distinct(16)))
-            .unwrap()
-            .keys()
-            .len(),
-        16
-    );
-    assert_eq!(
-        PublicJwkSet::from_json(&set(&distinct(17))),
-        Err(JwkError::SetSize)
-    );
+    assert_eq!(PublicJwkSet::from_json(&set(&distinct(16))).unwrap().keys().len(), 16);
+    assert_eq!(PublicJwkSet::from_json(&set(&distinct(17))), Err(JwkError::SetSize));
     assert_eq!(PublicJwkSet::from_json(&set(&[])), Err(JwkError::SetSize));
     let named = |key, kid: &str| with(key, "kid", kid.into());
     let twice = [named(ec(), "a"), named(okp(), "a")];
-    assert_eq!(
-        PublicJwkSet::from_json(&set(&twice)),
-        Err(JwkError::DuplicateKid)
-    );
+    assert_eq!(PublicJwkSet::from_json(&set(&twice)), Err(JwkError::DuplicateKid));
     let renamed = [named(ec(), "a"), named(ec(), "b")];
-    assert_eq!(
-        PublicJwkSet::from_json(&set(&renamed)),
-        Err(JwkError::DuplicateKid)
-    );
+    assert_eq!(PublicJwkSet::from_json(&set(&renamed)), Err(JwkError::DuplicateKid));
     let private = [ec(), with(okp(), "d", ED.into())];
-    assert_eq!(
-        PublicJwkSet::from_json(&set(&private)),
-        Err(JwkError::PrivateMember)
-    );
-    for text in [
-        "{}",
-        "[]",
-        r#"{"keys":{}}"#,
-        r#"{"keys":[1]}"#,
-        r#"{"keys":[],"keys":[]}"#,
-    ] {
-        assert!(
-            matches!(
-                PublicJwkSet::from_json(text.as_bytes()),
-                Err(JwkError::Json(_))
-            ),
-            "{text}"
-        );
+    assert_eq!(PublicJwkSet::from_json(&set(&private)), Err(JwkError::PrivateMember));
+    for text in ["{}", "[]", r#"{"keys":{}}"#, r#"{"keys":[1]}"#, r#"{"keys":[],"keys":[]}"#] {
+        assert!(matches!(PublicJwkSet::from_json(text.as_bytes()), Err(JwkError::Json(_))), "{text}");
     }
 }
 
@@ -120,18 +89,10 @@ fn keys_are_found_by_kid_and_algorithm_and_nothing_else() {
     let count = |alg, kid| set.candidates(alg, kid).count();
     assert_eq!(count(Algorithm::Es256, Some("a")), 1);
     assert_eq!(count(Algorithm::Es256, None), 1);
-    assert_eq!(
-        count(Algorithm::EdDsa, Some("a")),
-        0,
-        "the kid's key has another algorithm"
-    );
+    assert_eq!(count(Algorithm::EdDsa, Some("a")), 0, "the kid's key has another algorithm");
     assert_eq!(count(Algorithm::Es256, Some("A")), 0);
     assert_eq!(count(Algorithm::Es256, Some("")), 0);
-    assert_eq!(
-        count(Algorithm::Ps256, None),
-        0,
-        "an RSA key without alg is RS256"
-    );
+    assert_eq!(count(Algorithm::Ps256, None), 0, "an RSA key without alg is RS256");
     let thumbprint = set.keys()[2].thumbprint();
     assert_eq!(count(Algorithm::Rs256, Some(thumbprint)), 1);
     let reread = PublicJwkSet::from_json(set.to_public_json().as_bytes()).unwrap();

@@ -19,8 +19,7 @@ use josekit::jwk::KeyPair;
 use rstest::rstest;
 use stipend_keys::{Algorithm, JwsError, SigningKey, TokenKind, Unverified, Verified, Verifier};
 
-static KEY: LazyLock<SigningKey> =
-    LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| KEY.public_jwk().verifier().unwrap());
 
 const HEADER: &str = r#"{"alg":"ES256","typ":"at+jwt"}"#;
@@ -39,18 +38,12 @@ fn refusal(token: &str) -> JwsError {
 
 #[test]
 fn the_token_the_attacks_start_from_is_good() {
-    assert_eq!(
-        accept(&good()).unwrap().claims()["sub"],
-        "agent:payments.refunds"
-    );
+    assert_eq!(accept(&good()).unwrap().claims()["sub"], "agent:payments.refunds");
 }
 
 #[rstest]
 fn unsigned_and_symmetric_algorithms_are_refused_before_any_key_is_used(
-    #[values(
-        "none", "None", "nOnE", "NONE", "", "HS256", "HS384", "HS512", "ES384", "ES256K", "RS1"
-    )]
-    alg: &str,
+    #[values("none", "None", "nOnE", "NONE", "", "HS256", "HS384", "HS512", "ES384", "ES256K", "RS1")] alg: &str,
     #[values(true, false)] signed: bool,
 ) {
     let header = format!(r#"{{"alg":"{alg}","typ":"at+jwt"}}"#);
@@ -76,9 +69,7 @@ fn hmac_keyed_with_the_public_key_is_refused() {
     let rsa = SigningKey::generate(Algorithm::Rs256).unwrap();
     let der = rsa.to_private_der();
     let rsa_pair = josekit::jws::RS256.key_pair_from_der(der.expose()).unwrap();
-    let ec_pair = josekit::jws::ES256
-        .key_pair_from_der(KEY.to_private_der().expose())
-        .unwrap();
+    let ec_pair = josekit::jws::ES256.key_pair_from_der(KEY.to_private_der().expose()).unwrap();
     let secrets = [
         rsa_pair.to_pem_public_key(),
         rsa_pair.to_der_public_key(),
@@ -95,8 +86,8 @@ fn hmac_keyed_with_the_public_key_is_refused() {
             let token = format!("{input}.{}", b64(tag.as_ref()));
             for key in [&*KEY, &rsa] {
                 let verifier = key.public_jwk().verifier().unwrap();
-                let verified = Unverified::parse(&token)
-                    .and_then(|token| verifier.verify(token, TokenKind::AccessToken));
+                let verified =
+                    Unverified::parse(&token).and_then(|token| verifier.verify(token, TokenKind::AccessToken));
                 assert!(verified.is_err(), "{alg}");
             }
         }
@@ -140,16 +131,8 @@ fn signatures_of_the_wrong_length_are_refused() {
     for length in (0..64).chain(65..130) {
         let mut wrong = signature.clone();
         wrong.resize(length, 0);
-        let expected = if length == 0 {
-            JwsError::Unsigned
-        } else {
-            JwsError::Signature
-        };
-        assert_eq!(
-            refusal(&format!("{input}.{}", b64(wrong))),
-            expected,
-            "{length}"
-        );
+        let expected = if length == 0 { JwsError::Unsigned } else { JwsError::Signature };
+        assert_eq!(refusal(&format!("{input}.{}", b64(wrong))), expected, "{length}");
     }
 }
 
@@ -168,10 +151,7 @@ fn a_der_encoded_ecdsa_signature_is_refused() {
     };
     let body = [integer(&signature[..32]), integer(&signature[32..])].concat();
     let der = [vec![0x30, body.len() as u8], body].concat();
-    assert_eq!(
-        refusal(&format!("{input}.{}", b64(der))),
-        JwsError::Signature
-    );
+    assert_eq!(refusal(&format!("{input}.{}", b64(der))), JwsError::Signature);
 }
 
 #[test]
@@ -190,21 +170,12 @@ fn degenerate_ecdsa_signatures_are_refused() {
             let token = format!("{input}.{}", b64([value.as_slice(), other].concat()));
             assert_eq!(refusal(&token), JwsError::Signature);
         }
-        for half in [
-            [&signature[..32], value].concat(),
-            [value, &signature[32..]].concat(),
-        ] {
-            assert_eq!(
-                refusal(&format!("{input}.{}", b64(half))),
-                JwsError::Signature
-            );
+        for half in [[&signature[..32], value].concat(), [value, &signature[32..]].concat()] {
+            assert_eq!(refusal(&format!("{input}.{}", b64(half))), JwsError::Signature);
         }
     }
     let swapped = [&signature[32..], &signature[..32]].concat();
-    assert_eq!(
-        refusal(&format!("{input}.{}", b64(swapped))),
-        JwsError::Signature
-    );
+    assert_eq!(refusal(&format!("{input}.{}", b64(swapped))), JwsError::Signature);
 }
 
 #[test]
@@ -222,14 +193,8 @@ fn the_malleable_twin_of_a_signature_has_the_same_digest() {
     }
     let twin = format!("{input}.{}", b64(twin));
     assert_ne!(twin, token);
-    assert_eq!(
-        accept(&twin).unwrap().digest(),
-        accept(&token).unwrap().digest()
-    );
-    assert_ne!(
-        accept(&forge(&KEY, HEADER, "{}")).unwrap().digest(),
-        accept(&token).unwrap().digest()
-    );
+    assert_eq!(accept(&twin).unwrap().digest(), accept(&token).unwrap().digest());
+    assert_ne!(accept(&forge(&KEY, HEADER, "{}")).unwrap().digest(), accept(&token).unwrap().digest());
 }
 
 #[test]
@@ -240,10 +205,7 @@ fn a_flipped_bit_anywhere_is_refused() {
             let mut bytes = token.clone().into_bytes();
             bytes[index] ^= 1 << bit;
             let flipped = String::from_utf8(bytes).unwrap();
-            assert!(
-                accept(&flipped).is_err(),
-                "byte {index} bit {bit}: {flipped}"
-            );
+            assert!(accept(&flipped).is_err(), "byte {index} bit {bit}: {flipped}");
         }
     }
 }

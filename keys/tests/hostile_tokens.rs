@@ -16,13 +16,10 @@ use std::sync::LazyLock;
 
 use common::{CLAIMS, forge};
 use rstest::rstest;
-use stipend_keys::{
-    Algorithm, JwsError, MAX_JWT_BYTES, SigningKey, TokenKind, Unverified, Verified, Verifier,
-};
+use stipend_keys::{Algorithm, JwsError, MAX_JWT_BYTES, SigningKey, TokenKind, Unverified, Verified, Verifier};
 use stipend_token::json::JsonError;
 
-static KEY: LazyLock<SigningKey> =
-    LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
+static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| KEY.public_jwk().verifier().unwrap());
 
 const HEADER: &str = r#"{"alg":"ES256","typ":"at+jwt"}"#;
@@ -45,20 +42,14 @@ fn a_token_has_three_parts() {
     for (mutant, expected) in [
         (String::new(), JwsError::Parts),
         (token.replace('.', ""), JwsError::Parts),
-        (
-            token.rsplit_once('.').unwrap().0.to_owned(),
-            JwsError::Parts,
-        ),
+        (token.rsplit_once('.').unwrap().0.to_owned(), JwsError::Parts),
         (format!("{token}."), JwsError::Parts),
         (format!(".{token}"), JwsError::Parts),
         (format!("{token}.{token}"), JwsError::Parts),
         // The shape of a JWE.
         (format!("{token}.e30.e30"), JwsError::Parts),
         ("..".to_owned(), JwsError::Header(JsonError::Syntax)),
-        (
-            format!("..{}", token.rsplit_once('.').unwrap().1),
-            JwsError::Header(JsonError::Syntax),
-        ),
+        (format!("..{}", token.rsplit_once('.').unwrap().1), JwsError::Header(JsonError::Syntax)),
     ] {
         assert_eq!(refusal(&mutant), expected, "{mutant}");
     }
@@ -87,10 +78,7 @@ fn base64url_has_one_spelling() {
             // A stray character may also complete a group and change what is read.
             let allowed = [JwsError::Base64, JwsError::Signature].contains(&error)
                 || matches!(error, JwsError::Header(_) | JwsError::Payload(_));
-            assert!(
-                allowed && (what == "stray character" || error == JwsError::Base64),
-                "{what}"
-            );
+            assert!(allowed && (what == "stray character" || error == JwsError::Base64), "{what}");
         }
     }
     // 64 bytes leave four spare bits in the last character; all but zero are refused.
@@ -181,30 +169,15 @@ fn a_type_that_is_not_a_string_is_refused() {
     for typ in ["null", "1", "[\"at+jwt\"]", "{}"] {
         let header = format!(r#"{{"alg":"ES256","typ":{typ}}}"#);
         let error = refusal(&forge(&KEY, header, CLAIMS));
-        assert!(matches!(
-            error,
-            JwsError::Header(JsonError::Member { name: "typ", .. })
-        ));
+        assert!(matches!(error, JwsError::Header(JsonError::Member { name: "typ", .. })));
     }
 }
 
 #[rstest]
-#[case(
-    br#"{"alg":"none","alg":"ES256","typ":"at+jwt"}"#,
-    JsonError::DuplicateMember
-)]
-#[case(
-    br#"{"alg":"ES256","\u0061lg":"none","typ":"at+jwt"}"#,
-    JsonError::DuplicateMember
-)]
-#[case(
-    b"{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"x\":\"\xff\"}",
-    JsonError::NotUtf8
-)]
-#[case(
-    b"\xef\xbb\xbf{\"alg\":\"ES256\",\"typ\":\"at+jwt\"}",
-    JsonError::Syntax
-)]
+#[case(br#"{"alg":"none","alg":"ES256","typ":"at+jwt"}"#, JsonError::DuplicateMember)]
+#[case(br#"{"alg":"ES256","\u0061lg":"none","typ":"at+jwt"}"#, JsonError::DuplicateMember)]
+#[case(b"{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"x\":\"\xff\"}", JsonError::NotUtf8)]
+#[case(b"\xef\xbb\xbf{\"alg\":\"ES256\",\"typ\":\"at+jwt\"}", JsonError::Syntax)]
 #[case(br#"{"alg":"ES256","typ":"at+jwt"} {}"#, JsonError::TrailingData)]
 #[case(br#"{"alg":"ES256","typ":"at+jwt",}"#, JsonError::Syntax)]
 #[case(br#"{"alg":"ES256","typ":"at+jwt"/**/}"#, JsonError::Syntax)]
@@ -213,14 +186,8 @@ fn a_type_that_is_not_a_string_is_refused() {
 #[case(br#""ES256""#, JsonError::NotAnObject)]
 #[case(b"", JsonError::Syntax)]
 #[case(br#"{"alg":"ES256","x":[[[[[[[[[]]]]]]]]]}"#, JsonError::TooDeep)]
-fn a_header_that_could_be_read_two_ways_is_refused(
-    #[case] header: &[u8],
-    #[case] expected: JsonError,
-) {
-    assert_eq!(
-        refusal(&forge(&KEY, header, CLAIMS)),
-        JwsError::Header(expected)
-    );
+fn a_header_that_could_be_read_two_ways_is_refused(#[case] header: &[u8], #[case] expected: JsonError) {
+    assert_eq!(refusal(&forge(&KEY, header, CLAIMS)), JwsError::Header(expected));
 }
 
 #[rstest]
@@ -235,14 +202,8 @@ fn a_header_that_could_be_read_two_ways_is_refused(
 #[case(b"not json", JsonError::Syntax)]
 #[case(b"null", JsonError::NotAnObject)]
 #[case(b"", JsonError::Syntax)]
-fn a_payload_that_could_be_read_two_ways_is_refused(
-    #[case] payload: &[u8],
-    #[case] expected: JsonError,
-) {
-    assert_eq!(
-        refusal(&forge(&KEY, HEADER, payload)),
-        JwsError::Payload(expected)
-    );
+fn a_payload_that_could_be_read_two_ways_is_refused(#[case] payload: &[u8], #[case] expected: JsonError) {
+    assert_eq!(refusal(&forge(&KEY, HEADER, payload)), JwsError::Payload(expected));
 }
 
 #[test]
@@ -257,11 +218,7 @@ fn deep_nesting_ends_at_the_limit_and_not_on_the_stack() {
 
 #[test]
 fn an_oversized_token_is_refused_without_being_read() {
-    for text in [
-        "a".repeat(1 << 20),
-        ".".repeat(1 << 20),
-        format!("{}{}", good(), "A".repeat(MAX_JWT_BYTES)),
-    ] {
+    for text in ["a".repeat(1 << 20), ".".repeat(1 << 20), format!("{}{}", good(), "A".repeat(MAX_JWT_BYTES))] {
         assert_eq!(refusal(&text), JwsError::TooLarge);
     }
 }

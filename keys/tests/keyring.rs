@@ -48,19 +48,12 @@ fn a_key_signs_and_verifies_within_its_times_and_signs_only_with_its_private_hal
     let ring = Keyring::new(vec![record.clone()], &[]).unwrap();
     assert!(ring.signing_key(START).is_none());
     assert!(ring.verifier(&record.kid, START).is_some());
-    assert!(
-        ring.verifier(&record.kid, START - 1).is_none(),
-        "not yet published"
-    );
+    assert!(ring.verifier(&record.kid, START - 1).is_none(), "not yet published");
     assert!(ring.verifier("' OR '1'='1", START).is_none());
 
     let retire_at = START + 1000;
     let remove_at = retire_at + LIFE + LEEWAY;
-    let gone = KeyRecord {
-        retire_at,
-        remove_at,
-        ..record
-    };
+    let gone = KeyRecord { retire_at, remove_at, ..record };
     let ring = Keyring::new(vec![gone.clone()], &[signer]).unwrap();
     assert!(ring.signing_key(retire_at - 1).is_some());
     assert!(ring.signing_key(retire_at).is_none(), "retired");
@@ -80,45 +73,20 @@ fn records_that_contradict_themselves_make_no_keyring() {
         ring(vec![record])
     };
     assert_eq!(ring(vec![good.clone(), other.clone()]), Ok(()));
-    assert_eq!(
-        ring(vec![good.clone(), good.clone()]),
-        Err(KeyringError::Duplicate)
-    );
-    assert_eq!(
-        edit(|r| r.kid = "other".to_owned()),
-        Err(KeyringError::Inconsistent)
-    );
-    assert_eq!(
-        edit(|r| r.alg = Algorithm::Es256),
-        Err(KeyringError::Inconsistent)
-    );
-    assert_eq!(
-        edit(|r| r.activate_at = r.publish_at - 1),
-        Err(KeyringError::Times)
-    );
+    assert_eq!(ring(vec![good.clone(), good.clone()]), Err(KeyringError::Duplicate));
+    assert_eq!(edit(|r| r.kid = "other".to_owned()), Err(KeyringError::Inconsistent));
+    assert_eq!(edit(|r| r.alg = Algorithm::Es256), Err(KeyringError::Inconsistent));
+    assert_eq!(edit(|r| r.activate_at = r.publish_at - 1), Err(KeyringError::Times));
     assert_eq!(edit(|r| r.remove_at = START), Err(KeyringError::Times));
-    assert_eq!(
-        edit(|r| r.retire_at = OPEN_ENDED + 1),
-        Err(KeyringError::Times)
-    );
-    assert_eq!(
-        edit(|r| r.public_jwk_json = "{}".to_owned()),
-        Err(KeyringError::PublicKey)
-    );
-    let swapped = KeyRecord {
-        public_jwk_json: other.public_jwk_json,
-        ..good.clone()
-    };
+    assert_eq!(edit(|r| r.retire_at = OPEN_ENDED + 1), Err(KeyringError::Times));
+    assert_eq!(edit(|r| r.public_jwk_json = "{}".to_owned()), Err(KeyringError::PublicKey));
+    let swapped = KeyRecord { public_jwk_json: other.public_jwk_json, ..good.clone() };
     assert_eq!(ring(vec![swapped]), Err(KeyringError::Inconsistent));
     let named = KeyRecord {
         kid: "mine".to_owned(),
         public_jwk_json: good.public_jwk_json.replace(&good.kid, "mine"),
         ..good.clone()
     };
-    assert_eq!(
-        ring(vec![named]),
-        Err(KeyringError::Inconsistent),
-        "a kid is a thumbprint"
-    );
+    assert_eq!(ring(vec![named]), Err(KeyringError::Inconsistent), "a kid is a thumbprint");
     assert_eq!(ring(vec![good; MAX_KEYS + 1]), Err(KeyringError::TooMany));
 }

@@ -18,11 +18,8 @@ use common::{b64, forge};
 use proptest::prelude::*;
 use stipend_keys::{Algorithm, PublicJwk, Signer, SigningKey, TokenKind, Unverified, Verifier};
 
-static KEYS: LazyLock<Vec<SigningKey>> = LazyLock::new(|| {
-    Algorithm::ALL
-        .map(|alg| SigningKey::generate(alg).unwrap())
-        .into()
-});
+static KEYS: LazyLock<Vec<SigningKey>> =
+    LazyLock::new(|| Algorithm::ALL.map(|alg| SigningKey::generate(alg).unwrap()).into());
 static PAIRS: LazyLock<Vec<(Signer, Verifier)>> = LazyLock::new(|| {
     let pair = |key: &SigningKey| (key.signer().unwrap(), key.public_jwk().verifier().unwrap());
     KEYS.iter().map(pair).collect()

@@ -30,33 +30,17 @@ impl Observer {
         let published = deployment.published(now);
         for kid in &published {
             self.first_published.entry(kid.clone()).or_insert(now);
-            assert!(
-                !self.distrusted.contains(kid),
-                "a distrusted key is published at {now}"
-            );
+            assert!(!self.distrusted.contains(kid), "a distrusted key is published at {now}");
         }
         let kid = deployment.signing_kid(now);
-        assert!(
-            !self.distrusted.contains(&kid),
-            "a distrusted key signs at {now}"
-        );
-        assert!(
-            published.contains(&kid),
-            "the signing key is not published at {now}"
-        );
+        assert!(!self.distrusted.contains(&kid), "a distrusted key signs at {now}");
+        assert!(published.contains(&kid), "the signing key is not published at {now}");
         if !deployment.hurried.contains(&kid) {
             let ahead = now - self.first_published[&kid];
-            assert!(
-                ahead >= POLICY.publish_ahead_seconds,
-                "published {ahead} s ahead at {now}"
-            );
+            assert!(ahead >= POLICY.publish_ahead_seconds, "published {ahead} s ahead at {now}");
         }
         self.signed.push_back((now, kid));
-        while self
-            .signed
-            .front()
-            .is_some_and(|(at, _)| *at < now - LIFE - LEEWAY)
-        {
+        while self.signed.front().is_some_and(|(at, _)| *at < now - LIFE - LEEWAY) {
             self.signed.pop_front();
         }
         // One look per signature would be quadratic; the oldest, per key, decides.
@@ -64,11 +48,7 @@ impl Observer {
         kids.dedup();
         for kid in kids {
             let verifies = deployment.ring.verifier(kid, now).is_some();
-            assert_eq!(
-                verifies,
-                !self.distrusted.contains(kid),
-                "a live token's key at {now}"
-            );
+            assert_eq!(verifies, !self.distrusted.contains(kid), "a live token's key at {now}");
         }
     }
 }
@@ -86,20 +66,12 @@ fn at_every_second_one_key_signs_and_every_live_token_verifies() {
         signers.push(deployment.signing_kid(now));
     }
     signers.dedup();
-    assert!(
-        (11..=13).contains(&signers.len()),
-        "{} keys signed",
-        signers.len()
-    );
+    assert!((11..=13).contains(&signers.len()), "{} keys signed", signers.len());
     let count = signers.len();
     signers.sort();
     signers.dedup();
     assert_eq!(signers.len(), count, "no key comes back");
-    assert_eq!(
-        deployment.hurried.len(),
-        1,
-        "only the first key was in a hurry"
-    );
+    assert_eq!(deployment.hurried.len(), 1, "only the first key was in a hurry");
     assert!(deployment.records.len() <= 3, "old keys go");
 }
 
@@ -148,10 +120,7 @@ fn a_distrusted_key_is_gone_at_once_and_replaced_at_once() {
 fn a_new_algorithm_takes_over_after_its_key_was_published() {
     let mut deployment = Deployment::new();
     deployment.rotate(&POLICY, START);
-    let es256 = RotationPolicy {
-        algorithm: Algorithm::Es256,
-        ..POLICY
-    };
+    let es256 = RotationPolicy { algorithm: Algorithm::Es256, ..POLICY };
     let mut observer = Observer::default();
     for now in START..START + 200 {
         if now >= START + 50 {
@@ -159,11 +128,7 @@ fn a_new_algorithm_takes_over_after_its_key_was_published() {
         }
         observer.look(&deployment, now);
         let alg = deployment.ring.signing_key(now).unwrap().alg();
-        let expected = if now < START + 170 {
-            Algorithm::EdDsa
-        } else {
-            Algorithm::Es256
-        };
+        let expected = if now < START + 170 { Algorithm::EdDsa } else { Algorithm::Es256 };
         assert_eq!(alg, expected, "at {}", now - START);
     }
 }
@@ -212,15 +177,8 @@ fn a_node_with_an_older_ring_and_one_with_a_newer_verify_at_one_relying_service(
         let signer = deployment.ring.signing_key(clock).unwrap();
         let token = signer.sign(TokenKind::AccessToken, b"{}").unwrap();
         let token = Unverified::parse(&token).unwrap();
-        let key = document
-            .candidates(token.alg(), token.kid())
-            .next()
-            .unwrap();
-        let verified = key
-            .verifier()
-            .unwrap()
-            .verify(token, TokenKind::AccessToken)
-            .unwrap();
+        let key = document.candidates(token.alg(), token.kid()).next().unwrap();
+        let verified = key.verifier().unwrap().verify(token, TokenKind::AccessToken).unwrap();
         used.push(verified.kid().to_owned());
     }
     assert_ne!(used[0], used[1]);
@@ -229,19 +187,9 @@ fn a_node_with_an_older_ring_and_one_with_a_newer_verify_at_one_relying_service(
 #[test]
 fn a_policy_that_would_orphan_tokens_or_overlap_is_refused() {
     assert_eq!(POLICY.check(LIFE, LEEWAY), Ok(()));
-    assert!(matches!(
-        POLICY.check(LIFE + 1, LEEWAY),
-        Err(KeyringError::Policy(_))
-    ));
+    assert!(matches!(POLICY.check(LIFE + 1, LEEWAY), Err(KeyringError::Policy(_))));
     for (period_seconds, publish_ahead_seconds) in [(120, 120), (0, 0), (1000, -1)] {
-        let policy = RotationPolicy {
-            period_seconds,
-            publish_ahead_seconds,
-            ..POLICY
-        };
-        assert!(matches!(
-            policy.check(LIFE, LEEWAY),
-            Err(KeyringError::Policy(_))
-        ));
+        let policy = RotationPolicy { period_seconds, publish_ahead_seconds, ..POLICY };
+        assert!(matches!(policy.check(LIFE, LEEWAY), Err(KeyringError::Policy(_))));
     }
 }

@@ -38,17 +38,8 @@ fn what_is_sealed_opens_with_the_same_key_and_aad_only() {
     let one = sealer(1, &[]);
     let sealed = one.seal(AAD, VALUE).unwrap();
     assert_eq!(one.open(AAD, &sealed).unwrap().expose(), VALUE);
-    assert_ne!(
-        one.seal(AAD, VALUE).unwrap(),
-        sealed,
-        "each value has its own data key"
-    );
-    for aad in [
-        &b""[..],
-        b"signing_keys/abc/2",
-        b"signing_keys/abc/1 ",
-        b"signing_keys/abc/",
-    ] {
+    assert_ne!(one.seal(AAD, VALUE).unwrap(), sealed, "each value has its own data key");
+    for aad in [&b""[..], b"signing_keys/abc/2", b"signing_keys/abc/1 ", b"signing_keys/abc/"] {
         assert_eq!(refusal(&one, aad, &sealed), SealError::Refused);
     }
     assert!(!sealed.windows(VALUE.len()).any(|window| window == VALUE));
@@ -69,17 +60,11 @@ fn empty_and_longest_values_are_sealed_and_longer_ones_refused() {
 #[test]
 fn a_missing_key_is_named() {
     let sealed = sealer(1, &[]).seal(AAD, VALUE).unwrap();
-    let id = StaticKek::new(key(1), vec![])
-        .unwrap()
-        .current_id()
-        .to_owned();
+    let id = StaticKek::new(key(1), vec![]).unwrap().current_id().to_owned();
     let error = refusal(&sealer(2, &[3]), AAD, &sealed);
     assert_eq!(error, SealError::UnknownKek(id.clone()));
     assert!(error.to_string().contains(&id));
-    assert_eq!(
-        sealer(2, &[3]).rewrap(AAD, &sealed),
-        Err(SealError::UnknownKek(id))
-    );
+    assert_eq!(sealer(2, &[3]).rewrap(AAD, &sealed), Err(SealError::UnknownKek(id)));
 }
 
 #[test]
@@ -117,15 +102,7 @@ fn parts_of_two_sealed_values_do_not_mix() {
 #[test]
 fn an_unknown_format_is_refused() {
     let one = sealer(1, &[]);
-    for bytes in [
-        &[][..],
-        &[0],
-        &[1],
-        &[2, 1, b'a'],
-        &[1, 0, 0, 0],
-        &[1, 1, 0x1b, 0, 0],
-        &[1, 1, b'a', 0xff, 0xff],
-    ] {
+    for bytes in [&[][..], &[0], &[1], &[2, 1, b'a'], &[1, 0, 0, 0], &[1, 1, 0x1b, 0, 0], &[1, 1, b'a', 0xff, 0xff]] {
         assert_eq!(refusal(&one, AAD, bytes), SealError::Malformed);
         assert_eq!(one.needs_rewrap(bytes), Err(SealError::Malformed));
     }
@@ -140,27 +117,15 @@ fn rotating_the_key_rewraps_without_touching_the_ciphertext() {
     let during = sealer(2, &[1]);
     assert_eq!(during.open(AAD, &sealed).unwrap().expose(), VALUE);
     assert_eq!(during.needs_rewrap(&sealed), Ok(true));
-    assert_eq!(
-        during.rewrap(b"another row", &sealed),
-        Err(SealError::Refused)
-    );
+    assert_eq!(during.rewrap(b"another row", &sealed), Err(SealError::Refused));
     let rewrapped = during.rewrap(AAD, &sealed).unwrap();
     assert_eq!(during.needs_rewrap(&rewrapped), Ok(false));
-    assert_eq!(
-        rewrapped[rewrapped.len() - VALUE.len()..],
-        sealed[sealed.len() - VALUE.len()..]
-    );
+    assert_eq!(rewrapped[rewrapped.len() - VALUE.len()..], sealed[sealed.len() - VALUE.len()..]);
 
     let after = sealer(2, &[]);
     assert_eq!(after.open(AAD, &rewrapped).unwrap().expose(), VALUE);
-    assert!(matches!(
-        refusal(&after, AAD, &sealed),
-        SealError::UnknownKek(_)
-    ));
-    assert!(matches!(
-        refusal(&before, AAD, &rewrapped),
-        SealError::UnknownKek(_)
-    ));
+    assert!(matches!(refusal(&after, AAD, &sealed), SealError::UnknownKek(_)));
+    assert!(matches!(refusal(&before, AAD, &rewrapped), SealError::UnknownKek(_)));
 }
 
 #[test]
@@ -171,10 +136,7 @@ fn keys_read_from_hex_and_base64url_are_the_same_key() {
     assert_eq!(id(hex), id(base64url));
     assert_eq!(id(&hex.to_uppercase()), id(base64url));
     assert_eq!(id(&format!(" {hex}\n")), id(base64url));
-    assert_eq!(
-        StaticKek::parse(hex, &[base64url]).unwrap_err(),
-        KekParseError::Duplicate
-    );
+    assert_eq!(StaticKek::parse(hex, &[base64url]).unwrap_err(), KekParseError::Duplicate);
 }
 
 #[test]
@@ -193,20 +155,11 @@ fn text_that_is_not_a_key_is_refused_without_being_quoted() {
     ] {
         let error = StaticKek::parse(text, &[]).unwrap_err();
         assert_eq!(error, KekParseError::Format, "{text}");
-        assert_eq!(
-            StaticKek::parse(hex, &[text]).unwrap_err(),
-            KekParseError::Format
-        );
+        assert_eq!(StaticKek::parse(hex, &[text]).unwrap_err(), KekParseError::Format);
     }
-    assert_eq!(
-        StaticKek::parse(&"00".repeat(32), &[]).unwrap_err(),
-        KekParseError::Weak
-    );
+    assert_eq!(StaticKek::parse(&"00".repeat(32), &[]).unwrap_err(), KekParseError::Weak);
     let many: Vec<_> = (0..17).map(key).collect();
-    assert_eq!(
-        StaticKek::new(key(99), many).unwrap_err(),
-        KekParseError::TooMany
-    );
+    assert_eq!(StaticKek::new(key(99), many).unwrap_err(), KekParseError::TooMany);
 }
 
 #[test]

@@ -24,12 +24,7 @@ fn accepts(key: &str, token: &str, alg: Algorithm) {
     assert_eq!((token.alg(), token.kid(), token.typ()), (alg, None, None));
     let verifier = key.verifier().unwrap();
     // The vectors are untyped, so they pass where untyped tokens do and nowhere else.
-    assert_eq!(
-        verifier
-            .verify(token.clone(), TokenKind::AccessToken)
-            .unwrap_err(),
-        JwsError::WrongKind
-    );
+    assert_eq!(verifier.verify(token.clone(), TokenKind::AccessToken).unwrap_err(), JwsError::WrongKind);
     let verified = verifier.verify(token, TokenKind::IdToken).unwrap();
     assert_eq!(verified.claims()["iss"], "joe");
     assert_eq!(verified.claims()["exp"], 1_300_819_380);
@@ -49,10 +44,7 @@ fn es256_verifies_the_vector_of_rfc_7515_a_3() {
 #[test]
 fn the_vectors_do_not_verify_under_each_others_keys() {
     for (key, token) in [(A2_KEY, A3_TOKEN), (A3_KEY, A2_TOKEN)] {
-        let verifier = PublicJwk::from_json(key.as_bytes())
-            .unwrap()
-            .verifier()
-            .unwrap();
+        let verifier = PublicJwk::from_json(key.as_bytes()).unwrap().verifier().unwrap();
         let refused = verifier.verify(Unverified::parse(token).unwrap(), TokenKind::IdToken);
         assert_eq!(refused.unwrap_err(), JwsError::WrongKeyAlgorithm);
     }
@@ -61,25 +53,15 @@ fn the_vectors_do_not_verify_under_each_others_keys() {
 #[test]
 fn the_rsa_thumbprint_is_the_one_of_rfc_7638() {
     let key = PublicJwk::from_json(br#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#).unwrap();
-    assert_eq!(
-        key.thumbprint(),
-        "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-    );
+    assert_eq!(key.thumbprint(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
     assert_eq!(key.kid(), "2011-04-29");
-    assert_eq!(
-        key.named_by_thumbprint().kid(),
-        "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs"
-    );
+    assert_eq!(key.named_by_thumbprint().kid(), "NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs");
 }
 
 #[test]
 fn the_ed25519_thumbprint_is_the_one_of_rfc_8037() {
-    let key = PublicJwk::from_json(
-        br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#,
-    )
-    .unwrap();
-    assert_eq!(
-        key.thumbprint(),
-        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
-    );
+    let key =
+        PublicJwk::from_json(br#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#)
+            .unwrap();
+    assert_eq!(key.thumbprint(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
 }

@@ -33,7 +33,12 @@ struct Keys {
 }
 
 impl KeyCache {
-    pub async fn load(fetcher: Fetcher, jwks_uri: Url, now: Timestamp, options: Options) -> Result<Self, DiscoverError> {
+    pub async fn load(
+        fetcher: Fetcher,
+        jwks_uri: Url,
+        now: Timestamp,
+        options: Options,
+    ) -> Result<Self, DiscoverError> {
         let keys = fetch(&fetcher, &jwks_uri, now, &options).await?;
         Ok(Self { fetcher, jwks_uri, options, keys: RwLock::new(Arc::new(keys)), fetching: Mutex::new(()) })
     }

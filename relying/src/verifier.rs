@@ -51,7 +51,8 @@ impl Verifier {
         if metadata.get("issuer").and_then(Value::as_str) != Some(issuer) {
             return Err(DiscoverError::OtherIssuer { expected: issuer.to_owned() });
         }
-        let uri = metadata.get("jwks_uri").and_then(Value::as_str).ok_or(DiscoverError::Metadata("it has no jwks_uri"))?;
+        let uri =
+            metadata.get("jwks_uri").and_then(Value::as_str).ok_or(DiscoverError::Metadata("it has no jwks_uri"))?;
         let uri = Url::parse(uri).map_err(|_| DiscoverError::Metadata("its jwks_uri is not a URL"))?;
         fetcher.check(&uri)?;
         let leeway = options.leeway();

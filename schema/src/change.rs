@@ -1,26 +1,10 @@
 //! What a change touches and what a decision leans on: the same two words, kind and id.
 //! The committer's fence compares them, so a decision must name as [`Dep`] everything it read
-//! that may change, by the kinds listed here. Never a secret, never free text: changes are
+//! that may change. The words are the caller's; here they are only compared. Never a secret, never free text: changes are
 //! read by every node.
 
 use crate::rows::ChangeRow;
 use std::borrow::Cow;
-
-/// The kinds in use. The same words name what a revocation revokes.
-pub mod kinds {
-    pub const OWNER: &str = "owner";
-    pub const CLIENT: &str = "client";
-    pub const RESOURCE: &str = "resource";
-    /// Any exchange rule of one actor owner: `id` is the owner's, so that a rule that did not
-    /// exist yet can be depended on.
-    pub const RULES_OF: &str = "rules_of";
-    pub const EXCHANGE_RULE: &str = "exchange_rule";
-    pub const SIGNING_KEY: &str = "signing_key";
-    pub const JTI: &str = "jti";
-    pub const SUBJECT: &str = "subject";
-    pub const ISSUER: &str = "issuer";
-    pub const AUDIENCE: &str = "audience";
-}
 
 /// A thing a decision depends on, or that a work changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -31,10 +15,7 @@ pub struct Dep {
 
 impl Dep {
     pub fn new(kind: impl Into<Cow<'static, str>>, id: impl Into<String>) -> Self {
-        Self {
-            kind: kind.into(),
-            id: id.into(),
-        }
+        Self { kind: kind.into(), id: id.into() }
     }
 }
 
@@ -48,10 +29,6 @@ pub struct Change {
 
 impl From<ChangeRow> for Change {
     fn from(row: ChangeRow) -> Self {
-        Self {
-            seq: row.seq,
-            dep: Dep::new(row.kind, row.id),
-            at: row.at,
-        }
+        Self { seq: row.seq, dep: Dep::new(row.kind, row.id), at: row.at }
     }
 }

@@ -32,20 +32,10 @@ pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     let revocations = delete(db, "revocations", "id", "expires_at <", expired).await?;
     let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
     let changes = delete(db, "changes", "seq", "seq <=", floor).await?;
-    Ok(Swept {
-        burns,
-        revocations,
-        changes,
-    })
+    Ok(Swept { burns, revocations, changes })
 }
 
-async fn delete(
-    db: &Db,
-    table: &str,
-    key: &str,
-    condition: &str,
-    value: i64,
-) -> Result<usize, DbError> {
+async fn delete(db: &Db, table: &str, key: &str, condition: &str, value: i64) -> Result<usize, DbError> {
     let skip = match &*db.pools {
         Pools::Pg(_) => "FOR UPDATE SKIP LOCKED",
         Pools::Lite(_) => "",
@@ -97,10 +87,7 @@ async fn raise_floor(db: &Db, before: i64) -> Result<i64, DbError> {
                 .map_err(DbError::from_diesel)
         }
         Pools::Lite(pools) => {
-            pools
-                .write
-                .run(move |conn| conn.immediate_transaction(|conn| raise_on_sqlite(conn, before)))
-                .await
+            pools.write.run(move |conn| conn.immediate_transaction(|conn| raise_on_sqlite(conn, before))).await
         }
     }
 }
@@ -138,9 +125,7 @@ macro_rules! raise_floor_statements {
 
 async fn raise_on_postgres(conn: &mut AsyncPgConnection, before: i64) -> QueryResult<i64> {
     use diesel_async::RunQueryDsl;
-    diesel::sql_query(format!("SELECT pg_advisory_xact_lock({FEED_LOCK})"))
-        .execute(conn)
-        .await?;
+    diesel::sql_query(format!("SELECT pg_advisory_xact_lock({FEED_LOCK})")).execute(conn).await?;
     raise_floor_statements!(conn, before, [.await])
 }
 

@@ -18,15 +18,13 @@ mod tables;
 pub mod testing;
 mod write;
 
-pub use change::{Change, Dep, kinds};
-pub use committer::{
-    AuditDraft, Burn, Clock, Committer, CommitterConfig, CommitterHandle, Outcome, Position, Work,
-};
+pub use change::{Change, Dep};
+pub use committer::{AuditDraft, Burn, Clock, Committer, CommitterConfig, CommitterHandle, Outcome, Position, Work};
 pub use db::{Backend, Db, DbError, Limits};
 pub use feed::{FeedSink, Tailer, TailerConfig, TailerHandle};
 pub use janitor::{Swept, sweep};
 pub use rows::{
-    AuditCheckpointRow, AuditRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow,
-    OwnerRow, ResourceRow, RevocationRow, SigningKeyRow,
+    AuditCheckpointRow, AuditRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
+    RevocationRow, SigningKeyRow,
 };
 pub use write::{Row, Table, Write};

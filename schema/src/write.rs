@@ -2,8 +2,8 @@
 //! comes from outside; a condition on other rows is what `deps` and the fence are for.
 
 use crate::rows::{
-    AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow,
-    ResourceRow, RevocationRow, SigningKeyRow,
+    AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
+    RevocationRow, SigningKeyRow,
 };
 
 /// A row of any table that a work may write.
@@ -55,9 +55,7 @@ impl Write {
     /// Why this write can never be done, if so.
     pub(crate) fn fault(&self, publishes: bool) -> Option<&'static str> {
         match self {
-            Self::Insert(Row::Revocation(_)) if !publishes => {
-                Some("a revocation must publish a change")
-            }
+            Self::Insert(Row::Revocation(_)) if !publishes => Some("a revocation must publish a change"),
             Self::Update(Row::Revocation(_) | Row::AuditCheckpoint(_)) => {
                 Some("revocations and checkpoints are never updated")
             }

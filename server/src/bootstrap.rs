@@ -147,4 +147,3 @@ fn client(audience: Audience, now: i64) -> Result<ClientRow, BootstrapError> {
         updated_at: now,
     })
 }
-

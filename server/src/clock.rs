@@ -41,8 +41,7 @@ pub struct ShiftedClock {
 impl ShiftedClock {
     /// Moves the clock by `seconds`; negative goes back.
     pub fn advance(&self, seconds: i64) {
-        self.shift_micros
-            .fetch_add(seconds.saturating_mul(MICROS_PER_SECOND), Ordering::SeqCst);
+        self.shift_micros.fetch_add(seconds.saturating_mul(MICROS_PER_SECOND), Ordering::SeqCst);
     }
 }
 

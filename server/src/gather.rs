@@ -63,12 +63,7 @@ impl Gatherer {
 
     /// Records a refusal; true once it is durable.
     pub async fn refuse(&self, event: &'static str, reason: Reason, claimed: Option<&str>, origin: &Origin) -> bool {
-        let kind = Kind {
-            event,
-            reason,
-            claimed_client: claimed.map(printable),
-            source: origin.source,
-        };
+        let kind = Kind { event, reason, claimed_client: claimed.map(printable), source: origin.source };
         let (kind, turn) = self.turn(kind);
         match turn {
             Turn::First => {
@@ -140,11 +135,7 @@ async fn record(committer: &CommitterHandle, kind: &Kind, origin: &Origin, count
 
 /// What a stranger claims to be, made safe to store and short.
 fn printable(claimed: &str) -> String {
-    claimed
-        .chars()
-        .map(|c| if c.is_ascii_graphic() { c } else { '?' })
-        .take(MAX_CLAIMED_BYTES)
-        .collect()
+    claimed.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(MAX_CLAIMED_BYTES).collect()
 }
 
 #[cfg(test)]

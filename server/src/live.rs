@@ -153,7 +153,8 @@ mod tests {
     fn forgetting_recent_changes_makes_old_records_unbelievable() {
         let live = Live::default();
         let deps = [crate::deps::client("o.a")];
-        let many: Vec<Change> = (0..=i64::try_from(MAX_RECENT_CHANGES).unwrap()).map(|n| change(n + 1, &format!("x{n}"))).collect();
+        let many: Vec<Change> =
+            (0..=i64::try_from(MAX_RECENT_CHANGES).unwrap()).map(|n| change(n + 1, &format!("x{n}"))).collect();
         live.apply(&many, &[], many.len().try_into().unwrap());
         assert!(!live.is_current(&deps, 0));
         assert!(live.is_current(&deps, live.applied()));
@@ -163,8 +164,17 @@ mod tests {
     fn after_the_feed_was_lost_nothing_cached_is_believed_but_revocations_stay() {
         let live = Live::default();
         let row = RevocationRow {
-            id: "rev_1".into(), seq: 1, kind: "client".into(), value: "o.a".into(), issued_before: None, owner_id: None,
-            expires_at: 1000, reason: String::new(), severity: "high".into(), revoked_by: "x".into(), created_at: 0,
+            id: "rev_1".into(),
+            seq: 1,
+            kind: "client".into(),
+            value: "o.a".into(),
+            issued_before: None,
+            owner_id: None,
+            expires_at: 1000,
+            reason: String::new(),
+            severity: "high".into(),
+            revoked_by: "x".into(),
+            created_at: 0,
         };
         live.apply(&[], &[row], 5);
         live.lost();

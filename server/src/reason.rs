@@ -222,9 +222,18 @@ mod tests {
     #[test]
     fn what_fails_authentication_looks_alike() {
         // RFC 6749 section 5.2 and 10.10: no oracle for which part was wrong.
-        let alike = [Reason::UnknownClient, Reason::WrongSecret, Reason::ClientNotActive, Reason::WrongAuthMethod, Reason::MalformedBasic];
+        let alike = [
+            Reason::UnknownClient,
+            Reason::WrongSecret,
+            Reason::ClientNotActive,
+            Reason::WrongAuthMethod,
+            Reason::MalformedBasic,
+        ];
         for reason in alike {
-            assert_eq!((reason.code(), reason.description()), (OAuthCode::InvalidClient, "client authentication failed"));
+            assert_eq!(
+                (reason.code(), reason.description()),
+                (OAuthCode::InvalidClient, "client authentication failed")
+            );
         }
     }
 }

@@ -19,7 +19,9 @@ use stipend_token::revoked::RevokedKind;
 pub enum RingError {
     #[error(transparent)]
     Db(#[from] stipend_schema::DbError),
-    #[error("signing key {kid} can't be opened: {cause}. Set STIPEND_KEK (or STIPEND_KEK_FILE) to the key-encryption key it was sealed with, or add that one to STIPEND_KEK_PREVIOUS")]
+    #[error(
+        "signing key {kid} can't be opened: {cause}. Set STIPEND_KEK (or STIPEND_KEK_FILE) to the key-encryption key it was sealed with, or add that one to STIPEND_KEK_PREVIOUS"
+    )]
     Sealed { kid: String, cause: stipend_keys::SealError },
     #[error("signing key {0} is damaged")]
     Damaged(String),
@@ -61,9 +63,7 @@ impl Ring {
 
     fn seal(&self, key: &SigningKey) -> Result<Vec<u8>, RingError> {
         let kid = key.kid().to_owned();
-        self.sealer
-            .seal(&aad(&kid), key.to_private_der().expose())
-            .map_err(|cause| RingError::Sealed { kid, cause })
+        self.sealer.seal(&aad(&kid), key.to_private_der().expose()).map_err(|cause| RingError::Sealed { kid, cause })
     }
 
     /// Reads the keys again; those already open are not opened again.
@@ -151,7 +151,12 @@ pub enum Ordered {
 ///
 /// # Errors
 /// [`Unavailable`] when the store does not answer or a key can't be made.
-pub async fn order(app: &App, order: &KeyOrder, origin: &Origin, by: Option<(&str, &str)>) -> Result<Ordered, Unavailable> {
+pub async fn order(
+    app: &App,
+    order: &KeyOrder,
+    origin: &Origin,
+    by: Option<(&str, &str)>,
+) -> Result<Ordered, Unavailable> {
     let basis = app.live.applied();
     let now = app.clock.now();
     let db = app.store.db().clone();
@@ -191,7 +196,12 @@ pub async fn order(app: &App, order: &KeyOrder, origin: &Origin, by: Option<(&st
     }
 }
 
-fn decide(app: &App, order: &KeyOrder, mut rows: Vec<SigningKeyRow>, now: i64) -> Result<Option<Vec<Write>>, RingError> {
+fn decide(
+    app: &App,
+    order: &KeyOrder,
+    mut rows: Vec<SigningKeyRow>,
+    now: i64,
+) -> Result<Option<Vec<Write>>, RingError> {
     let mut writes = Vec::new();
     match order {
         KeyOrder::Schedule => {}

@@ -13,9 +13,8 @@ use tracing_subscriber::EnvFilter;
 /// [`StartError`].
 pub async fn run(config: Config) -> Result<(), StartError> {
     log_to_stderr(&config);
-    let issuer = config.issuer.clone();
     let mut running = serve::start(config).await?;
-    tracing::info!(issuer, address = %running.address, "serving");
+    tracing::info!(issuer = running.app.urls.issuer, address = %running.address, "serving");
     if let Some(secret) = running.first_secret.take() {
         // Shown once, on the terminal and never in the log.
         let _ = writeln!(

@@ -10,8 +10,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::gather::Gatherer;
 use crate::limits::{
-    HEAD_DEADLINE, KEEP_ALIVE, MAX_CONNECTIONS_PER_WORKER, MAX_TTL_SECONDS, LEEWAY_SECONDS, SHUTDOWN_SECONDS,
-    JWKS_MAX_AGE_SECONDS,
+    HEAD_DEADLINE, JWKS_MAX_AGE_SECONDS, KEEP_ALIVE, LEEWAY_SECONDS, MAX_CONNECTIONS_PER_WORKER, MAX_TTL_SECONDS,
+    SHUTDOWN_SECONDS,
 };
 use crate::live::Live;
 use crate::records::Records;
@@ -25,7 +25,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App as HttpApp, HttpServer};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use stipend_keys::{ProcessMac, RotationPolicy, Secret, SecretWorker, Sealer};
+use stipend_keys::{ProcessMac, RotationPolicy, Sealer, Secret, SecretWorker};
 use stipend_schema::{Committer, CommitterConfig, Db, DbError, FeedSink, Limits, Tailer, TailerConfig};
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
@@ -145,7 +145,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let urls = Urls::new(&config.issuer);
     let store = Arc::new(Store::new(db.clone(), Handle::current()));
     let live = Arc::new(Live::default());
-    let sink: Arc<dyn FeedSink> = Arc::clone(&live) as Arc<dyn FeedSink>;
+    let sink: Arc<dyn FeedSink> = live.clone();
     let tailer = Tailer::start(db.clone(), TailerConfig::default(), sink).await?;
     let micros = Arc::clone(&clock);
     let committer = Committer::start(

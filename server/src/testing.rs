@@ -33,7 +33,7 @@ pub struct TestServer {
     pub database_url: String,
     running: Mutex<Option<Running>>,
     admin_token: Mutex<Option<(i64, String)>>,
-    _database: Option<TestDatabase>,
+    database: Option<TestDatabase>,
 }
 
 impl TestServer {
@@ -51,8 +51,8 @@ impl TestServer {
     /// When it can't.
     pub async fn start_with(backend: Backend, settings: &[(&str, &str)]) -> Self {
         let database = TestDatabase::new(backend).await;
-        let mut server = Self::start_on(&database.url().to_owned(), settings).await;
-        server._database = Some(database);
+        let mut server = Self::start_on(database.url(), settings).await;
+        server.database = Some(database);
         server
     }
 
@@ -84,7 +84,7 @@ impl TestServer {
             database_url: database_url.to_owned(),
             running: Mutex::new(Some(running)),
             admin_token: Mutex::new(None),
-            _database: None,
+            database: None,
         }
     }
 
@@ -94,6 +94,21 @@ impl TestServer {
         if let Some(running) = running {
             running.stop().await;
         }
+    }
+
+    /// Signs a checkpoint of the audit now.
+    pub async fn checkpoint(&self) {
+        crate::jobs::checkpoint(&self.app).await;
+    }
+
+    /// Runs a statement on its database behind its back.
+    ///
+    /// # Panics
+    /// When the database is not its own.
+    #[expect(clippy::expect_used, reason = "only servers with a database of their own are changed so")]
+    pub async fn execute(&self, sql: &str) {
+        let database = self.database.as_ref().expect("a database of its own");
+        database.execute(sql).await.expect("a statement that works");
     }
 
     /// Where it listens, whatever its issuer says.

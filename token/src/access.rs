@@ -59,36 +59,18 @@ pub fn decide(
         scope = scope.intersection(ceiling);
     }
     if scope.is_empty() {
-        return Err(if requested.is_some() {
-            Refusal::ScopeNotAllowed
-        } else {
-            Refusal::ScopeRequired
-        });
+        return Err(if requested.is_some() { Refusal::ScopeNotAllowed } else { Refusal::ScopeRequired });
     }
-    Ok(Access {
-        aud: chosen.iter().map(|entry| entry.resource.clone()).collect(),
-        scope,
-    })
+    Ok(Access { aud: chosen.iter().map(|entry| entry.resource.clone()).collect(), scope })
 }
 
-fn choose<'a>(
-    entries: &'a [AccessEntry],
-    targets: &[Audience],
-) -> Result<Vec<&'a AccessEntry>, Refusal> {
+fn choose<'a>(entries: &'a [AccessEntry], targets: &[Audience]) -> Result<Vec<&'a AccessEntry>, Refusal> {
     if targets.is_empty() {
-        return entries
-            .first()
-            .map(|entry| vec![entry])
-            .ok_or(Refusal::NoDefaultTarget);
+        return entries.first().map(|entry| vec![entry]).ok_or(Refusal::NoDefaultTarget);
     }
     targets
         .iter()
-        .map(|target| {
-            entries
-                .iter()
-                .find(|entry| &entry.resource == target)
-                .ok_or(Refusal::TargetNotAllowed)
-        })
+        .map(|target| entries.iter().find(|entry| &entry.resource == target).ok_or(Refusal::TargetNotAllowed))
         .collect()
 }
 
@@ -98,19 +80,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn scopes(text: &str) -> ScopeSet {
-        if text.is_empty() {
-            ScopeSet::default()
-        } else {
-            ScopeSet::parse(text).unwrap()
-        }
+        if text.is_empty() { ScopeSet::default() } else { ScopeSet::parse(text).unwrap() }
     }
 
     fn entry(uri: &str, all: &str, default: &str) -> AccessEntry {
-        AccessEntry {
-            resource: Audience::parse(uri).unwrap(),
-            scopes: scopes(all),
-            default_scopes: scopes(default),
-        }
+        AccessEntry { resource: Audience::parse(uri).unwrap(), scopes: scopes(all), default_scopes: scopes(default) }
     }
 
     fn aud(uri: &str) -> Audience {
@@ -128,47 +102,19 @@ mod tests {
     #[test]
     fn the_allowed_part_is_granted_and_nothing_is_an_error() {
         let entries = [entry("https://a", "r w", "")];
-        assert_eq!(
-            decide(&entries, &[], Some(&scopes("r x")), None)
-                .unwrap()
-                .scope,
-            scopes("r")
-        );
-        assert_eq!(
-            decide(&entries, &[], Some(&scopes("x")), None),
-            Err(Refusal::ScopeNotAllowed)
-        );
-        assert_eq!(
-            decide(&entries, &[], None, None),
-            Err(Refusal::ScopeRequired)
-        );
-        assert_eq!(
-            decide(&entries, &[], Some(&scopes("r")), Some(&scopes("w"))),
-            Err(Refusal::ScopeNotAllowed)
-        );
+        assert_eq!(decide(&entries, &[], Some(&scopes("r x")), None).unwrap().scope, scopes("r"));
+        assert_eq!(decide(&entries, &[], Some(&scopes("x")), None), Err(Refusal::ScopeNotAllowed));
+        assert_eq!(decide(&entries, &[], None, None), Err(Refusal::ScopeRequired));
+        assert_eq!(decide(&entries, &[], Some(&scopes("r")), Some(&scopes("w"))), Err(Refusal::ScopeNotAllowed));
     }
 
     #[test]
     fn several_targets_share_only_common_scopes() {
-        let entries = [
-            entry("https://a", "r w", "r"),
-            entry("https://b", "r x", "r"),
-        ];
+        let entries = [entry("https://a", "r w", "r"), entry("https://b", "r x", "r")];
         let both = [aud("https://a"), aud("https://b")];
-        assert_eq!(
-            decide(&entries, &both, Some(&scopes("r w x")), None)
-                .unwrap()
-                .scope,
-            scopes("r")
-        );
-        assert_eq!(
-            decide(&entries, &both, Some(&scopes("w x")), None),
-            Err(Refusal::ScopeNotAllowed)
-        );
-        assert_eq!(
-            decide(&entries, &[aud("https://c")], None, None),
-            Err(Refusal::TargetNotAllowed)
-        );
+        assert_eq!(decide(&entries, &both, Some(&scopes("r w x")), None).unwrap().scope, scopes("r"));
+        assert_eq!(decide(&entries, &both, Some(&scopes("w x")), None), Err(Refusal::ScopeNotAllowed));
+        assert_eq!(decide(&entries, &[aud("https://c")], None, None), Err(Refusal::TargetNotAllowed));
     }
 
     proptest! {

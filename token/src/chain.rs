@@ -88,9 +88,7 @@ impl ActorChain {
                 return Err(ChainError::TooDeep);
             }
             chain.push(Actor {
-                sub: str_member(object, "sub")?
-                    .ok_or(ChainError::Malformed)?
-                    .to_owned(),
+                sub: str_member(object, "sub")?.ok_or(ChainError::Malformed)?.to_owned(),
                 iss: str_member(object, "iss")?.map(str::to_owned),
             });
             next = object.get("act");
@@ -156,17 +154,12 @@ mod tests {
     use serde_json::json;
 
     fn actor(sub: &str) -> Actor {
-        Actor {
-            sub: sub.to_owned(),
-            iss: None,
-        }
+        Actor { sub: sub.to_owned(), iss: None }
     }
 
     #[test]
     fn the_newest_actor_is_outermost() {
-        let chain = ActorChain::default()
-            .acted_by(actor("a"))
-            .acted_by(actor("b"));
+        let chain = ActorChain::default().acted_by(actor("a")).acted_by(actor("b"));
         assert_eq!(chain.to_json(), Some(json!({"sub":"b","act":{"sub":"a"}})));
         assert_eq!(chain.current().unwrap().sub, "b");
     }
@@ -179,8 +172,7 @@ mod tests {
 
     #[test]
     fn only_identity_gets_into_a_chain() {
-        let chain =
-            ActorChain::from_json(&json!({"sub":"a","exp":1,"aud":"x","scope":"all"})).unwrap();
+        let chain = ActorChain::from_json(&json!({"sub":"a","exp":1,"aud":"x","scope":"all"})).unwrap();
         assert_eq!(chain.to_json(), Some(json!({"sub":"a"})));
     }
 
@@ -205,15 +197,9 @@ mod tests {
 
     #[test]
     fn may_act_needs_every_member_to_match_and_understands_no_others() {
-        let admits = |v: Value| {
-            MayAct::from_json(&v)
-                .unwrap()
-                .admits("agent:o.b", "o.b", "https://as")
-        };
+        let admits = |v: Value| MayAct::from_json(&v).unwrap().admits("agent:o.b", "o.b", "https://as");
         assert!(admits(json!({"sub":"agent:o.b"})));
-        assert!(admits(
-            json!({"sub":"agent:o.b","iss":"https://as","client_id":"o.b"})
-        ));
+        assert!(admits(json!({"sub":"agent:o.b","iss":"https://as","client_id":"o.b"})));
         assert!(!admits(json!({"sub":"agent:o.b","iss":"https://other"})));
         assert!(!admits(json!({"sub":"agent:o.c"})));
         assert!(!admits(json!({"sub":"agent:o.b","role":"any"})));

@@ -93,17 +93,10 @@ impl AccessToken {
     pub fn from_claims(claims: &Map<String, Value>) -> Result<Self, ClaimsError> {
         let text = |name| -> Result<String, ClaimsError> {
             let value = str_member(claims, name)?.ok_or(ClaimsError::Missing)?;
-            if value.is_empty() {
-                Err(ClaimsError::Malformed)
-            } else {
-                Ok(value.to_owned())
-            }
+            if value.is_empty() { Err(ClaimsError::Malformed) } else { Ok(value.to_owned()) }
         };
-        let date = |name| -> Result<Timestamp, ClaimsError> {
-            date_member(claims, name)?.ok_or(ClaimsError::Missing)
-        };
-        let aud =
-            string_or_array_member(claims, "aud", MAX_AUDIENCES)?.ok_or(ClaimsError::Missing)?;
+        let date = |name| -> Result<Timestamp, ClaimsError> { date_member(claims, name)?.ok_or(ClaimsError::Missing) };
+        let aud = string_or_array_member(claims, "aud", MAX_AUDIENCES)?.ok_or(ClaimsError::Missing)?;
         let aud = aud
             .into_iter()
             .map(|uri| Audience::parse(uri).map_err(|_| ClaimsError::Malformed))
@@ -124,11 +117,7 @@ impl AccessToken {
             iat: date("iat")?,
             exp: date("exp")?,
             env: Environment::parse(&text("env")?).ok_or(ClaimsError::Malformed)?,
-            act: claims
-                .get("act")
-                .map(ActorChain::from_json)
-                .transpose()?
-                .unwrap_or_default(),
+            act: claims.get("act").map(ActorChain::from_json).transpose()?.unwrap_or_default(),
             may_act: claims.get("may_act").map(MayAct::from_json).transpose()?,
         })
     }
@@ -136,13 +125,8 @@ impl AccessToken {
     /// The clients through whose hands the authority came: this token's client and
     /// those of its ancestors. Each must be in good standing.
     pub fn parties(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(self.client_id.as_str()).chain(
-            self.lineage
-                .clients
-                .iter()
-                .map(String::as_str)
-                .filter(|client| *client != self.client_id),
-        )
+        std::iter::once(self.client_id.as_str())
+            .chain(self.lineage.clients.iter().map(String::as_str).filter(|client| *client != self.client_id))
     }
 }
 
@@ -150,21 +134,13 @@ fn read_lineage(claims: &Map<String, Value>) -> Result<Lineage, ClaimsError> {
     let list = |name| -> Result<Vec<String>, ClaimsError> {
         match claims.get(name) {
             None => Ok(Vec::new()),
-            Some(Value::Array(items)) if !items.is_empty() && items.len() <= MAX_ANCESTORS => items
-                .iter()
-                .map(|item| {
-                    item.as_str()
-                        .map(str::to_owned)
-                        .ok_or(ClaimsError::Malformed)
-                })
-                .collect(),
+            Some(Value::Array(items)) if !items.is_empty() && items.len() <= MAX_ANCESTORS => {
+                items.iter().map(|item| item.as_str().map(str::to_owned).ok_or(ClaimsError::Malformed)).collect()
+            }
             Some(_) => Err(ClaimsError::Malformed),
         }
     };
-    let lineage = Lineage {
-        tokens: list("lineage")?,
-        clients: list("lineage_clients")?,
-    };
+    let lineage = Lineage { tokens: list("lineage")?, clients: list("lineage_clients")? };
     // One without the other would let a descendant outlive its ancestors' clients.
     if lineage.tokens.is_empty() != lineage.clients.is_empty() {
         return Err(ClaimsError::Malformed);

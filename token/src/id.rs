@@ -14,9 +14,7 @@ pub const MAX_ID_BYTES: usize = 128;
 pub fn is_slug(text: &str) -> bool {
     text.len() <= MAX_SLUG_BYTES
         && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
 /// The client id of a named client of an owner.
@@ -44,9 +42,7 @@ pub fn client_subject(client_id: &str) -> String {
 pub fn is_identifier(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= MAX_ID_BYTES
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
+        && text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\')
 }
 
 #[cfg(test)]

@@ -70,14 +70,9 @@ pub fn parse_value(bytes: &[u8], limits: Limits) -> Result<Value, JsonError> {
     }
     let text = std::str::from_utf8(bytes).map_err(|_| JsonError::NotUtf8)?;
     let reason = Cell::new(None);
-    let seed = Strict {
-        depth_left: limits.max_depth.min(DEPTH_CEILING),
-        reason: &reason,
-    };
+    let seed = Strict { depth_left: limits.max_depth.min(DEPTH_CEILING), reason: &reason };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    let value = seed
-        .deserialize(&mut deserializer)
-        .map_err(|_| reason.get().unwrap_or(JsonError::Syntax))?;
+    let value = seed.deserialize(&mut deserializer).map_err(|_| reason.get().unwrap_or(JsonError::Syntax))?;
     deserializer.end().map_err(|_| JsonError::TrailingData)?;
     Ok(value)
 }
@@ -98,10 +93,7 @@ impl Strict<'_> {
 
     fn inner<E: de::Error>(&self) -> Result<Self, E> {
         match self.depth_left.checked_sub(1) {
-            Some(depth_left) => Ok(Self {
-                depth_left,
-                ..*self
-            }),
+            Some(depth_left) => Ok(Self { depth_left, ..*self }),
             None => Err(self.refuse(JsonError::TooDeep)),
         }
     }
@@ -178,10 +170,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
 }
 
 /// A string, if the member is there. `null` is not "absent": it is refused.
-pub fn str_member<'a>(
-    map: &'a Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<&'a str>, JsonError> {
+pub fn str_member<'a>(map: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a str>, JsonError> {
     match map.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -190,10 +179,7 @@ pub fn str_member<'a>(
 }
 
 /// `true` or `false`, if the member is there.
-pub fn bool_member(
-    map: &Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<bool>, JsonError> {
+pub fn bool_member(map: &Map<String, Value>, name: &'static str) -> Result<Option<bool>, JsonError> {
     match map.get(name) {
         None => Ok(None),
         Some(Value::Bool(value)) => Ok(Some(*value)),
@@ -214,10 +200,7 @@ pub fn object_member<'a>(
 }
 
 /// An array, if the member is there.
-pub fn array_member<'a>(
-    map: &'a Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<&'a [Value]>, JsonError> {
+pub fn array_member<'a>(map: &'a Map<String, Value>, name: &'static str) -> Result<Option<&'a [Value]>, JsonError> {
     match map.get(name) {
         None => Ok(None),
         Some(Value::Array(values)) => Ok(Some(values)),
@@ -240,10 +223,7 @@ pub fn int_member(map: &Map<String, Value>, name: &'static str) -> Result<Option
 
 /// A NumericDate (RFC 7519 section 2) in whole seconds, from 1970 to 9999. The RFC
 /// allows fractions; nobody we know sends them, and two readers round differently.
-pub fn date_member(
-    map: &Map<String, Value>,
-    name: &'static str,
-) -> Result<Option<Timestamp>, JsonError> {
+pub fn date_member(map: &Map<String, Value>, name: &'static str) -> Result<Option<Timestamp>, JsonError> {
     match int_member(map, name) {
         Ok(None) => Ok(None),
         Ok(Some(value)) if (0..=MAX_NUMERIC_DATE).contains(&value) => Ok(Some(value)),

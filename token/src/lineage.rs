@@ -42,11 +42,7 @@ mod tests {
     fn descending_keeps_the_root_first_and_each_client_once() {
         let root = Lineage::default();
         let child = root.descend("t1", "o.a").unwrap();
-        let grandchild = child
-            .descend("t2", "o.b")
-            .unwrap()
-            .descend("t3", "o.a")
-            .unwrap();
+        let grandchild = child.descend("t2", "o.b").unwrap().descend("t3", "o.a").unwrap();
         assert_eq!(grandchild.tokens, ["t1", "t2", "t3"]);
         assert_eq!(grandchild.clients, ["o.a", "o.b"]);
     }

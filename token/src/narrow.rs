@@ -24,9 +24,7 @@ pub enum Refusal {
     ScopeRequired,
     #[error("none of the requested scopes is allowed at the requested resource")]
     ScopeNotAllowed,
-    #[error(
-        "the requested scope exceeds what the subject token, the rule, the client and the resource allow"
-    )]
+    #[error("the requested scope exceeds what the subject token, the rule, the client and the resource allow")]
     ScopeWider,
     #[error("the subject token has expired")]
     SubjectExpired,
@@ -36,9 +34,7 @@ pub enum Refusal {
     ActorNotClient,
     #[error("may_act in the subject token names another actor")]
     MayActMismatch,
-    #[error(
-        "the subject token was not issued to this client and no exchange rule lets the client use it"
-    )]
+    #[error("the subject token was not issued to this client and no exchange rule lets the client use it")]
     NotTheirs,
     #[error("no exchange rule leads from the subject token to the requested resource")]
     NoRule,
@@ -126,9 +122,7 @@ pub fn decide(exchange: &Exchange<'_>) -> Result<Narrowed, Refusal> {
         });
         mode = mode.max(edge.mode);
         max_depth = max_depth.min(edge.max_depth.unwrap_or(max_depth));
-        ttl = ttl
-            .min(target.ttl_seconds)
-            .min(edge.max_ttl_seconds.unwrap_or(ttl));
+        ttl = ttl.min(target.ttl_seconds).min(edge.max_ttl_seconds.unwrap_or(ttl));
         rules.extend(edge.rule);
     }
     rules.sort_unstable();
@@ -139,11 +133,7 @@ pub fn decide(exchange: &Exchange<'_>) -> Result<Narrowed, Refusal> {
         return Err(Refusal::TooDeep);
     }
     Ok(Narrowed {
-        aud: exchange
-            .targets
-            .iter()
-            .map(|target| target.audience.clone())
-            .collect(),
+        aud: exchange.targets.iter().map(|target| target.audience.clone()).collect(),
         scope,
         act,
         lineage: exchange
@@ -164,20 +154,14 @@ pub fn explain<'r>(exchange: &Exchange<'r>) -> Vec<(&'r str, Vec<RuleVerdict>)> 
         .rules
         .iter()
         .map(|rule| {
-            let verdicts = exchange
-                .targets
-                .iter()
-                .map(|target| edge::judge(exchange, target, rule))
-                .collect();
+            let verdicts = exchange.targets.iter().map(|target| edge::judge(exchange, target, rule)).collect();
             (rule.id.as_str(), verdicts)
         })
         .collect()
 }
 
 fn check_tokens(exchange: &Exchange<'_>) -> Result<(), Refusal> {
-    let Exchange {
-        subject, presenter, ..
-    } = exchange;
+    let Exchange { subject, presenter, .. } = exchange;
     if subject.exp <= exchange.now {
         return Err(Refusal::SubjectExpired);
     }
@@ -189,10 +173,7 @@ fn check_tokens(exchange: &Exchange<'_>) -> Result<(), Refusal> {
             return Err(Refusal::ActorExpired);
         }
         // A delegated token speaks for somebody else, so it proves no actor.
-        if actor.client_id != presenter.client_id
-            || actor.sub != presenter.subject
-            || !actor.act.is_empty()
-        {
+        if actor.client_id != presenter.client_id || actor.sub != presenter.subject || !actor.act.is_empty() {
             return Err(Refusal::ActorNotClient);
         }
         if actor.env != presenter.environment {
@@ -202,9 +183,7 @@ fn check_tokens(exchange: &Exchange<'_>) -> Result<(), Refusal> {
     // RFC 8693 section 4.4. The holder itself needs nobody's leave to narrow its token.
     let own = subject.client_id == presenter.client_id;
     match &subject.may_act {
-        Some(may_act)
-            if !own && !may_act.admits(presenter.subject, presenter.client_id, exchange.issuer) =>
-        {
+        Some(may_act) if !own && !may_act.admits(presenter.subject, presenter.client_id, exchange.issuer) => {
             Err(Refusal::MayActMismatch)
         }
         _ => Ok(()),
@@ -224,13 +203,8 @@ fn narrow_scope(allowed: ScopeSet, requested: Option<&ScopeSet>) -> Result<Scope
 fn next_chain(exchange: &Exchange<'_>, mode: Option<ExchangeMode>) -> ActorChain {
     let chain = &exchange.subject.act;
     match mode {
-        Some(ExchangeMode::Delegation)
-            if exchange.subject.sub != exchange.presenter.subject || !chain.is_empty() =>
-        {
-            chain.acted_by(Actor {
-                sub: exchange.presenter.subject.to_owned(),
-                iss: None,
-            })
+        Some(ExchangeMode::Delegation) if exchange.subject.sub != exchange.presenter.subject || !chain.is_empty() => {
+            chain.acted_by(Actor { sub: exchange.presenter.subject.to_owned(), iss: None })
         }
         // A token that carries `act` never yields one without it.
         _ => chain.clone(),

@@ -23,14 +23,7 @@ pub enum RevokedKind {
 }
 
 impl RevokedKind {
-    pub const ALL: [Self; 6] = [
-        Self::Token,
-        Self::Client,
-        Self::Owner,
-        Self::Subject,
-        Self::Resource,
-        Self::Key,
-    ];
+    pub const ALL: [Self; 6] = [Self::Token, Self::Client, Self::Owner, Self::Subject, Self::Resource, Self::Key];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -64,17 +57,8 @@ pub struct RevokedSet {
 }
 
 impl RevokedSet {
-    pub fn add(
-        &mut self,
-        kind: RevokedKind,
-        value: &str,
-        issued_before: Option<Timestamp>,
-        expires_at: Timestamp,
-    ) {
-        let new = Entry {
-            issued_before,
-            expires_at,
-        };
+    pub fn add(&mut self, kind: RevokedKind, value: &str, issued_before: Option<Timestamp>, expires_at: Timestamp) {
+        let new = Entry { issued_before, expires_at };
         self.by_kind
             .entry(kind)
             .or_default()
@@ -108,13 +92,7 @@ impl RevokedSet {
         self.any(RevokedKind::Token, lineage.chain([token.jti.as_str()]), at)
             .or_else(|| self.any(RevokedKind::Client, token.parties(), at))
             .or_else(|| self.any(RevokedKind::Subject, actors.chain([token.sub.as_str()]), at))
-            .or_else(|| {
-                self.any(
-                    RevokedKind::Resource,
-                    token.aud.iter().map(crate::Audience::as_str),
-                    at,
-                )
-            })
+            .or_else(|| self.any(RevokedKind::Resource, token.aud.iter().map(crate::Audience::as_str), at))
             .or_else(|| self.any(RevokedKind::Key, [kid].into_iter(), at))
     }
 
@@ -124,9 +102,7 @@ impl RevokedSet {
         mut values: impl Iterator<Item = &'a str>,
         issued_at: Timestamp,
     ) -> Option<RevokedKind> {
-        values
-            .any(|value| self.covers(kind, value, issued_at))
-            .then_some(kind)
+        values.any(|value| self.covers(kind, value, issued_at)).then_some(kind)
     }
 
     /// Forgets entries that have lapsed. Returns how many.
@@ -166,17 +142,11 @@ mod tests {
             aud: vec![Audience::parse("https://api").unwrap()],
             scope: ScopeSet::default(),
             jti: "t_child".into(),
-            lineage: Lineage {
-                tokens: vec!["t_root".into()],
-                clients: vec!["o.a".into()],
-            },
+            lineage: Lineage { tokens: vec!["t_root".into()], clients: vec!["o.a".into()] },
             iat: 100,
             exp: 400,
             env: Environment::Live,
-            act: ActorChain::default().acted_by(Actor {
-                sub: "agent:o.b".into(),
-                iss: None,
-            }),
+            act: ActorChain::default().acted_by(Actor { sub: "agent:o.b".into(), iss: None }),
             may_act: None,
         }
     }

@@ -92,26 +92,17 @@ impl RuleSpec {
         if self.scopes.is_empty() || self.scopes.len() > MAX_RULE_SCOPES {
             return Err(RuleError::Scopes);
         }
-        let tokens = self
-            .scopes
-            .iter()
-            .flat_map(|edge| std::iter::once(&edge.scope).chain(&edge.stands_for));
+        let tokens = self.scopes.iter().flat_map(|edge| std::iter::once(&edge.scope).chain(&edge.stands_for));
         for token in tokens {
             match ScopeSet::parse(token) {
                 Ok(one) if one.len() == 1 => {}
                 _ => return Err(RuleError::Scopes),
             }
         }
-        if self
-            .max_ttl_seconds
-            .is_some_and(|ttl| !(1..=3600).contains(&ttl))
-        {
+        if self.max_ttl_seconds.is_some_and(|ttl| !(1..=3600).contains(&ttl)) {
             return Err(RuleError::Ttl);
         }
-        if self
-            .max_depth
-            .is_some_and(|depth| !(1..=crate::chain::MAX_ACTORS).contains(&depth))
-        {
+        if self.max_depth.is_some_and(|depth| !(1..=crate::chain::MAX_ACTORS).contains(&depth)) {
             return Err(RuleError::Depth);
         }
         Ok(())
@@ -157,10 +148,7 @@ mod tests {
             to_audience: Audience::parse("https://t").unwrap(),
             scopes: scopes
                 .iter()
-                .map(|(scope, from)| ScopeEdge {
-                    scope: (*scope).into(),
-                    stands_for: from.map(Into::into),
-                })
+                .map(|(scope, from)| ScopeEdge { scope: (*scope).into(), stands_for: from.map(Into::into) })
                 .collect(),
             mode: ExchangeMode::Delegation,
             max_ttl_seconds: None,
@@ -172,10 +160,7 @@ mod tests {
     fn across_an_edge_only_the_named_scope_stands_for_the_target_scope() {
         let rule = rule(&[("release", Some("orders:pay")), ("read", None)]);
         let have = ScopeSet::parse("orders:pay read").unwrap();
-        assert_eq!(
-            rule.ceiling(&have, false),
-            ScopeSet::parse("release read").unwrap()
-        );
+        assert_eq!(rule.ceiling(&have, false), ScopeSet::parse("release read").unwrap());
         // Staying at the audience, `orders:pay` is just `orders:pay`.
         assert_eq!(rule.ceiling(&have, true), ScopeSet::parse("read").unwrap());
     }
@@ -184,10 +169,7 @@ mod tests {
     fn what_the_types_cannot_say_is_checked() {
         assert_eq!(rule(&[]).validate(), Err(RuleError::Scopes));
         assert_eq!(rule(&[("a b", None)]).validate(), Err(RuleError::Scopes));
-        assert_eq!(
-            rule(&[("a", Some("\""))]).validate(),
-            Err(RuleError::Scopes)
-        );
+        assert_eq!(rule(&[("a", Some("\""))]).validate(), Err(RuleError::Scopes));
         let mut long = rule(&[("a", None)]);
         assert_eq!(long.validate(), Ok(()));
         long.max_ttl_seconds = Some(3601);

@@ -71,9 +71,7 @@ impl ScopeSet {
 
     #[must_use]
     pub fn contains(&self, token: &str) -> bool {
-        self.0
-            .binary_search_by(|have| have.as_str().cmp(token))
-            .is_ok()
+        self.0.binary_search_by(|have| have.as_str().cmp(token)).is_ok()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &str> {
@@ -87,22 +85,13 @@ impl ScopeSet {
 
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(
-            self.0
-                .iter()
-                .filter(|token| other.contains(token))
-                .cloned()
-                .collect(),
-        )
+        Self(self.0.iter().filter(|token| other.contains(token)).cloned().collect())
     }
 }
 
 /// RFC 6749 section 3.3: `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`.
 fn is_scope_token(token: &str) -> bool {
-    !token.is_empty()
-        && token
-            .bytes()
-            .all(|b| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
+    !token.is_empty() && token.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E))
 }
 
 impl fmt::Display for ScopeSet {
@@ -140,9 +129,7 @@ mod tests {
 
     #[test]
     fn quotes_backslashes_controls_and_double_spaces_are_refused() {
-        for bad in [
-            "", " ", "a  b", " a", "a ", "a\"b", "a\\b", "a\tb", "a\nb", "ä", "a\u{0}",
-        ] {
+        for bad in ["", " ", "a  b", " a", "a ", "a\"b", "a\\b", "a\tb", "a\nb", "ä", "a\u{0}"] {
             assert_eq!(ScopeSet::parse(bad), Err(ScopeError::Syntax), "{bad:?}");
         }
         assert_eq!(ScopeSet::parse(&"a".repeat(4097)), Err(ScopeError::TooLong));

@@ -13,9 +13,7 @@ pub const MAX_AUDIENCE_BYTES: usize = 512;
 /// Why a text is not a resource indicator.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AudienceError {
-    #[error(
-        "a resource is an absolute URI without a fragment, a query or user information, of at most 512 bytes"
-    )]
+    #[error("a resource is an absolute URI without a fragment, a query or user information, of at most 512 bytes")]
     NotAbsoluteUri,
 }
 
@@ -46,19 +44,11 @@ impl Audience {
         if url.has_host() && !text.contains("://") || text.contains(":///") {
             return Err(refused);
         }
-        if text.contains("/../")
-            || text.contains("/./")
-            || text.ends_with("/..")
-            || text.ends_with("/.")
-        {
+        if text.contains("/../") || text.contains("/./") || text.ends_with("/..") || text.ends_with("/.") {
             return Err(refused);
         }
         let normal = url.as_str();
-        let normal = if url.has_host() && url.path() == "/" {
-            normal.trim_end_matches('/')
-        } else {
-            normal
-        };
+        let normal = if url.has_host() && url.path() == "/" { normal.trim_end_matches('/') } else { normal };
         Ok(Self(normal.to_owned()))
     }
 
@@ -105,11 +95,7 @@ mod tests {
     #[test]
     fn scheme_host_case_default_port_and_bare_slash_are_normalised() {
         let plain = Audience::parse("https://api.example").unwrap();
-        for same in [
-            "https://api.example/",
-            "HTTPS://API.Example",
-            "https://api.example:443/",
-        ] {
+        for same in ["https://api.example/", "HTTPS://API.Example", "https://api.example:443/"] {
             assert_eq!(Audience::parse(same).unwrap(), plain, "{same}");
         }
         assert_eq!(plain.as_str(), "https://api.example");
@@ -118,11 +104,7 @@ mod tests {
     #[test]
     fn paths_are_part_of_the_name() {
         let a = Audience::parse("https://api.example/v1").unwrap();
-        for other in [
-            "https://api.example/V1",
-            "https://api.example/v1/",
-            "https://api.example/v1x",
-        ] {
+        for other in ["https://api.example/V1", "https://api.example/v1/", "https://api.example/v1x"] {
             assert_ne!(Audience::parse(other).unwrap(), a, "{other}");
         }
     }
@@ -151,17 +133,10 @@ mod tests {
             " https://a",
             "https://a\n",
         ] {
-            assert_eq!(
-                Audience::parse(bad),
-                Err(AudienceError::NotAbsoluteUri),
-                "{bad:?}"
-            );
+            assert_eq!(Audience::parse(bad), Err(AudienceError::NotAbsoluteUri), "{bad:?}");
         }
         assert!(Audience::parse(&format!("https://a/{}", "x".repeat(512))).is_err());
-        assert_eq!(
-            Audience::parse("urn:example:billing").unwrap().as_str(),
-            "urn:example:billing"
-        );
+        assert_eq!(Audience::parse("urn:example:billing").unwrap().as_str(), "urn:example:billing");
     }
 
     proptest! {

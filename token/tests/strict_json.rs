@@ -12,15 +12,11 @@
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 use stipend_token::json::{
-    DEPTH_CEILING, JsonError, Limits, MAX_NUMERIC_DATE, array_member, bool_member, date_member,
-    int_member, object_member, parse_object, parse_value, required, str_member,
-    string_or_array_member,
+    DEPTH_CEILING, JsonError, Limits, MAX_NUMERIC_DATE, array_member, bool_member, date_member, int_member,
+    object_member, parse_object, parse_value, required, str_member, string_or_array_member,
 };
 
-const LIMITS: Limits = Limits {
-    max_bytes: 10_000,
-    max_depth: 8,
-};
+const LIMITS: Limits = Limits { max_bytes: 10_000, max_depth: 8 };
 
 fn parse(text: &str) -> Result<Value, JsonError> {
     parse_value(text.as_bytes(), LIMITS)
@@ -31,10 +27,7 @@ fn map(value: Value) -> Map<String, Value> {
 }
 
 fn member_error<T: std::fmt::Debug>(result: Result<T, JsonError>) {
-    assert!(
-        matches!(result, Err(JsonError::Member { name: "m", .. })),
-        "{result:?}"
-    );
+    assert!(matches!(result, Err(JsonError::Member { name: "m", .. })), "{result:?}");
 }
 
 #[test]
@@ -49,27 +42,14 @@ fn duplicate_members_are_refused_at_every_level_and_in_every_spelling() {
         assert_eq!(parse(text), Err(JsonError::DuplicateMember), "{text}");
     }
     // Names differ by case, by normalisation form, and by level.
-    for text in [
-        r#"{"a":1,"A":1}"#,
-        "{\"é\":1,\"e\u{301}\":1}",
-        r#"{"a":{"a":{"a":1}}}"#,
-    ] {
+    for text in [r#"{"a":1,"A":1}"#, "{\"é\":1,\"e\u{301}\":1}", r#"{"a":{"a":{"a":1}}}"#] {
         assert!(parse(text).is_ok(), "{text}");
     }
 }
 
 #[test]
 fn only_one_whole_json_value_is_taken() {
-    for text in [
-        "1 2",
-        "{} {}",
-        "{},",
-        "0x10",
-        "[]]",
-        "null null",
-        "{}\0",
-        "{} x",
-    ] {
+    for text in ["1 2", "{} {}", "{},", "0x10", "[]]", "null null", "{}\0", "{} x"] {
         assert_eq!(parse(text), Err(JsonError::TrailingData), "{text}");
     }
     for text in [
@@ -109,54 +89,31 @@ fn only_one_whole_json_value_is_taken() {
 
 #[test]
 fn bytes_that_are_not_utf8_are_refused_wherever_they_are() {
-    for bytes in [
-        &b"\"\xff\""[..],
-        b"\xff",
-        b"{\"\xc3\x28\":1}",
-        b"[1]\x80",
-        b"\"\xed\xa0\x80\"",
-        b"\"\xc0\xaf\"",
-    ] {
-        assert_eq!(
-            parse_value(bytes, LIMITS),
-            Err(JsonError::NotUtf8),
-            "{bytes:?}"
-        );
+    for bytes in [&b"\"\xff\""[..], b"\xff", b"{\"\xc3\x28\":1}", b"[1]\x80", b"\"\xed\xa0\x80\"", b"\"\xc0\xaf\""] {
+        assert_eq!(parse_value(bytes, LIMITS), Err(JsonError::NotUtf8), "{bytes:?}");
     }
 }
 
 #[test]
 fn size_is_checked_before_anything_else() {
-    let limits = Limits {
-        max_bytes: 4,
-        max_depth: 1,
-    };
+    let limits = Limits { max_bytes: 4, max_depth: 1 };
     assert_eq!(parse_value(b"1234", limits), Ok(json!(1234)));
     assert_eq!(parse_value(b"12345", limits), Err(JsonError::TooLarge));
     assert_eq!(parse_value(&[0xff; 5], limits), Err(JsonError::TooLarge));
-    assert_eq!(
-        parse_value(&vec![b'['; 1 << 20], LIMITS),
-        Err(JsonError::TooLarge)
-    );
+    assert_eq!(parse_value(&vec![b'['; 1 << 20], LIMITS), Err(JsonError::TooLarge));
 }
 
 #[test]
 fn depth_counts_arrays_and_objects_and_has_a_ceiling() {
     let nested = |depth: usize| "[".repeat(depth) + &"]".repeat(depth);
     for max_depth in [0, 1, 8, DEPTH_CEILING] {
-        let limits = Limits {
-            max_bytes: 10_000,
-            max_depth,
-        };
+        let limits = Limits { max_bytes: 10_000, max_depth };
         assert!(parse_value(nested(max_depth).as_bytes(), limits).is_ok() || max_depth == 0);
         let deeper = parse_value(nested(max_depth + 1).as_bytes(), limits);
         assert_eq!(deeper, Err(JsonError::TooDeep), "{max_depth}");
         assert_eq!(parse_value(b"1", limits), Ok(json!(1)));
     }
-    let boundless = Limits {
-        max_bytes: 10_000,
-        max_depth: usize::MAX,
-    };
+    let boundless = Limits { max_bytes: 10_000, max_depth: usize::MAX };
     let deeper = parse_value(nested(DEPTH_CEILING + 1).as_bytes(), boundless);
     assert_eq!(deeper, Err(JsonError::TooDeep));
     let objects = r#"{"a":"#.repeat(9) + "1" + &"}".repeat(9);
@@ -167,26 +124,15 @@ fn depth_counts_arrays_and_objects_and_has_a_ceiling() {
 
 #[test]
 fn an_object_is_wanted_where_an_object_is_asked_for() {
-    assert_eq!(
-        parse_object(br#"{"a":1}"#, LIMITS),
-        Ok(map(json!({"a": 1})))
-    );
+    assert_eq!(parse_object(br#"{"a":1}"#, LIMITS), Ok(map(json!({"a": 1}))));
     for text in ["[]", "null", "1", "\"{}\"", "true"] {
-        assert_eq!(
-            parse_object(text.as_bytes(), LIMITS),
-            Err(JsonError::NotAnObject)
-        );
+        assert_eq!(parse_object(text.as_bytes(), LIMITS), Err(JsonError::NotAnObject));
     }
 }
 
 #[test]
 fn errors_quote_nothing_of_the_input() {
-    for text in [
-        r#"{"marker":1,"marker":2}"#,
-        r#"{"marker"}"#,
-        "marker",
-        r#"{"m":"marker"} x"#,
-    ] {
+    for text in [r#"{"marker":1,"marker":2}"#, r#"{"marker"}"#, "marker", r#"{"m":"marker"} x"#] {
         let error = parse(text).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("marker"));
     }
@@ -215,50 +161,21 @@ fn an_absent_member_is_none_and_a_null_member_is_wrong() {
 
 #[test]
 fn members_have_exactly_their_type() {
-    let values = [
-        json!("text"),
-        json!(""),
-        json!(true),
-        json!(7),
-        json!(-7),
-        json!(1.5),
-        json!({}),
-        json!([]),
-    ];
+    let values = [json!("text"), json!(""), json!(true), json!(7), json!(-7), json!(1.5), json!({}), json!([])];
     for value in values {
         let object = map(json!({"m": value}));
-        assert_eq!(
-            str_member(&object, "m").is_ok(),
-            value.is_string(),
-            "{value}"
-        );
-        assert_eq!(
-            bool_member(&object, "m").is_ok(),
-            value.is_boolean(),
-            "{value}"
-        );
+        assert_eq!(str_member(&object, "m").is_ok(), value.is_string(), "{value}");
+        assert_eq!(bool_member(&object, "m").is_ok(), value.is_boolean(), "{value}");
         assert_eq!(int_member(&object, "m").is_ok(), value.is_i64(), "{value}");
-        assert_eq!(
-            object_member(&object, "m").is_ok(),
-            value.is_object(),
-            "{value}"
-        );
-        assert_eq!(
-            array_member(&object, "m").is_ok(),
-            value.is_array(),
-            "{value}"
-        );
+        assert_eq!(object_member(&object, "m").is_ok(), value.is_object(), "{value}");
+        assert_eq!(array_member(&object, "m").is_ok(), value.is_array(), "{value}");
     }
 }
 
 #[test]
 fn dates_are_integers_from_1970_to_9999() {
     let date = |text: &str| date_member(&map(parse(&format!(r#"{{"m":{text}}}"#)).unwrap()), "m");
-    for (text, expected) in [
-        ("0", 0),
-        ("1795230300", 1_795_230_300),
-        ("253402300799", MAX_NUMERIC_DATE),
-    ] {
+    for (text, expected) in [("0", 0), ("1795230300", 1_795_230_300), ("253402300799", MAX_NUMERIC_DATE)] {
         assert_eq!(date(text), Ok(Some(expected)));
     }
     for text in [
@@ -291,13 +208,8 @@ fn dates_are_integers_from_1970_to_9999() {
 fn an_audience_is_a_string_or_a_short_array_of_strings() {
     let aud = |value: Value| {
         let object = map(json!({"m": value}));
-        string_or_array_member(&object, "m", 3).map(|found| {
-            found
-                .unwrap()
-                .into_iter()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
+        string_or_array_member(&object, "m", 3)
+            .map(|found| found.unwrap().into_iter().map(str::to_owned).collect::<Vec<_>>())
     };
     assert_eq!(aud(json!("a")), Ok(vec!["a".to_owned()]));
     assert_eq!(aud(json!(["a"])), Ok(vec!["a".to_owned()]));

@@ -28,20 +28,12 @@ checks! { "client_secret";
 
 async fn challenge(issuer: &Issuer) -> Verdict {
     let client = issuer.client("basic")?;
-    let reply = basic(issuer.bare_grant()?, &client.id, "wrong")
-        .send()
-        .await?;
+    let reply = basic(issuer.bare_grant()?, &client.id, "wrong").send().await?;
     refused(&reply, &["invalid_client"])?;
     ensure!(reply.status == 401, "{}", reply.brief());
     let challenge = reply.header("www-authenticate");
-    let scheme = challenge
-        .split_ascii_whitespace()
-        .next()
-        .unwrap_or_default();
-    ensure!(
-        scheme.trim_end_matches(',').eq_ignore_ascii_case("basic"),
-        "WWW-Authenticate {challenge:?}"
-    );
+    let scheme = challenge.split_ascii_whitespace().next().unwrap_or_default();
+    ensure!(scheme.trim_end_matches(',').eq_ignore_ascii_case("basic"), "WWW-Authenticate {challenge:?}");
     Ok(format!("401, WWW-Authenticate: {challenge}"))
 }
 
@@ -49,42 +41,24 @@ async fn two_methods(issuer: &Issuer) -> Verdict {
     let client = issuer.client("basic")?;
     let secret = client.secret()?;
     let mut cases = vec![
-        (
-            "Basic + body",
-            post(issuer.grant("basic")?, &client.id, secret),
-        ),
-        (
-            "Basic + wrong body",
-            post(issuer.grant("basic")?, &client.id, "wrong"),
-        ),
+        ("Basic + body", post(issuer.grant("basic")?, &client.id, secret)),
+        ("Basic + wrong body", post(issuer.grant("basic")?, &client.id, "wrong")),
     ];
     if let Some(other) = issuer.find_client("post") {
         let both = basic(issuer.grant("post")?, &other.id, other.secret()?);
         cases.push(("body + Basic", both));
-        cases.push((
-            "Basic of one, body of another",
-            post(issuer.grant("basic")?, &other.id, other.secret()?),
-        ));
+        cases.push(("Basic of one, body of another", post(issuer.grant("basic")?, &other.id, other.secret()?)));
     }
     if let Some(jwt) = issuer.find_client("jwt") {
         let assertion = || jwt.assertion(issuer.url(), &[]);
-        cases.push((
-            "Basic + assertion",
-            asserted(issuer.grant("basic")?, &assertion()?),
-        ));
-        cases.push((
-            "body + assertion",
-            post(asserted(issuer.bare_grant()?, &assertion()?), &jwt.id, "x"),
-        ));
+        cases.push(("Basic + assertion", asserted(issuer.grant("basic")?, &assertion()?)));
+        cases.push(("body + assertion", post(asserted(issuer.bare_grant()?, &assertion()?), &jwt.id, "x")));
         cases.push((
             "Basic of the key's client + assertion",
             asserted(basic(issuer.bare_grant()?, &jwt.id, "x"), &assertion()?),
         ));
         if issuer.find_client("post").is_some() {
-            cases.push((
-                "assertion + body of another",
-                asserted(issuer.grant("post")?, &assertion()?),
-            ));
+            cases.push(("assertion + body of another", asserted(issuer.grant("post")?, &assertion()?)));
         }
     }
     let count = cases.len();
@@ -93,13 +67,8 @@ async fn two_methods(issuer: &Issuer) -> Verdict {
     }
     let other = issuer.clients().find(|login| login.id != client.id);
     if let Some(other) = other {
-        let reply = issuer
-            .grant("basic")?
-            .with("client_id", &other.id)
-            .send()
-            .await?;
-        refused(&reply, &["invalid_request", "invalid_client"])
-            .map_err(|miss| miss.at("client_id of another"))?;
+        let reply = issuer.grant("basic")?.with("client_id", &other.id).send().await?;
+        refused(&reply, &["invalid_request", "invalid_client"]).map_err(|miss| miss.at("client_id of another"))?;
     }
     Ok(format!("{count} combinations: 400 invalid_request"))
 }
@@ -107,26 +76,16 @@ async fn two_methods(issuer: &Issuer) -> Verdict {
 async fn basic_is_form_decoded(issuer: &Issuer) -> Verdict {
     issuer.issue(&issuer.grant("basic")?).await?;
     let client = issuer.client("basic")?;
-    let pair = format!(
-        "{}:{}",
-        percent_every_byte(&client.id),
-        percent_every_byte(client.secret()?)
-    );
+    let pair = format!("{}:{}", percent_every_byte(&client.id), percent_every_byte(client.secret()?));
     let reply = raw_basic(issuer.bare_grant()?, &pair).send().await?;
     granted(reply).map_err(|miss| miss.at("every byte escaped"))?;
     let reply = raw_basic(issuer.bare_grant()?, &pair);
     let lower = reply.clone().without_header("authorization");
-    let lower = lower.header(
-        "authorization",
-        &format!("bAsIc {}", crate::encode::b64(pair.as_bytes())),
-    );
+    let lower = lower.header("authorization", &format!("bAsIc {}", crate::encode::b64(pair.as_bytes())));
     granted(lower.send().await?).map_err(|miss| miss.at("scheme in other case"))?;
     match issuer.find_client("odd") {
         Some(odd) => {
-            issuer
-                .issue(&issuer.grant("odd")?)
-                .await
-                .map_err(|miss| miss.at(&odd.id))?;
+            issuer.issue(&issuer.grant("odd")?).await.map_err(|miss| miss.at(&odd.id))?;
             Ok(format!("%XX of every byte read; client {:?} works", odd.id))
         }
         None => Ok("%XX of every byte read".into()),
@@ -137,12 +96,9 @@ async fn secret_in_body(issuer: &Issuer) -> Verdict {
     issuer.issue(&issuer.grant("post")?).await?;
     let client = issuer.client("post")?;
     let body = issuer.bare_grant()?.encoded();
-    let query = post(issuer.token()?, &client.id, client.secret()?)
-        .in_query()
-        .raw(body);
+    let query = post(issuer.token()?, &client.id, client.secret()?).in_query().raw(body);
     let reply = query.send().await?;
-    refused(&reply, &["invalid_client", "invalid_request"])
-        .map_err(|miss| miss.at("in the query"))?;
+    refused(&reply, &["invalid_client", "invalid_request"]).map_err(|miss| miss.at("in the query"))?;
     Ok(format!("in the body 200, in the query {}", reply.brief()))
 }
 
@@ -159,18 +115,8 @@ async fn strangers(issuer: &Issuer) -> Result<Vec<(&'static str, Reply)>, Miss> 
     let client = issuer.client("basic")?;
     let unknown = sibling(&client.id);
     let mut all = vec![
-        (
-            "unknown client",
-            basic(issuer.bare_grant()?, &unknown, "wrong")
-                .send()
-                .await?,
-        ),
-        (
-            "wrong secret",
-            basic(issuer.bare_grant()?, &client.id, "wrong")
-                .send()
-                .await?,
-        ),
+        ("unknown client", basic(issuer.bare_grant()?, &unknown, "wrong").send().await?),
+        ("wrong secret", basic(issuer.bare_grant()?, &client.id, "wrong").send().await?),
     ];
     if issuer.find_client("disabled").is_some() {
         all.push(("disabled client", issuer.grant("disabled")?.send().await?));
@@ -193,12 +139,7 @@ async fn same_answer(issuer: &Issuer) -> Verdict {
         return skip("no client");
     };
     for (what, reply) in &all {
-        ensure!(
-            shape(reply) == shape(first),
-            "{what} answers {}, unknown client {}",
-            reply.json,
-            first.json
-        );
+        ensure!(shape(reply) == shape(first), "{what} answers {}, unknown client {}", reply.json, first.json);
     }
     Ok(format!("{} cases, one answer: {}", all.len(), first.json))
 }
@@ -211,28 +152,14 @@ async fn same_time(issuer: &Issuer) -> Verdict {
     let (mut first, mut second) = (Vec::new(), Vec::new());
     for _ in 0..TIMINGS {
         // A new secret each time: a cached refusal would be quick for both.
-        first.push(
-            basic(issuer.bare_grant()?, &unknown, &nonce())
-                .send()
-                .await?
-                .took,
-        );
-        second.push(
-            basic(issuer.bare_grant()?, &client.id, &nonce())
-                .send()
-                .await?
-                .took,
-        );
+        first.push(basic(issuer.bare_grant()?, &unknown, &nonce()).send().await?.took);
+        second.push(basic(issuer.bare_grant()?, &client.id, &nonce()).send().await?.took);
     }
     let (unknown, wrong) = (median(first), median(second));
     let (low, high) = (unknown.min(wrong), unknown.max(wrong));
     let near = high.saturating_sub(low) < Duration::from_millis(4) || low * 2 > high;
     ensure!(near, "median unknown {unknown:?}, wrong secret {wrong:?}");
-    Ok(format!(
-        "median unknown {} ms, wrong secret {} ms",
-        unknown.as_millis(),
-        wrong.as_millis()
-    ))
+    Ok(format!("median unknown {} ms, wrong secret {} ms", unknown.as_millis(), wrong.as_millis()))
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
@@ -241,10 +168,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 }
 
 async fn expired_secret(issuer: &Issuer) -> Verdict {
-    refused(
-        &issuer.grant("expired_secret")?.send().await?,
-        &["invalid_client"],
-    )
+    refused(&issuer.grant("expired_secret")?.send().await?, &["invalid_client"])
 }
 
 async fn two_secrets(issuer: &Issuer) -> Verdict {
@@ -252,12 +176,7 @@ async fn two_secrets(issuer: &Issuer) -> Verdict {
     let Some(login) = issuer.clients().find(rotating) else {
         return skip("the profile has no client with second_secret");
     };
-    let second = login
-        .profile
-        .second_secret
-        .as_ref()
-        .map(|s| s.0.as_str())
-        .unwrap_or_default();
+    let second = login.profile.second_secret.as_ref().map(|s| s.0.as_str()).unwrap_or_default();
     for (what, secret) in [("first", login.secret()?), ("second", second)] {
         let request = match &login.credential {
             Credential::Post(_) => post(issuer.bare_grant()?, &login.id, secret),
@@ -271,69 +190,38 @@ async fn two_secrets(issuer: &Issuer) -> Verdict {
 async fn registered_method_only(issuer: &Issuer) -> Verdict {
     let mut seen = Vec::new();
     let client = issuer.client("basic")?;
-    let reply = post(issuer.bare_grant()?, &client.id, client.secret()?)
-        .send()
-        .await?;
-    seen.push(
-        refused(&reply, &["invalid_client"]).map_err(|miss| miss.at("Basic client by body"))?,
-    );
+    let reply = post(issuer.bare_grant()?, &client.id, client.secret()?).send().await?;
+    seen.push(refused(&reply, &["invalid_client"]).map_err(|miss| miss.at("Basic client by body"))?);
     if let Some(other) = issuer.find_client("post") {
-        let reply = basic(issuer.bare_grant()?, &other.id, other.secret()?)
-            .send()
-            .await?;
-        seen.push(
-            refused(&reply, &["invalid_client"]).map_err(|miss| miss.at("body client by Basic"))?,
-        );
+        let reply = basic(issuer.bare_grant()?, &other.id, other.secret()?).send().await?;
+        seen.push(refused(&reply, &["invalid_client"]).map_err(|miss| miss.at("body client by Basic"))?);
     }
     if let Some(jwt) = issuer.find_client("jwt") {
-        for request in [
-            basic(issuer.bare_grant()?, &jwt.id, "x"),
-            post(issuer.bare_grant()?, &jwt.id, "x"),
-        ] {
+        for request in [basic(issuer.bare_grant()?, &jwt.id, "x"), post(issuer.bare_grant()?, &jwt.id, "x")] {
             let reply = request.send().await?;
-            seen.push(
-                refused(&reply, &["invalid_client"])
-                    .map_err(|miss| miss.at("key client by secret"))?,
-            );
+            seen.push(refused(&reply, &["invalid_client"]).map_err(|miss| miss.at("key client by secret"))?);
         }
-        let reply = issuer
-            .bare_grant()?
-            .with("client_id", &jwt.id)
-            .send()
-            .await?;
-        seen.push(
-            refused(&reply, &["invalid_client"])
-                .map_err(|miss| miss.at("key client by id alone"))?,
-        );
+        let reply = issuer.bare_grant()?.with("client_id", &jwt.id).send().await?;
+        seen.push(refused(&reply, &["invalid_client"]).map_err(|miss| miss.at("key client by id alone"))?);
     }
     Ok(format!("{} other ways refused", seen.len()))
 }
 
 async fn no_secret_jwt(issuer: &Issuer) -> Verdict {
     let advertised = issuer.meta_list("token_endpoint_auth_methods_supported");
-    ensure!(
-        !advertised.contains(&"client_secret_jwt"),
-        "client_secret_jwt is advertised"
-    );
+    ensure!(!advertised.contains(&"client_secret_jwt"), "client_secret_jwt is advertised");
     let client = issuer.client("basic")?;
     let claims = client.assertion_claims(issuer.url()).to_string();
     let header = serde_json::json!({"alg": "HS256", "typ": "JWT"});
     let assertion = hs256(client.secret()?.as_bytes(), &header, claims.as_bytes());
     let reply = asserted(issuer.bare_grant()?, &assertion).send().await?;
     refused(&reply, &["invalid_client"]).map_err(|miss| miss.at("HS256 by the client's secret"))?;
-    Ok(format!(
-        "not advertised; an assertion made with the secret: {}",
-        reply.brief()
-    ))
+    Ok(format!("not advertised; an assertion made with the secret: {}", reply.brief()))
 }
 
 async fn ids_are_not_urls(issuer: &Issuer) -> Verdict {
     for login in issuer.clients() {
-        ensure!(
-            !login.id.to_ascii_lowercase().starts_with("https://"),
-            "client id {}",
-            login.id
-        );
+        ensure!(!login.id.to_ascii_lowercase().starts_with("https://"), "client id {}", login.id);
     }
     Ok(format!("{} client ids", issuer.clients().count()))
 }
@@ -346,13 +234,8 @@ async fn public_clients(issuer: &Issuer) -> Verdict {
     let codes = ["invalid_client", "unauthorized_client"];
     let reply = issuer.bare_grant()?.with("client_id", &id).send().await?;
     refused(&reply, &codes).map_err(|miss| miss.at("client_credentials"))?;
-    let exchange = issuer
-        .token()?
-        .with("grant_type", TOKEN_EXCHANGE)
-        .with("client_id", &id);
-    let exchange = exchange
-        .with("subject_token", "x")
-        .with("subject_token_type", ACCESS_TOKEN);
+    let exchange = issuer.token()?.with("grant_type", TOKEN_EXCHANGE).with("client_id", &id);
+    let exchange = exchange.with("subject_token", "x").with("subject_token_type", ACCESS_TOKEN);
     let answer = exchange.send().await?;
     refused(&answer, &codes).map_err(|miss| miss.at("exchange"))?;
     Ok(format!("id alone: {}, {}", reply.brief(), answer.brief()))

@@ -27,47 +27,24 @@ async fn client_must_authenticate(issuer: &Issuer) -> Verdict {
     let named = issuer.bare_grant()?.with("client_id", id).send().await?;
     refused(&named, &["invalid_client"]).map_err(|miss| miss.at("id alone"))?;
     let exchange = issuer.token()?.with("grant_type", TOKEN_EXCHANGE);
-    let exchange = exchange
-        .with("subject_token", "x")
-        .with("subject_token_type", ACCESS_TOKEN);
+    let exchange = exchange.with("subject_token", "x").with("subject_token_type", ACCESS_TOKEN);
     refused(&exchange.send().await?, &["invalid_client"]).map_err(|miss| miss.at("exchange"))?;
-    Ok(format!(
-        "anonymous {}, id alone {}",
-        anonymous.brief(),
-        named.brief()
-    ))
+    Ok(format!("anonymous {}, id alone {}", anonymous.brief(), named.brief()))
 }
 
 async fn no_refresh_token(issuer: &Issuer) -> Verdict {
     let issued = issuer.issue(&issuer.grant("basic")?).await?;
-    ensure!(
-        issued.reply.json.get("refresh_token").is_none(),
-        "a refresh_token was issued"
-    );
+    ensure!(issued.reply.json.get("refresh_token").is_none(), "a refresh_token was issued");
     Ok("none".into())
 }
 
 async fn subject_is_the_client(issuer: &Issuer) -> Verdict {
     let login = issuer.client("basic")?;
     let claims = issuer.issue(&issuer.grant("basic")?).await?.claims()?;
-    let text = |name: &str| {
-        claims
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    ensure!(
-        text("client_id") == login.id,
-        "client_id {:?}",
-        text("client_id")
-    );
+    let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    ensure!(text("client_id") == login.id, "client_id {:?}", text("client_id"));
     let expected = login.profile.sub.as_deref().unwrap_or(&login.id);
-    ensure!(
-        text("sub") == expected,
-        "sub {:?}, expected {expected:?}",
-        text("sub")
-    );
+    ensure!(text("sub") == expected, "sub {:?}, expected {expected:?}", text("sub"));
     Ok(format!("sub {}", text("sub")))
 }
 
@@ -82,9 +59,7 @@ async fn scope_is_bounded(issuer: &Issuer) -> Verdict {
         }
         let issued = granted(reply)?;
         let Some(returned) = issued.reply.text("scope") else {
-            return fail(format!(
-                "{asked:?} narrowed without saying so: no scope in the answer"
-            ));
+            return fail(format!("{asked:?} narrowed without saying so: no scope in the answer"));
         };
         ensure!(!returned.contains(EXCESS), "granted {returned:?}");
         seen.push(format!("narrowed to {returned:?}"));
@@ -98,24 +73,11 @@ async fn nothing_granted_is_an_error(issuer: &Issuer) -> Verdict {
 }
 
 async fn details_are_bounded(issuer: &Issuer) -> Verdict {
-    if issuer
-        .meta
-        .get("authorization_details_types_supported")
-        .is_none()
-    {
+    if issuer.meta.get("authorization_details_types_supported").is_none() {
         return skip("authorization_details are not advertised");
     }
-    for bad in [
-        r#"[{"type":"no-such-type"}]"#,
-        "{",
-        "[1]",
-        r#"[{"actions":["x"]}]"#,
-    ] {
-        let reply = issuer
-            .grant("basic")?
-            .with("authorization_details", bad)
-            .send()
-            .await?;
+    for bad in [r#"[{"type":"no-such-type"}]"#, "{", "[1]", r#"[{"actions":["x"]}]"#] {
+        let reply = issuer.grant("basic")?.with("authorization_details", bad).send().await?;
         refused(&reply, &["invalid_authorization_details"]).map_err(|miss| miss.at(bad))?;
     }
     Ok("unknown type, broken JSON, no object, no type: 400 invalid_authorization_details".into())
@@ -123,27 +85,16 @@ async fn details_are_bounded(issuer: &Issuer) -> Verdict {
 
 async fn short_life(issuer: &Issuer) -> Verdict {
     let issued = issuer.issue(&issuer.grant("basic")?).await?;
-    let life = issued
-        .reply
-        .json
-        .get("expires_in")
-        .and_then(Value::as_i64)
-        .unwrap_or(i64::MAX);
+    let life = issued.reply.json.get("expires_in").and_then(Value::as_i64).unwrap_or(i64::MAX);
     ensure!(life <= 900, "expires_in {life}");
     if let Ok(claims) = issued.claims() {
         let date = |name: &str| claims.get(name).and_then(Value::as_i64).unwrap_or_default();
         let span = date("exp") - date("iat");
-        ensure!(
-            (span - life).abs() <= 2,
-            "exp - iat is {span}, expires_in {life}"
-        );
+        ensure!((span - life).abs() <= 2, "exp - iat is {span}, expires_in {life}");
     }
     Ok(format!("{life} s"))
 }
 
 async fn suspended(issuer: &Issuer) -> Verdict {
-    refused(
-        &issuer.grant("disabled")?.send().await?,
-        &["invalid_client"],
-    )
+    refused(&issuer.grant("disabled")?.send().await?, &["invalid_client"])
 }

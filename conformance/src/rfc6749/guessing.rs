@@ -43,9 +43,7 @@ async fn guessing_is_throttled(issuer: &Issuer) -> Verdict {
     ensure!(throttled.is_some(), "{tried} wrong secrets, none throttled");
     let waited = right_secret_works(issuer).await?;
     let status = throttled.unwrap_or_default();
-    Ok(format!(
-        "{status} within {tried} guesses; the right secret worked after {waited} s"
-    ))
+    Ok(format!("{status} within {tried} guesses; the right secret worked after {waited} s"))
 }
 
 /// Seconds until the right secret was accepted again.
@@ -57,7 +55,5 @@ async fn right_secret_works(issuer: &Issuer) -> Result<u64, Miss> {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-    fail(format!(
-        "the right secret was still refused after {PATIENCE_SECONDS} s"
-    ))
+    fail(format!("the right secret was still refused after {PATIENCE_SECONDS} s"))
 }

@@ -24,58 +24,27 @@ const APPENDIX_B: &str = "+%25%26%2B%C2%A3%E2%82%AC";
 async fn form_decoding(issuer: &Issuer) -> Verdict {
     let client = issuer.client("basic")?;
     // A scope whose every byte is escaped, with + for the space between the words.
-    let scopes: Vec<String> = issuer
-        .resource("a")?
-        .scopes
-        .iter()
-        .take(2)
-        .map(|s| percent_every_byte(s))
-        .collect();
-    let plain = issuer
-        .resource("a")?
-        .scopes
-        .iter()
-        .take(2)
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(" ");
+    let scopes: Vec<String> = issuer.resource("a")?.scopes.iter().take(2).map(|s| percent_every_byte(s)).collect();
+    let plain = issuer.resource("a")?.scopes.iter().take(2).cloned().collect::<Vec<_>>().join(" ");
     let request = issuer.grant("basic")?.without("scope");
-    let escaped =
-        request.raw_suffix(format!("&scope={}&note={APPENDIX_B}", scopes.join("+")).as_bytes());
-    let escaped = issuer
-        .issue(&escaped)
-        .await
-        .map_err(|miss| miss.at("escaped scope"))?;
-    let direct = issuer
-        .issue(&issuer.grant("basic")?.set("scope", &plain))
-        .await?;
+    let escaped = request.raw_suffix(format!("&scope={}&note={APPENDIX_B}", scopes.join("+")).as_bytes());
+    let escaped = issuer.issue(&escaped).await.map_err(|miss| miss.at("escaped scope"))?;
+    let direct = issuer.issue(&issuer.grant("basic")?.set("scope", &plain)).await?;
     ensure!(
         escaped.reply.text("scope") == direct.reply.text("scope"),
         "scope {:?} when escaped, {:?} when not",
         escaped.reply.text("scope"),
         direct.reply.text("scope")
     );
-    let scope = issuer
-        .grant("basic")?
-        .without("scope")
-        .raw_suffix(format!("&scope={APPENDIX_B}").as_bytes());
+    let scope = issuer.grant("basic")?.without("scope").raw_suffix(format!("&scope={APPENDIX_B}").as_bytes());
     refused(&scope.send().await?, &["invalid_scope"]).map_err(|miss| miss.at("vector as scope"))?;
     decoded_secrets(issuer, client).await?;
     match issuer.find_client("odd") {
         Some(odd) => {
-            issuer
-                .issue(&issuer.grant("odd")?)
-                .await
-                .map_err(|miss| miss.at(&odd.id))?;
-            Ok(format!(
-                "escaped scope and secret read; client {:?} works",
-                odd.id
-            ))
+            issuer.issue(&issuer.grant("odd")?).await.map_err(|miss| miss.at(&odd.id))?;
+            Ok(format!("escaped scope and secret read; client {:?} works", odd.id))
         }
-        None => Ok(
-            "escaped scope and secret read; the vector as scope and as secret is refused in form"
-                .into(),
-        ),
+        None => Ok("escaped scope and secret read; the vector as scope and as secret is refused in form".into()),
     }
 }
 
@@ -83,31 +52,16 @@ async fn form_decoding(issuer: &Issuer) -> Verdict {
 async fn decoded_secrets(issuer: &Issuer, client: &Login) -> Result<(), Miss> {
     if let Some(post) = issuer.find_client("post") {
         let secret = percent_every_byte(post.secret()?);
-        let body = format!(
-            "&client_id={}&client_secret={secret}",
-            percent_every_byte(&post.id)
-        );
-        let reply = issuer
-            .bare_grant()?
-            .raw_suffix(body.as_bytes())
-            .send()
-            .await?;
+        let body = format!("&client_id={}&client_secret={secret}", percent_every_byte(&post.id));
+        let reply = issuer.bare_grant()?.raw_suffix(body.as_bytes()).send().await?;
         granted(reply).map_err(|miss| miss.at("escaped client_secret"))?;
         let wrong = format!("&client_id={}&client_secret={APPENDIX_B}", post.id);
-        let reply = issuer
-            .bare_grant()?
-            .raw_suffix(wrong.as_bytes())
-            .send()
-            .await?;
-        refused(&reply, &["invalid_client", "invalid_request"])
-            .map_err(|miss| miss.at("vector as client_secret"))?;
+        let reply = issuer.bare_grant()?.raw_suffix(wrong.as_bytes()).send().await?;
+        refused(&reply, &["invalid_client", "invalid_request"]).map_err(|miss| miss.at("vector as client_secret"))?;
     }
     let pair = format!("{}:{APPENDIX_B}", client.id);
-    let reply = crate::client::raw_basic(issuer.bare_grant()?, &pair)
-        .send()
-        .await?;
-    refused(&reply, &["invalid_client", "invalid_request"])
-        .map_err(|miss| miss.at("vector in Basic"))?;
+    let reply = crate::client::raw_basic(issuer.bare_grant()?, &pair).send().await?;
+    refused(&reply, &["invalid_client", "invalid_request"]).map_err(|miss| miss.at("vector in Basic"))?;
     Ok(())
 }
 
@@ -122,20 +76,9 @@ async fn broken_encodings(issuer: &Issuer) -> Verdict {
         let reply = issuer.grant("basic")?.raw_suffix(bytes).send().await?;
         seen.push(refused(&reply, &["invalid_request"]).map_err(|miss| miss.at(what))?);
     }
-    for (what, bytes) in [
-        ("half an escape", &b"&scope=%4"[..]),
-        ("no hex", b"&scope=%zz"),
-        ("NUL", b"&scope=%00"),
-    ] {
-        let reply = issuer
-            .grant("basic")?
-            .without("scope")
-            .raw_suffix(bytes)
-            .send()
-            .await?;
-        seen.push(
-            refused(&reply, &["invalid_request", "invalid_scope"]).map_err(|miss| miss.at(what))?,
-        );
+    for (what, bytes) in [("half an escape", &b"&scope=%4"[..]), ("no hex", b"&scope=%zz"), ("NUL", b"&scope=%00")] {
+        let reply = issuer.grant("basic")?.without("scope").raw_suffix(bytes).send().await?;
+        seen.push(refused(&reply, &["invalid_request", "invalid_scope"]).map_err(|miss| miss.at(what))?);
     }
     seen.dedup();
     Ok(seen.join(", "))
@@ -151,39 +94,19 @@ fn hostile(issuer: &Issuer) -> Result<Vec<(&'static str, Request)>, Miss> {
         ("scope", grant("scope")?),
         ("resource", grant("resource")?),
         ("client_id", grant("client_id")?),
-        (
-            "parameter name",
-            issuer.grant("basic")?.with(CANARY, "1").with(CANARY, "2"),
-        ),
+        ("parameter name", issuer.grant("basic")?.with(CANARY, "1").with(CANARY, "2")),
         ("Basic", basic(issuer.bare_grant()?, CANARY, CANARY)),
         ("client_assertion", asserted(issuer.bare_grant()?, CANARY)),
-        (
-            "client_assertion_type",
-            asserted(issuer.bare_grant()?, "x").set("client_assertion_type", CANARY),
-        ),
+        ("client_assertion_type", asserted(issuer.bare_grant()?, "x").set("client_assertion_type", CANARY)),
     ];
     if issuer.profile.exchange.is_some() {
         let base = issuer.token()?.with("grant_type", TOKEN_EXCHANGE);
-        let base = base
-            .with("subject_token", "x")
-            .with("subject_token_type", ACCESS_TOKEN);
-        let base = issuer.sign_in(
-            base.with("audience", issuer.target()?),
-            issuer.client("basic")?,
-        )?;
-        for name in [
-            "subject_token",
-            "subject_token_type",
-            "requested_token_type",
-            "audience",
-        ] {
+        let base = base.with("subject_token", "x").with("subject_token_type", ACCESS_TOKEN);
+        let base = issuer.sign_in(base.with("audience", issuer.target()?), issuer.client("basic")?)?;
+        for name in ["subject_token", "subject_token_type", "requested_token_type", "audience"] {
             all.push((name, base.clone().set(name, CANARY)));
         }
-        all.push((
-            "actor_token_type",
-            base.with("actor_token", "x")
-                .with("actor_token_type", CANARY),
-        ));
+        all.push(("actor_token_type", base.with("actor_token", "x").with("actor_token_type", CANARY)));
     }
     Ok(all)
 }
@@ -194,10 +117,7 @@ async fn error_characters(issuer: &Issuer) -> Verdict {
         let reply = request.send().await?;
         ensure!(reply.status < 500, "{what}: {}", reply.brief());
         legal_text(&reply).map_err(|miss| miss.at(what))?;
-        ensure!(
-            reply.header("set-cookie").is_empty(),
-            "{what}: a cookie was set"
-        );
+        ensure!(reply.header("set-cookie").is_empty(), "{what}: a cookie was set");
         seen += 1;
     }
     Ok(format!("{seen} hostile values, only legal characters back"))
@@ -220,47 +140,22 @@ fn too_large(reply: &Reply) -> bool {
 
 async fn sizes(issuer: &Issuer) -> Verdict {
     let mut seen = Vec::new();
-    let body = issuer
-        .grant("basic")?
-        .with("padding", &"x".repeat(66_000))
-        .send()
-        .await?;
-    ensure!(
-        matches!(body.status, 400 | 413) && too_large(&body),
-        "66,000 byte body: {}",
-        body.brief()
-    );
+    let body = issuer.grant("basic")?.with("padding", &"x".repeat(66_000)).send().await?;
+    ensure!(matches!(body.status, 400 | 413) && too_large(&body), "66,000 byte body: {}", body.brief());
     seen.push(format!("body {}", body.status));
-    let header = issuer
-        .grant("basic")?
-        .header("x-padding", &"x".repeat(17 * 1024))
-        .send()
-        .await?;
+    let header = issuer.grant("basic")?.header("x-padding", &"x".repeat(17 * 1024)).send().await?;
     ensure!(too_large(&header), "17 KiB header: {}", header.brief());
     seen.push(format!("header {}", header.status));
     if let Some(jwt) = issuer.find_client("jwt") {
         let padding = serde_json::json!("x".repeat(9_000));
         let assertion = jwt.assertion(issuer.url(), &[("padding", padding)])?;
         let reply = asserted(issuer.bare_grant()?, &assertion).send().await?;
-        ensure!(
-            too_large(&reply),
-            "12 KB client_assertion: {}",
-            reply.brief()
-        );
+        ensure!(too_large(&reply), "12 KB client_assertion: {}", reply.brief());
         seen.push(format!("assertion {}", reply.brief()));
     }
     if issuer.profile.exchange.is_some() {
-        let subject = format!(
-            "{}{}",
-            issuer.subject_token().await?.token,
-            "x".repeat(9_000)
-        );
-        let reply = issuer
-            .allowed()
-            .await?
-            .set("subject_token", &subject)
-            .send()
-            .await?;
+        let subject = format!("{}{}", issuer.subject_token().await?.token, "x".repeat(9_000));
+        let reply = issuer.allowed().await?.set("subject_token", &subject).send().await?;
         ensure!(too_large(&reply), "9 KB subject_token: {}", reply.brief());
         seen.push(format!("subject_token {}", reply.brief()));
     }
@@ -286,12 +181,8 @@ async fn refusals_change_nothing(issuer: &Issuer) -> Verdict {
         let client = issuer.exchange()?.actor_client.clone();
         let wider = issuer.exchange()?.wider_scope.clone();
         let reply = request.clone().set("scope", &wider).send().await?;
-        refused(&reply, &["invalid_scope", "invalid_target"])
-            .map_err(|miss| miss.at("wider scope"))?;
-        issuer
-            .issue(&issuer.again(&request, &client)?)
-            .await
-            .map_err(|miss| miss.at("same tokens afterwards"))?;
+        refused(&reply, &["invalid_scope", "invalid_target"]).map_err(|miss| miss.at("wider scope"))?;
+        issuer.issue(&issuer.again(&request, &client)?).await.map_err(|miss| miss.at("same tokens afterwards"))?;
     }
     Ok("a forged assertion burns no jti; a refused exchange spends no token".into())
 }
@@ -308,44 +199,24 @@ async fn untrusted_headers(issuer: &Issuer) -> Verdict {
     ] {
         let reply = issuer.http.get(&url).header(name, value).send().await?;
         let body = String::from_utf8_lossy(&reply.body).into_owned();
-        ensure!(
-            !body.contains("evil") && !body.contains("ftp:"),
-            "{name} changed the metadata"
-        );
+        ensure!(!body.contains("evil") && !body.contains("ftp:"), "{name} changed the metadata");
     }
     let client = issuer.client("basic")?;
-    let request = issuer
-        .token()?
-        .with("grant_type", CLIENT_CREDENTIALS)
-        .with("client_id", &client.id);
+    let request = issuer.token()?.with("grant_type", CLIENT_CREDENTIALS).with("client_id", &client.id);
     let request = request
         .header("x-client-cert", "MIIB")
         .header("x-ssl-client-verify", "SUCCESS")
         .header("x-ssl-client-s-dn", &format!("CN={}", client.id))
-        .header(
-            "x-forwarded-client-cert",
-            &format!("Subject=\"CN={}\"", client.id),
-        )
+        .header("x-forwarded-client-cert", &format!("Subject=\"CN={}\"", client.id))
         .header("x-forwarded-user", &client.id);
-    refused(
-        &request.send().await?,
-        &["invalid_client", "invalid_request"],
-    )
-    .map_err(|miss| miss.at("certificate headers"))?;
+    refused(&request.send().await?, &["invalid_client", "invalid_request"])
+        .map_err(|miss| miss.at("certificate headers"))?;
     Ok("five forwarding headers without effect; certificate headers authenticate nobody".into())
 }
 
 async fn untrusted_host(issuer: &Issuer) -> Verdict {
     let url = metadata_url(issuer.url(), "oauth-authorization-server");
-    let reply = issuer
-        .http
-        .get(&url)
-        .header("host", "evil.example")
-        .send()
-        .await?;
-    ensure!(
-        reply.status >= 400 || reply.json == issuer.meta,
-        "Host changed the metadata"
-    );
+    let reply = issuer.http.get(&url).header("host", "evil.example").send().await?;
+    ensure!(reply.status >= 400 || reply.json == issuer.meta, "Host changed the metadata");
     Ok(reply.brief())
 }

@@ -21,11 +21,7 @@ checks! { "token_endpoint";
 async fn success_shape(issuer: &Issuer) -> Verdict {
     let issued = issuer.issue(&issuer.grant("basic")?).await?;
     let reply = &issued.reply;
-    ensure!(
-        reply.is_json(),
-        "content type {:?}",
-        reply.header("content-type")
-    );
+    ensure!(reply.is_json(), "content type {:?}", reply.header("content-type"));
     ensure!(!issued.token.is_empty(), "access_token is empty");
     let kind = reply.text("token_type").unwrap_or_default();
     ensure!(kind.eq_ignore_ascii_case("bearer"), "token_type {kind:?}");
@@ -42,11 +38,7 @@ async fn tokens_are_not_stored(issuer: &Issuer) -> Verdict {
     ensure!(issued.reply.no_store(), "Cache-Control {cache:?}");
     if issuer.profile.exchange.is_some() {
         let (_, child) = issuer.exchanged().await?;
-        ensure!(
-            child.reply.no_store(),
-            "exchange: Cache-Control {:?}",
-            child.reply.header("cache-control")
-        );
+        ensure!(child.reply.no_store(), "exchange: Cache-Control {:?}", child.reply.header("cache-control"));
     }
     Ok(format!("Cache-Control: {cache}"))
 }
@@ -59,19 +51,10 @@ async fn errors_are_not_stored(issuer: &Issuer) -> Verdict {
     ];
     for request in bad {
         let reply = request.send().await?;
-        ensure!(
-            reply.no_store(),
-            "{}: Cache-Control {:?}",
-            reply.brief(),
-            reply.header("cache-control")
-        );
+        ensure!(reply.no_store(), "{}: Cache-Control {:?}", reply.brief(), reply.header("cache-control"));
     }
     let issued = issuer.issue(&issuer.grant("basic")?).await?;
-    ensure!(
-        issued.reply.header("pragma") == "no-cache",
-        "Pragma {:?}",
-        issued.reply.header("pragma")
-    );
+    ensure!(issued.reply.header("pragma") == "no-cache", "Pragma {:?}", issued.reply.header("pragma"));
     Ok("errors no-store; Pragma: no-cache with a token".into())
 }
 
@@ -80,21 +63,14 @@ async fn scope_returned_when_changed(issuer: &Issuer) -> Verdict {
     if reply.status != 200 {
         return refused(&reply, &["invalid_scope"]);
     }
-    let carried = claims_of(reply.text("access_token").unwrap_or_default()).and_then(|claims| {
-        claims
-            .get("scope")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    });
+    let carried = claims_of(reply.text("access_token").unwrap_or_default())
+        .and_then(|claims| claims.get("scope").and_then(Value::as_str).map(str::to_owned));
     let returned = reply.text("scope");
     ensure!(
         returned.is_some() || carried.as_deref().unwrap_or_default().is_empty(),
         "the token has scope {carried:?}, the answer none"
     );
-    Ok(format!(
-        "scope left out, {} returned",
-        returned.unwrap_or("none")
-    ))
+    Ok(format!("scope left out, {} returned", returned.unwrap_or("none")))
 }
 
 async fn scope_always_returned(issuer: &Issuer) -> Verdict {
@@ -113,10 +89,7 @@ async fn default_scope(issuer: &Issuer) -> Verdict {
     };
     let issued = granted(reply)?;
     let got = words(issued.reply.text("scope").unwrap_or_default());
-    ensure!(
-        got == words(documented),
-        "documented {documented:?}, granted {got:?}"
-    );
+    ensure!(got == words(documented), "documented {documented:?}, granted {got:?}");
     Ok(format!("default {documented:?}"))
 }
 
@@ -135,20 +108,12 @@ async fn unguessable(issuer: &Issuer) -> Verdict {
         let alg = header_of(token).unwrap_or_default();
         let key = jwk::signing_key(&issuer.jwks, token);
         let verified = key.is_some_and(|key| jwk::verifies(key, jwk::member(&alg, "alg"), token));
-        ensure!(
-            verified,
-            "a JWT without a signature by the published key can be made up"
-        );
-        return Ok(format!(
-            "signed with {}, {SAMPLES} tokens all different",
-            jwk::member(&alg, "alg")
-        ));
+        ensure!(verified, "a JWT without a signature by the published key can be made up");
+        return Ok(format!("signed with {}, {SAMPLES} tokens all different", jwk::member(&alg, "alg")));
     }
     let bits = entropy_bits(&tokens);
     ensure!(bits >= 128.0, "about {bits:.0} bits in an opaque token");
-    Ok(format!(
-        "about {bits:.0} bits or more, {SAMPLES} tokens all different"
-    ))
+    Ok(format!("about {bits:.0} bits or more, {SAMPLES} tokens all different"))
 }
 
 async fn unguessable_jti(issuer: &Issuer) -> Verdict {
@@ -160,14 +125,8 @@ async fn unguessable_jti(issuer: &Issuer) -> Verdict {
     }
     // 160 bits fill 27 base64url characters; 32 samples show at most 5 of 6 bits.
     let bits = entropy_bits(&ids);
-    ensure!(
-        bits >= 105.0,
-        "about {bits:.0} bits visible in {SAMPLES} jtis, 160 should show 110"
-    );
-    Ok(format!(
-        "{} characters, about {bits:.0} bits visible in {SAMPLES} samples",
-        ids.first().map_or(0, String::len)
-    ))
+    ensure!(bits >= 105.0, "about {bits:.0} bits visible in {SAMPLES} jtis, 160 should show 110");
+    Ok(format!("{} characters, about {bits:.0} bits visible in {SAMPLES} samples", ids.first().map_or(0, String::len)))
 }
 
 async fn samples(issuer: &Issuer) -> Result<Vec<String>, Miss> {
@@ -186,10 +145,7 @@ async fn samples(issuer: &Issuer) -> Result<Vec<String>, Miss> {
 fn entropy_bits(samples: &[String]) -> f64 {
     let length = samples.iter().map(String::len).min().unwrap_or(0);
     let alphabet = |at: usize| {
-        let mut seen: Vec<u8> = samples
-            .iter()
-            .filter_map(|s| s.as_bytes().get(at).copied())
-            .collect();
+        let mut seen: Vec<u8> = samples.iter().filter_map(|s| s.as_bytes().get(at).copied()).collect();
         seen.sort_unstable();
         seen.dedup();
         u32::try_from(seen.len()).unwrap_or(u32::MAX)

@@ -24,53 +24,24 @@ async fn only_post(issuer: &Issuer) -> Verdict {
     let mut seen = Vec::new();
     for method in ["GET", "PUT", "DELETE", "PATCH"] {
         let request = issuer.grant("basic")?;
-        let request = if method == "GET" {
-            request.in_query()
-        } else {
-            request
-        };
+        let request = if method == "GET" { request.in_query() } else { request };
         let reply = request.method(method).send().await?;
-        ensure!(
-            reply.json.get("access_token").is_none(),
-            "{method} got a token"
-        );
-        ensure!(
-            (400..500).contains(&reply.status),
-            "{method}: {}",
-            reply.brief()
-        );
+        ensure!(reply.json.get("access_token").is_none(), "{method} got a token");
+        ensure!((400..500).contains(&reply.status), "{method}: {}", reply.brief());
         seen.push(format!("{method} {}", reply.status));
     }
-    let head = issuer
-        .grant("basic")?
-        .in_query()
-        .method("HEAD")
-        .send()
-        .await?;
+    let head = issuer.grant("basic")?.in_query().method("HEAD").send().await?;
     ensure!((400..500).contains(&head.status), "HEAD: {}", head.brief());
     let query = issuer.grant("basic")?.in_query().send().await?;
     refused(&query, &["invalid_request"]).map_err(|miss| miss.at("POST with query"))?;
-    Ok(format!(
-        "{}; parameters in the query: {}",
-        seen.join(", "),
-        query.brief()
-    ))
+    Ok(format!("{}; parameters in the query: {}", seen.join(", "), query.brief()))
 }
 
 async fn method_not_allowed(issuer: &Issuer) -> Verdict {
     for method in ["GET", "PUT", "DELETE", "HEAD"] {
-        let reply = issuer
-            .grant("basic")?
-            .in_query()
-            .method(method)
-            .send()
-            .await?;
+        let reply = issuer.grant("basic")?.in_query().method(method).send().await?;
         ensure!(reply.status == 405, "{method}: {}", reply.brief());
-        ensure!(
-            reply.header("allow").contains("POST"),
-            "{method}: Allow {:?}",
-            reply.header("allow")
-        );
+        ensure!(reply.header("allow").contains("POST"), "{method}: Allow {:?}", reply.header("allow"));
     }
     Ok("405, Allow: POST".into())
 }
@@ -93,34 +64,17 @@ async fn form_only(issuer: &Issuer) -> Verdict {
         ("text/plain", form.as_str()),
         ("application/json", form.as_str()),
     ] {
-        let reply = issuer
-            .grant("basic")?
-            .content_type(media)
-            .raw(body)
-            .send()
-            .await?;
+        let reply = issuer.grant("basic")?.content_type(media).raw(body).send().await?;
         refused(&reply, &["invalid_request"]).map_err(|miss| miss.at(media))?;
     }
-    Ok(
-        "three spellings of the form accepted; JSON, multipart, text/plain 400 invalid_request"
-            .into(),
-    )
+    Ok("three spellings of the form accepted; JSON, multipart, text/plain 400 invalid_request".into())
 }
 
 async fn grant_type_codes(issuer: &Issuer) -> Verdict {
     let missing = issuer.grant("basic")?.without("grant_type").send().await?;
     refused(&missing, &["invalid_request"]).map_err(|miss| miss.at("missing"))?;
-    for unknown in [
-        "urn:example:unknown",
-        "CLIENT_CREDENTIALS",
-        "client_credentials ",
-        "null",
-    ] {
-        let reply = issuer
-            .grant("basic")?
-            .set("grant_type", unknown)
-            .send()
-            .await?;
+    for unknown in ["urn:example:unknown", "CLIENT_CREDENTIALS", "client_credentials ", "null"] {
+        let reply = issuer.grant("basic")?.set("grant_type", unknown).send().await?;
         refused(&reply, &["unsupported_grant_type"]).map_err(|miss| miss.at(unknown))?;
     }
     Ok("400 invalid_request; 400 unsupported_grant_type".into())
@@ -128,9 +82,7 @@ async fn grant_type_codes(issuer: &Issuer) -> Verdict {
 
 async fn grant_of_the_client(issuer: &Issuer) -> Verdict {
     let request = issuer.token()?.with("grant_type", TOKEN_EXCHANGE);
-    let request = request
-        .with("subject_token", "x")
-        .with("subject_token_type", crate::exchange::JWT);
+    let request = request.with("subject_token", "x").with("subject_token_type", crate::exchange::JWT);
     let request = issuer.sign_in(request, issuer.client("no_exchange")?)?;
     refused(&request.send().await?, &["unauthorized_client"])
 }
@@ -145,20 +97,14 @@ async fn repeated_parameters(issuer: &Issuer) -> Verdict {
             if name == "resource" {
                 continue;
             }
-            let request = issuer
-                .grant(client)?
-                .with("client_id", &issuer.client(client)?.id);
-            let request = if name == "client_id" {
-                request.set("client_id", &issuer.client(client)?.id)
-            } else {
-                request
-            };
+            let request = issuer.grant(client)?.with("client_id", &issuer.client(client)?.id);
+            let request =
+                if name == "client_id" { request.set("client_id", &issuer.client(client)?.id) } else { request };
             let Some(request) = request.repeat(&name) else {
                 continue;
             };
             let reply = request.send().await?;
-            refused(&reply, &["invalid_request"])
-                .map_err(|miss| miss.at(&format!("{client} client, two {name}")))?;
+            refused(&reply, &["invalid_request"]).map_err(|miss| miss.at(&format!("{client} client, two {name}")))?;
             seen += 1;
         }
     }
@@ -180,8 +126,7 @@ async fn repeated_parameters(issuer: &Issuer) -> Verdict {
             continue;
         };
         let reply = request.send().await?;
-        refused(&reply, &["invalid_request"])
-            .map_err(|miss| miss.at(&format!("exchange by {actor}, two {name}")))?;
+        refused(&reply, &["invalid_request"]).map_err(|miss| miss.at(&format!("exchange by {actor}, two {name}")))?;
         seen += 1;
     }
     Ok(format!("{seen} repeats refused with 400 invalid_request"))
@@ -190,12 +135,7 @@ async fn repeated_parameters(issuer: &Issuer) -> Verdict {
 async fn empty_is_omitted(issuer: &Issuer) -> Verdict {
     let bare = issuer.grant("basic")?.without("scope").without("resource");
     let omitted = bare.send().await?;
-    let empty = bare
-        .with("scope", "")
-        .with("resource", "")
-        .with("client_id", "")
-        .send()
-        .await?;
+    let empty = bare.with("scope", "").with("resource", "").with("client_id", "").send().await?;
     ensure!(
         omitted.status == empty.status && omitted.error() == empty.error(),
         "left out: {}, empty: {}",
@@ -203,35 +143,19 @@ async fn empty_is_omitted(issuer: &Issuer) -> Verdict {
         empty.brief()
     );
     let scopes = (omitted.text("scope"), empty.text("scope"));
-    ensure!(
-        scopes.0 == scopes.1,
-        "left out: scope {:?}, empty: {:?}",
-        scopes.0,
-        scopes.1
-    );
+    ensure!(scopes.0 == scopes.1, "left out: scope {:?}, empty: {:?}", scopes.0, scopes.1);
     let audience = |reply: &crate::http::Reply| {
         let claims = claims_of(reply.text("access_token").unwrap_or_default());
         claims.and_then(|claims| claims.get("aud").cloned())
     };
-    ensure!(
-        audience(&omitted) == audience(&empty),
-        "the audience differs"
-    );
+    ensure!(audience(&omitted) == audience(&empty), "the audience differs");
     let grant = issuer.grant("basic")?.set("grant_type", "").send().await?;
     refused(&grant, &["invalid_request"]).map_err(|miss| miss.at("empty grant_type"))?;
-    Ok(format!(
-        "left out {}, empty {}",
-        omitted.brief(),
-        empty.brief()
-    ))
+    Ok(format!("left out {}, empty {}", omitted.brief(), empty.brief()))
 }
 
 async fn unknown_ignored(issuer: &Issuer) -> Verdict {
-    let request = issuer
-        .grant("basic")?
-        .with("foo", "bar")
-        .with("x[]", "1")
-        .with("", "2");
+    let request = issuer.grant("basic")?.with("foo", "bar").with("x[]", "1").with("", "2");
     issuer.issue(&request).await?;
     Ok("foo=bar, x[]=1 ignored".into())
 }
@@ -259,39 +183,16 @@ async fn scope_grammar(issuer: &Issuer) -> Verdict {
 
 async fn error_status(issuer: &Issuer) -> Verdict {
     let cases = [
-        (
-            "no grant_type",
-            issuer.grant("basic")?.without("grant_type"),
-        ),
+        ("no grant_type", issuer.grant("basic")?.without("grant_type")),
         ("empty body", issuer.grant("basic")?.raw("")),
-        (
-            "unknown grant",
-            issuer.grant("basic")?.set("grant_type", "x"),
-        ),
-        (
-            "malformed scope",
-            issuer.grant("basic")?.set("scope", "a\"b"),
-        ),
+        ("unknown grant", issuer.grant("basic")?.set("grant_type", "x")),
+        ("malformed scope", issuer.grant("basic")?.set("scope", "a\"b")),
         ("no client", issuer.bare_grant()?),
-        (
-            "unknown client",
-            crate::client::basic(issuer.bare_grant()?, "nobody", "x"),
-        ),
-        (
-            "broken Basic",
-            issuer.bare_grant()?.header("authorization", "Basic !!!"),
-        ),
-        (
-            "Basic without colon",
-            crate::client::raw_basic(issuer.bare_grant()?, "nobody"),
-        ),
+        ("unknown client", crate::client::basic(issuer.bare_grant()?, "nobody", "x")),
+        ("broken Basic", issuer.bare_grant()?.header("authorization", "Basic !!!")),
+        ("Basic without colon", crate::client::raw_basic(issuer.bare_grant()?, "nobody")),
     ];
-    let codes = [
-        "invalid_request",
-        "unsupported_grant_type",
-        "invalid_scope",
-        "invalid_client",
-    ];
+    let codes = ["invalid_request", "unsupported_grant_type", "invalid_scope", "invalid_client"];
     let mut seen = Vec::new();
     for (what, request) in cases {
         let reply = request.send().await?;
@@ -302,13 +203,7 @@ async fn error_status(issuer: &Issuer) -> Verdict {
 }
 
 async fn tls_outside_loopback(issuer: &Issuer) -> Verdict {
-    let members = [
-        "issuer",
-        "token_endpoint",
-        "introspection_endpoint",
-        "revocation_endpoint",
-        "jwks_uri",
-    ];
+    let members = ["issuer", "token_endpoint", "introspection_endpoint", "revocation_endpoint", "jwks_uri"];
     for member in members {
         let text = issuer.meta_text(member);
         if !text.is_empty() {
@@ -336,12 +231,8 @@ async fn no_password_no_implicit(issuer: &Issuer) -> Verdict {
     for grant in ["password", "implicit"] {
         let request = issuer.grant("basic")?.set("grant_type", grant);
         let request = request.with("username", "a").with("password", "b");
-        refused(&request.send().await?, &["unsupported_grant_type"])
-            .map_err(|miss| miss.at(grant))?;
-        ensure!(
-            !issuer.meta_list("grant_types_supported").contains(&grant),
-            "{grant} is advertised"
-        );
+        refused(&request.send().await?, &["unsupported_grant_type"]).map_err(|miss| miss.at(grant))?;
+        ensure!(!issuer.meta_list("grant_types_supported").contains(&grant), "{grant} is advertised");
     }
     Ok("400 unsupported_grant_type, not advertised".into())
 }

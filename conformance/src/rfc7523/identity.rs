@@ -22,22 +22,15 @@ async fn assertion_parameters(issuer: &Issuer) -> Verdict {
     let jwt = issuer.client("jwt")?;
     let fresh = || jwt.assertion(issuer.url(), &[]);
     granted(asserted(issuer.bare_grant()?, &fresh()?).send().await?)?;
-    let complete =
-        || -> Result<_, crate::check::Miss> { Ok(asserted(issuer.bare_grant()?, &fresh()?)) };
+    let complete = || -> Result<_, crate::check::Miss> { Ok(asserted(issuer.bare_grant()?, &fresh()?)) };
     let saml = "urn:ietf:params:oauth:client-assertion-type:saml2-bearer";
     let cases = [
         ("no type", complete()?.without("client_assertion_type")),
         ("no assertion", complete()?.without("client_assertion")),
         ("empty type", complete()?.set("client_assertion_type", "")),
         ("SAML type", complete()?.set("client_assertion_type", saml)),
-        (
-            "type in other case",
-            complete()?.set("client_assertion_type", &ASSERTION_TYPE.to_uppercase()),
-        ),
-        (
-            "two in one",
-            complete()?.set("client_assertion", &format!("{} {}", fresh()?, fresh()?)),
-        ),
+        ("type in other case", complete()?.set("client_assertion_type", &ASSERTION_TYPE.to_uppercase())),
+        ("two in one", complete()?.set("client_assertion", &format!("{} {}", fresh()?, fresh()?))),
         ("not a JWT", complete()?.set("client_assertion", "x")),
         ("two dots", complete()?.set("client_assertion", "..")),
     ];
@@ -65,31 +58,22 @@ async fn issuer_and_subject(issuer: &Issuer) -> Verdict {
     for member in ["iss", "sub"] {
         let mut claims = jwt.assertion_claims(issuer.url());
         unset(&mut claims, member);
-        denied(
-            issuer,
-            &format!("{member} missing"),
-            &signer.sign(&signer.header(), &claims),
-        )
-        .await?;
+        denied(issuer, &format!("{member} missing"), &signer.sign(&signer.header(), &claims)).await?;
         for value in &bad {
             let assertion = jwt.assertion(issuer.url(), &[(member, value.clone())])?;
             denied(issuer, &format!("{member} = {value}"), &assertion).await?;
             tried += 1;
         }
     }
-    let both = jwt.assertion(
-        issuer.url(),
-        &[("iss", json!(other)), ("sub", json!(other))],
-    )?;
+    let both = jwt.assertion(issuer.url(), &[("iss", json!(other)), ("sub", json!(other))])?;
     denied(issuer, "iss and sub of another client", &both).await?;
     Ok(format!("{} variants refused", tried + 3))
 }
 
 async fn client_id_agrees(issuer: &Issuer) -> Verdict {
     let jwt = issuer.client("jwt")?;
-    let request = |assertion: String| -> Result<_, crate::check::Miss> {
-        Ok(asserted(issuer.bare_grant()?, &assertion))
-    };
+    let request =
+        |assertion: String| -> Result<_, crate::check::Miss> { Ok(asserted(issuer.bare_grant()?, &assertion)) };
     let with = request(jwt.assertion(issuer.url(), &[])?)?.with("client_id", &jwt.id);
     granted(with.send().await?).map_err(|miss| miss.at("with client_id"))?;
     let other = &issuer.client("basic")?.id;
@@ -128,32 +112,17 @@ async fn audience(issuer: &Issuer) -> Verdict {
         json!(jwt.id),
     ];
     for value in &bad {
-        denied(
-            issuer,
-            &format!("aud = {value}"),
-            &jwt.assertion(url, &[("aud", value.clone())])?,
-        )
-        .await?;
+        denied(issuer, &format!("aud = {value}"), &jwt.assertion(url, &[("aud", value.clone())])?).await?;
     }
     let signer = jwt.signer()?;
     let mut claims = jwt.assertion_claims(url);
     unset(&mut claims, "aud");
-    denied(
-        issuer,
-        "aud missing",
-        &signer.sign(&signer.header(), &claims),
-    )
-    .await?;
-    Ok(format!(
-        "the issuer accepted, {} other values refused",
-        bad.len() + 1
-    ))
+    denied(issuer, "aud missing", &signer.sign(&signer.header(), &claims)).await?;
+    Ok(format!("the issuer accepted, {} other values refused", bad.len() + 1))
 }
 
 async fn audience_array(issuer: &Issuer) -> Verdict {
-    let assertion = issuer
-        .client("jwt")?
-        .assertion(issuer.url(), &[("aud", json!([issuer.url()]))])?;
+    let assertion = issuer.client("jwt")?.assertion(issuer.url(), &[("aud", json!([issuer.url()]))])?;
     accepted(issuer, "[issuer]", &assertion).await?;
     Ok("accepted".into())
 }
@@ -165,12 +134,7 @@ async fn legacy_audience(issuer: &Issuer) -> Verdict {
     let Some(legacy) = issuer.find_client("legacy_aud") else {
         return skip("off by default; the profile has no client `legacy_aud`");
     };
-    accepted(
-        issuer,
-        "client with the switch",
-        &legacy.assertion(endpoint, &[])?,
-    )
-    .await?;
+    accepted(issuer, "client with the switch", &legacy.assertion(endpoint, &[])?).await?;
     let foreign = legacy.assertion("https://other.example/token", &[])?;
     denied(issuer, "with the switch, a foreign endpoint", &foreign).await?;
     Ok("off by default, on for the client that has it".into())
@@ -207,8 +171,5 @@ async fn types(issuer: &Issuer) -> Verdict {
     for typ in OTHER_TYPES {
         denied(issuer, typ, &typed(typ)?).await?;
     }
-    Ok(format!(
-        "4 accepted, {} other kinds refused",
-        OTHER_TYPES.len()
-    ))
+    Ok(format!("4 accepted, {} other kinds refused", OTHER_TYPES.len()))
 }

@@ -32,29 +32,14 @@ async fn key_of_the_client(issuer: &Issuer) -> Verdict {
         tried += 1;
     }
     let wrong = stranger(jwt)?;
-    denied(
-        issuer,
-        "another key, same kid",
-        &wrong.sign(&wrong.header(), &claims()),
-    )
-    .await?;
+    denied(issuer, "another key, same kid", &wrong.sign(&wrong.header(), &claims())).await?;
     let others = issuer.clients().filter(|login| login.id != jwt.id);
     for other in others {
         if let Ok(key) = other.signer() {
             let mut header = key.header();
-            denied(
-                issuer,
-                "the key of another client",
-                &key.sign(&header, &claims()),
-            )
-            .await?;
+            denied(issuer, "the key of another client", &key.sign(&header, &claims())).await?;
             unset(&mut header, "kid");
-            denied(
-                issuer,
-                "the key of another client, no kid",
-                &key.sign(&header, &claims()),
-            )
-            .await?;
+            denied(issuer, "the key of another client, no kid", &key.sign(&header, &claims())).await?;
             tried += 2;
         }
     }
@@ -62,10 +47,7 @@ async fn key_of_the_client(issuer: &Issuer) -> Verdict {
 }
 
 /// Algorithm confusion, missing and misshapen signatures.
-fn wrongly_signed(
-    signer: &Signer,
-    claims: &dyn Fn() -> Value,
-) -> Result<Vec<(String, String)>, Miss> {
+fn wrongly_signed(signer: &Signer, claims: &dyn Fn() -> Value) -> Result<Vec<(String, String)>, Miss> {
     let mut all = Vec::new();
     let header = |alg: &str| {
         let mut header = signer.header();
@@ -75,20 +57,12 @@ fn wrongly_signed(
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let unsigned = signer.sign(&header(alg), &claims());
         let (head, body, _) = parts(&unsigned).unwrap_or_default();
-        all.push((
-            format!("alg {alg:?} without signature"),
-            format!("{head}.{body}."),
-        ));
+        all.push((format!("alg {alg:?} without signature"), format!("{head}.{body}.")));
         all.push((format!("alg {alg:?} with a signature"), unsigned.clone()));
     }
-    for alg in [
-        "ES384", "ES512", "RS256", "PS256", "EdDSA", "HS256", "es256",
-    ] {
+    for alg in ["ES384", "ES512", "RS256", "PS256", "EdDSA", "HS256", "es256"] {
         if alg != signer.alg {
-            all.push((
-                format!("alg {alg} over a signature of {}", signer.alg),
-                signer.sign(&header(alg), &claims()),
-            ));
+            all.push((format!("alg {alg} over a signature of {}", signer.alg), signer.sign(&header(alg), &claims())));
         }
     }
     let mut secrets = signer.public_as_secrets();
@@ -98,10 +72,7 @@ fn wrongly_signed(
     secrets.push(("empty", Vec::new()));
     for (what, secret) in secrets {
         let body = claims().to_string();
-        all.push((
-            format!("HS256 with the public key ({what})"),
-            hs256(&secret, &header("HS256"), body.as_bytes()),
-        ));
+        all.push((format!("HS256 with the public key ({what})"), hs256(&secret, &header("HS256"), body.as_bytes())));
     }
     let mut no_alg = signer.header();
     unset(&mut no_alg, "alg");
@@ -109,26 +80,11 @@ fn wrongly_signed(
     let honest = signer.sign(&signer.header(), &claims());
     let (head, body, signature) = parts(&honest).unwrap_or_default();
     all.push(("empty signature".into(), format!("{head}.{body}.")));
-    all.push((
-        "truncated signature".into(),
-        honest
-            .get(..honest.len() - 8)
-            .unwrap_or_default()
-            .to_owned(),
-    ));
-    all.push((
-        "zero signature".into(),
-        format!("{head}.{body}.{}", b64url(&[0; 64])),
-    ));
-    all.push((
-        "signature twice".into(),
-        format!("{head}.{body}.{signature}{signature}"),
-    ));
+    all.push(("truncated signature".into(), honest.get(..honest.len() - 8).unwrap_or_default().to_owned()));
+    all.push(("zero signature".into(), format!("{head}.{body}.{}", b64url(&[0; 64]))));
+    all.push(("signature twice".into(), format!("{head}.{body}.{signature}{signature}")));
     if signer.alg == "ES256" {
-        all.push((
-            "ASN.1 signature".into(),
-            as_der_signature(&honest).unwrap_or_default(),
-        ));
+        all.push(("ASN.1 signature".into(), as_der_signature(&honest).unwrap_or_default()));
     }
     Ok(all)
 }
@@ -146,13 +102,8 @@ async fn key_headers(issuer: &Issuer) -> Verdict {
     let attacker = stranger(jwt)?;
     let key = attacker.public_jwk().unwrap_or_default();
     // A listener of ours: whoever connects has followed the header.
-    let listener = TcpListener::bind("127.0.0.1:0")
-        .await
-        .map_err(|error| Miss::Fail(error.to_string()))?;
-    let port = listener
-        .local_addr()
-        .map(|address| address.port())
-        .unwrap_or_default();
+    let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| Miss::Fail(error.to_string()))?;
+    let port = listener.local_addr().map(|address| address.port()).unwrap_or_default();
     let url = format!("http://127.0.0.1:{port}/keys");
     let members = [
         ("jwk", key.clone()),
@@ -165,36 +116,16 @@ async fn key_headers(issuer: &Issuer) -> Verdict {
         let mut header = attacker.header();
         set(&mut header, name, value.clone());
         let claims = jwt.assertion_claims(issuer.url());
-        denied(
-            issuer,
-            &format!("attacker's key by {name}"),
-            &attacker.sign(&header, &claims),
-        )
-        .await?;
+        denied(issuer, &format!("attacker's key by {name}"), &attacker.sign(&header, &claims)).await?;
         unset(&mut header, "kid");
         let claims = jwt.assertion_claims(issuer.url());
-        denied(
-            issuer,
-            &format!("attacker's key by {name}, no kid"),
-            &attacker.sign(&header, &claims),
-        )
-        .await?;
+        denied(issuer, &format!("attacker's key by {name}, no kid"), &attacker.sign(&header, &claims)).await?;
         let mut genuine = jwt.signer()?.header();
         set(&mut genuine, name, value.clone());
         let reply = present(issuer, &with_header(issuer, jwt, &genuine)?).await?;
-        ensure!(
-            reply.status < 500,
-            "genuine key with {name}: {}",
-            reply.brief()
-        );
+        ensure!(reply.status < 500, "genuine key with {name}: {}", reply.brief());
     }
     let visit = tokio::time::timeout(Duration::from_millis(200), listener.accept()).await;
-    ensure!(
-        visit.is_err(),
-        "the issuer connected to the URL in the header"
-    );
-    Ok(format!(
-        "{} ways to bring a key refused, no fetch seen",
-        2 * members.len()
-    ))
+    ensure!(visit.is_err(), "the issuer connected to the URL in the header");
+    Ok(format!("{} ways to bring a key refused, no fetch seen", 2 * members.len()))
 }

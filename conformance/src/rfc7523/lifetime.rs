@@ -25,31 +25,13 @@ async fn expiry(issuer: &Issuer) -> Verdict {
     let signer = jwt.signer()?;
     let mut claims = jwt.assertion_claims(issuer.url());
     unset(&mut claims, "exp");
-    denied(
-        issuer,
-        "exp missing",
-        &signer.sign(&signer.header(), &claims),
-    )
-    .await?;
+    denied(issuer, "exp missing", &signer.sign(&signer.header(), &claims)).await?;
     for ago in [62, 120, 86_400] {
-        let dates = [
-            ("exp", json!(now() - ago)),
-            ("iat", json!(now() - ago - 60)),
-        ];
-        denied(
-            issuer,
-            &format!("exp {ago} s ago"),
-            &jwt.assertion(issuer.url(), &dates)?,
-        )
-        .await?;
+        let dates = [("exp", json!(now() - ago)), ("iat", json!(now() - ago - 60))];
+        denied(issuer, &format!("exp {ago} s ago"), &jwt.assertion(issuer.url(), &dates)?).await?;
     }
     for exp in [json!(0), json!(1), json!(-1)] {
-        denied(
-            issuer,
-            &format!("exp {exp}"),
-            &jwt.assertion(issuer.url(), &[("exp", exp)])?,
-        )
-        .await?;
+        denied(issuer, &format!("exp {exp}"), &jwt.assertion(issuer.url(), &[("exp", exp)])?).await?;
     }
     Ok("missing, 62 s, 2 min and a day ago, 0, 1, -1: refused".into())
 }
@@ -67,16 +49,8 @@ async fn far_expiry(issuer: &Issuer) -> Verdict {
 async fn not_before(issuer: &Issuer) -> Verdict {
     let jwt = issuer.client("jwt")?;
     for ahead in [75, 200] {
-        let dates = [
-            ("nbf", json!(now() + ahead)),
-            ("exp", json!(now() + ahead + 30)),
-        ];
-        denied(
-            issuer,
-            &format!("nbf {ahead} s ahead"),
-            &jwt.assertion(issuer.url(), &dates)?,
-        )
-        .await?;
+        let dates = [("nbf", json!(now() + ahead)), ("exp", json!(now() + ahead + 30))];
+        denied(issuer, &format!("nbf {ahead} s ahead"), &jwt.assertion(issuer.url(), &dates)?).await?;
     }
     let past = jwt.assertion(issuer.url(), &[("nbf", json!(now() - 5))])?;
     accepted(issuer, "nbf 5 s ago", &past).await?;
@@ -119,10 +93,7 @@ async fn single_use_under_concurrency(issuer: &Issuer) -> Verdict {
             _ => return fail(format!("a use was answered {}", reply.brief())),
         }
     }
-    ensure!(
-        granted == 1,
-        "{granted} of {AT_ONCE} concurrent uses got a token"
-    );
+    ensure!(granted == 1, "{granted} of {AT_ONCE} concurrent uses got a token");
     Ok(format!("1 token, {refused} refused"))
 }
 
@@ -132,28 +103,13 @@ async fn jti_required(issuer: &Issuer) -> Verdict {
     let mut claims = jwt.assertion_claims(issuer.url());
     unset(&mut claims, "jti");
     denied(issuer, "no jti", &signer.sign(&signer.header(), &claims)).await?;
-    for value in [
-        json!(""),
-        json!(1),
-        json!(null),
-        json!(["x"]),
-        json!("x".repeat(2_000)),
-    ] {
+    for value in [json!(""), json!(1), json!(null), json!(["x"]), json!("x".repeat(2_000))] {
         let what = format!("jti of {} bytes, {}", value.to_string().len(), kind(&value));
-        denied(
-            issuer,
-            &what,
-            &jwt.assertion(issuer.url(), &[("jti", value)])?,
-        )
-        .await?;
+        denied(issuer, &what, &jwt.assertion(issuer.url(), &[("jti", value)])?).await?;
     }
     Ok("missing, empty, number, null, array, 2,000 characters: refused".into())
 }
 
 fn kind(value: &serde_json::Value) -> &'static str {
-    if value.is_string() {
-        "string"
-    } else {
-        "no string"
-    }
+    if value.is_string() { "string" } else { "no string" }
 }

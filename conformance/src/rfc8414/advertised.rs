@@ -29,23 +29,13 @@ const KNOWN_GRANTS: &[&str] = &[
 async fn grants(issuer: &Issuer) -> Verdict {
     let advertised = issuer.meta_list("grant_types_supported");
     for grant in KNOWN_GRANTS.iter().chain(&advertised) {
-        let request = issuer.sign_in(
-            issuer.token()?.with("grant_type", grant),
-            issuer.client("basic")?,
-        )?;
+        let request = issuer.sign_in(issuer.token()?.with("grant_type", grant), issuer.client("basic")?)?;
         let unsupported = request.send().await?.error() == "unsupported_grant_type";
         // implicit (RFC 8414's default) is no grant of the token endpoint.
         let expected = !advertised.contains(grant) || *grant == "implicit";
-        ensure!(
-            unsupported == expected,
-            "{grant}: advertised {}, unsupported {unsupported}",
-            !expected
-        );
+        ensure!(unsupported == expected, "{grant}: advertised {}, unsupported {unsupported}", !expected);
     }
-    issuer
-        .issue(&issuer.grant("basic")?)
-        .await
-        .map_err(|miss| miss.at(CLIENT_CREDENTIALS))?;
+    issuer.issue(&issuer.grant("basic")?).await.map_err(|miss| miss.at(CLIENT_CREDENTIALS))?;
     if advertised.contains(&TOKEN_EXCHANGE) {
         issuer.exchanged().await?;
     } else if issuer.profile.exchange.is_some() {
@@ -58,10 +48,7 @@ async fn grants(issuer: &Issuer) -> Verdict {
 fn probe(issuer: &Issuer, endpoint: &str) -> Result<Request, Miss> {
     match endpoint {
         "token" => issuer.bare_grant(),
-        _ => Ok(issuer
-            .http
-            .form(issuer.endpoint(&format!("{endpoint}_endpoint"))?)
-            .with("token", &nonce())),
+        _ => Ok(issuer.http.form(issuer.endpoint(&format!("{endpoint}_endpoint"))?).with("token", &nonce())),
     }
 }
 
@@ -79,36 +66,18 @@ async fn methods(issuer: &Issuer) -> Verdict {
     for endpoint in ["token", "introspection", "revocation"] {
         let advertised = issuer.meta_list(&format!("{endpoint}_endpoint_auth_methods_supported"));
         for method in &advertised {
-            let Some(login) = client_with(issuer, endpoint, |login| login.method() == *method)
-            else {
+            let Some(login) = client_with(issuer, endpoint, |login| login.method() == *method) else {
                 untried.push(format!("{endpoint} {method}"));
                 continue;
             };
-            let reply = issuer
-                .sign_in(probe(issuer, endpoint)?, login)?
-                .send()
-                .await?;
-            ensure!(
-                authenticated(endpoint, &reply),
-                "{endpoint} by {method}: {}",
-                reply.brief()
-            );
+            let reply = issuer.sign_in(probe(issuer, endpoint)?, login)?.send().await?;
+            ensure!(authenticated(endpoint, &reply), "{endpoint} by {method}: {}", reply.brief());
             seen.push(format!("{endpoint} {method}"));
         }
-        for method in [
-            "client_secret_basic",
-            "client_secret_post",
-            "private_key_jwt",
-        ] {
+        for method in ["client_secret_basic", "client_secret_post", "private_key_jwt"] {
             let known = |login: &Login| login.method() == method;
-            if let (false, Some(login)) = (
-                advertised.contains(&method),
-                client_with(issuer, endpoint, known),
-            ) {
-                let reply = issuer
-                    .sign_in(probe(issuer, endpoint)?, login)?
-                    .send()
-                    .await?;
+            if let (false, Some(login)) = (advertised.contains(&method), client_with(issuer, endpoint, known)) {
+                let reply = issuer.sign_in(probe(issuer, endpoint)?, login)?.send().await?;
                 let worked = !advertised.is_empty() && authenticated(endpoint, &reply);
                 ensure!(!worked, "{endpoint}: {method} works and is not advertised");
             }
@@ -119,31 +88,14 @@ async fn methods(issuer: &Issuer) -> Verdict {
 
 /// A working client of that make: for the other endpoints, the relying service
 /// comes first.
-fn client_with<'a>(
-    issuer: &'a Issuer,
-    endpoint: &str,
-    fits: impl Fn(&Login) -> bool,
-) -> Option<&'a Login> {
-    let service = issuer
-        .profile
-        .introspection
-        .as_ref()
-        .and_then(|section| issuer.find_client(&section.client));
-    let named = ["basic", "post", "jwt"]
-        .iter()
-        .filter_map(|name| issuer.find_client(name));
+fn client_with<'a>(issuer: &'a Issuer, endpoint: &str, fits: impl Fn(&Login) -> bool) -> Option<&'a Login> {
+    let service = issuer.profile.introspection.as_ref().and_then(|section| issuer.find_client(&section.client));
+    let named = ["basic", "post", "jwt"].iter().filter_map(|name| issuer.find_client(name));
     let further = issuer.clients().filter(|login| {
-        !matches!(
-            login.name.as_str(),
-            "disabled" | "expired_secret" | "legacy_aud" | "no_exchange" | "public"
-        )
+        !matches!(login.name.as_str(), "disabled" | "expired_secret" | "legacy_aud" | "no_exchange" | "public")
     });
     let service = service.filter(|_| endpoint == "introspection");
-    service
-        .into_iter()
-        .chain(named)
-        .chain(further)
-        .find(|login| fits(login))
+    service.into_iter().chain(named).chain(further).find(|login| fits(login))
 }
 
 async fn algorithms(issuer: &Issuer) -> Verdict {
@@ -154,10 +106,7 @@ async fn algorithms(issuer: &Issuer) -> Verdict {
             untried.push(alg.to_owned());
             continue;
         };
-        let reply = issuer
-            .sign_in(probe(issuer, "token")?, login)?
-            .send()
-            .await?;
+        let reply = issuer.sign_in(probe(issuer, "token")?, login)?.send().await?;
         granted(reply).map_err(|miss| miss.at(alg))?;
         seen.push(alg.to_owned());
     }
@@ -166,16 +115,9 @@ async fn algorithms(issuer: &Issuer) -> Verdict {
 
 fn settled(seen: Vec<String>, untried: Vec<String>) -> Verdict {
     match (seen.is_empty(), untried.is_empty()) {
-        (true, _) => skip(format!(
-            "no client in the profile for {}",
-            untried.join(", ")
-        )),
+        (true, _) => skip(format!("no client in the profile for {}", untried.join(", "))),
         (false, true) => Ok(seen.join(", ")),
-        (false, false) => Ok(format!(
-            "{}; no client in the profile for {}",
-            seen.join(", "),
-            untried.join(", ")
-        )),
+        (false, false) => Ok(format!("{}; no client in the profile for {}", seen.join(", "), untried.join(", "))),
     }
 }
 
@@ -184,10 +126,7 @@ async fn no_authorization_endpoint(issuer: &Issuer) -> Verdict {
         return skip("there is an authorization endpoint");
     }
     for grant in ["authorization_code", "implicit", "refresh_token"] {
-        ensure!(
-            !issuer.meta_list("grant_types_supported").contains(&grant),
-            "{grant} is advertised"
-        );
+        ensure!(!issuer.meta_list("grant_types_supported").contains(&grant), "{grant} is advertised");
     }
     Ok("no grant that needs one".into())
 }

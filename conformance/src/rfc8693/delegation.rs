@@ -39,22 +39,10 @@ async fn act_chain(issuer: &Issuer) -> Verdict {
     let claims = issuer.child_claims(&child).await?;
     let first = own_sub(issuer, &actor).await?;
     let act = claims.get("act").cloned().unwrap_or_default();
-    ensure!(
-        member(&act, "sub") == first,
-        "act.sub {:?}, the actor is {first:?}",
-        act.get("sub")
-    );
+    ensure!(member(&act, "sub") == first, "act.sub {:?}, the actor is {first:?}", act.get("sub"));
     if let Ok(before) = subject.claims() {
-        ensure!(
-            claims.get("sub") == before.get("sub"),
-            "sub {:?} was {:?}",
-            claims.get("sub"),
-            before.get("sub")
-        );
-        ensure!(
-            act.get("act") == before.get("act"),
-            "the subject token's chain changed"
-        );
+        ensure!(claims.get("sub") == before.get("sub"), "sub {:?} was {:?}", claims.get("sub"), before.get("sub"));
+        ensure!(act.get("act") == before.get("act"), "the subject token's chain changed");
     }
     let Some(next) = issuer.exchange()?.chain.first() else {
         return Ok(act.to_string());
@@ -63,16 +51,8 @@ async fn act_chain(issuer: &Issuer) -> Verdict {
     let deeper = issuer.child_claims(&grandchild).await?;
     let outer = deeper.get("act").cloned().unwrap_or_default();
     let second = own_sub(issuer, next).await?;
-    ensure!(
-        member(&outer, "sub") == second,
-        "outermost {:?}, the actor is {second:?}",
-        outer.get("sub")
-    );
-    ensure!(
-        outer.get("act") == Some(&act),
-        "inside it {:?}, was {act}",
-        outer.get("act")
-    );
+    ensure!(member(&outer, "sub") == second, "outermost {:?}, the actor is {second:?}", outer.get("sub"));
+    ensure!(outer.get("act") == Some(&act), "inside it {:?}, was {act}", outer.get("act"));
     Ok(outer.to_string())
 }
 
@@ -96,21 +76,13 @@ async fn depth_cap(issuer: &Issuer) -> Verdict {
         return skip("the profile gives no depth_cap");
     };
     if x.chain.len() < cap {
-        return skip(format!(
-            "a chain of {} clients cannot pass a cap of {cap}",
-            x.chain.len()
-        ));
+        return skip(format!("a chain of {} clients cannot pass a cap of {cap}", x.chain.len()));
     }
     let (_, mut token) = issuer.exchanged().await?;
     for (client, depth) in x.chain.iter().zip(2..) {
-        let reply = issuer
-            .delegation(client, &token.token)
-            .await?
-            .send()
-            .await?;
+        let reply = issuer.delegation(client, &token.token).await?.send().await?;
         if depth > cap {
-            return refused(&reply, &["invalid_request"])
-                .map(|brief| format!("depth {depth}: {brief}"));
+            return refused(&reply, &["invalid_request"]).map(|brief| format!("depth {depth}: {brief}"));
         }
         token = granted(reply).map_err(|miss| miss.at(&format!("depth {depth}")))?;
     }
@@ -123,10 +95,7 @@ async fn may_act(issuer: &Issuer) -> Verdict {
     };
     let subject = &section.subject_token.0;
     let allowed = issuer.delegation(&section.allowed_client, subject).await?;
-    issuer
-        .issue(&allowed)
-        .await
-        .map_err(|miss| miss.at("the actor named"))?;
+    issuer.issue(&allowed).await.map_err(|miss| miss.at("the actor named"))?;
     let other = issuer.delegation(&section.refused_client, subject).await?;
     refused(&other.send().await?, &["invalid_request"]).map_err(|miss| miss.at("another actor"))
 }
@@ -141,10 +110,7 @@ fn unruled(issuer: &Issuer) -> Result<&str, Miss> {
 async fn no_rule(issuer: &Issuer) -> Verdict {
     let subject = issuer.subject_token().await?;
     let request = issuer.delegation(unruled(issuer)?, &subject.token).await?;
-    refused(
-        &request.send().await?,
-        &["invalid_request", "invalid_target"],
-    )
+    refused(&request.send().await?, &["invalid_request", "invalid_target"])
 }
 
 async fn self_exchange(issuer: &Issuer) -> Verdict {
@@ -153,25 +119,11 @@ async fn self_exchange(issuer: &Issuer) -> Verdict {
     let scope = x.subject_scope.split(' ').next().unwrap_or_default();
     let own = &issuer.resource(&x.subject_resource)?.uri;
     let request = issuer.exchange_as(&x.subject_client, &subject.token)?;
-    let child = issuer
-        .issue(&request.set("audience", own).set("scope", scope))
-        .await?;
+    let child = issuer.issue(&request.set("audience", own).set("scope", scope)).await?;
     let (before, after) = (subject.claims()?, issuer.child_claims(&child).await?);
-    ensure!(
-        after.get("sub") == before.get("sub"),
-        "sub {:?}",
-        after.get("sub")
-    );
-    ensure!(
-        member(&after, "scope") == scope,
-        "scope {:?}",
-        after.get("scope")
-    );
-    ensure!(
-        audiences(&after) == [own.as_str()],
-        "aud {:?}",
-        after.get("aud")
-    );
+    ensure!(after.get("sub") == before.get("sub"), "sub {:?}", after.get("sub"));
+    ensure!(member(&after, "scope") == scope, "scope {:?}", after.get("scope"));
+    ensure!(audiences(&after) == [own.as_str()], "aud {:?}", after.get("aud"));
     Ok(format!("narrowed to {scope}"))
 }
 
@@ -185,18 +137,13 @@ async fn actor_is_the_client(issuer: &Issuer) -> Verdict {
             return skip("the profile sends no actor tokens");
         };
         let request = issuer.exchange_as(&x.actor_client, &subject.token)?;
-        let request = request
-            .with("actor_token", &foreign.token)
-            .with("actor_token_type", ACCESS_TOKEN);
+        let request = request.with("actor_token", &foreign.token).with("actor_token_type", ACCESS_TOKEN);
         refused(&request.send().await?, &["invalid_request"])
             .map_err(|miss| miss.at(&format!("actor token of {other}")))?;
     }
     let request = issuer.exchange_as(&x.actor_client, &subject.token)?;
-    let request = request
-        .with("actor_token", &subject.token)
-        .with("actor_token_type", ACCESS_TOKEN);
-    refused(&request.send().await?, &["invalid_request"])
-        .map_err(|miss| miss.at("the subject token as actor token"))
+    let request = request.with("actor_token", &subject.token).with("actor_token_type", ACCESS_TOKEN);
+    refused(&request.send().await?, &["invalid_request"]).map_err(|miss| miss.at("the subject token as actor token"))
 }
 
 async fn no_impersonation(issuer: &Issuer) -> Verdict {
@@ -208,15 +155,8 @@ async fn no_impersonation(issuer: &Issuer) -> Verdict {
     }
     let claims = issuer.child_claims(&granted(reply)?).await?;
     let sub = own_sub(issuer, &actor).await?;
-    let named = claims
-        .get("act")
-        .map(|act| member(act, "sub"))
-        .unwrap_or_default();
-    ensure!(
-        named == sub,
-        "act {:?}, the client is {sub:?}",
-        claims.get("act")
-    );
+    let named = claims.get("act").map(|act| member(act, "sub")).unwrap_or_default();
+    ensure!(named == sub, "act {:?}, the client is {sub:?}", claims.get("act"));
     Ok(format!("act names {named}"))
 }
 
@@ -245,29 +185,11 @@ async fn stolen_subject(issuer: &Issuer) -> Verdict {
     let own = &issuer.resource(&x.subject_resource)?.uri;
     let (_, child) = issuer.exchanged().await?;
     for (what, stolen, target, scope) in [
-        (
-            "subject token, its own audience",
-            &subject.token,
-            own.as_str(),
-            x.subject_scope.as_str(),
-        ),
-        (
-            "subject token, the target",
-            &subject.token,
-            issuer.target()?,
-            x.scope.as_str(),
-        ),
-        (
-            "exchanged token, its audience",
-            &child.token,
-            issuer.target()?,
-            x.scope.as_str(),
-        ),
+        ("subject token, its own audience", &subject.token, own.as_str(), x.subject_scope.as_str()),
+        ("subject token, the target", &subject.token, issuer.target()?, x.scope.as_str()),
+        ("exchanged token, its audience", &child.token, issuer.target()?, x.scope.as_str()),
     ] {
-        let request = issuer
-            .exchange_as(thief, stolen)?
-            .set("audience", target)
-            .set("scope", scope);
+        let request = issuer.exchange_as(thief, stolen)?.set("audience", target).set("scope", scope);
         refused(&request.send().await?, &["invalid_request"]).map_err(|miss| miss.at(what))?;
     }
     Ok("three tokens in the hands of another client: 400 invalid_request".into())

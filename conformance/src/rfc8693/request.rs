@@ -22,12 +22,7 @@ async fn grant_urn(issuer: &Issuer) -> Verdict {
         "urn:ietf:params:oauth:grant-type:TOKEN-EXCHANGE",
         "urn:ietf:params:oauth:grant-type:token-exchange/",
     ] {
-        let reply = issuer
-            .allowed()
-            .await?
-            .set("grant_type", near)
-            .send()
-            .await?;
+        let reply = issuer.allowed().await?.set("grant_type", near).send().await?;
         refused(&reply, &["unsupported_grant_type"]).map_err(|miss| miss.at(near))?;
     }
     Ok(format!("{TOKEN_EXCHANGE} works, three near misses refused"))
@@ -51,47 +46,22 @@ async fn actor_pair(issuer: &Issuer) -> Verdict {
     let token = issuer.issue(&issuer.grant("basic")?).await?.token;
     let only_token = bare().await?.with("actor_token", &token).send().await?;
     refused(&only_token, &["invalid_request"]).map_err(|miss| miss.at("token alone"))?;
-    let only_type = bare()
-        .await?
-        .with("actor_token_type", ACCESS_TOKEN)
-        .send()
-        .await?;
+    let only_type = bare().await?.with("actor_token_type", ACCESS_TOKEN).send().await?;
     refused(&only_type, &["invalid_request"]).map_err(|miss| miss.at("type alone"))?;
-    let empty_type = bare()
-        .await?
-        .with("actor_token", &token)
-        .with("actor_token_type", "")
-        .send()
-        .await?;
+    let empty_type = bare().await?.with("actor_token", &token).with("actor_token_type", "").send().await?;
     refused(&empty_type, &["invalid_request"]).map_err(|miss| miss.at("empty type"))?;
     Ok("one without the other: 400 invalid_request".into())
 }
 
 async fn declared_type(issuer: &Issuer) -> Verdict {
-    let as_id = issuer
-        .allowed()
-        .await?
-        .set("subject_token_type", ID_TOKEN)
-        .send()
-        .await?;
+    let as_id = issuer.allowed().await?.set("subject_token_type", ID_TOKEN).send().await?;
     refused(&as_id, &["invalid_request"]).map_err(|miss| miss.at("access token as id_token"))?;
-    let handle = issuer
-        .allowed()
-        .await?
-        .set("subject_token", &nonce())
-        .set("subject_token_type", JWT);
-    refused(&handle.send().await?, &["invalid_request"])
-        .map_err(|miss| miss.at("handle as jwt"))?;
+    let handle = issuer.allowed().await?.set("subject_token", &nonce()).set("subject_token_type", JWT);
+    refused(&handle.send().await?, &["invalid_request"]).map_err(|miss| miss.at("handle as jwt"))?;
     if let Some(jwt) = issuer.find_client("jwt") {
         let assertion = jwt.assertion(issuer.url(), &[])?;
-        let reply = issuer
-            .allowed()
-            .await?
-            .set("subject_token", &assertion)
-            .send()
-            .await?;
-        refused(&reply, &["invalid_request"])
-            .map_err(|miss| miss.at("assertion as access_token"))?;
+        let reply = issuer.allowed().await?.set("subject_token", &assertion).send().await?;
+        refused(&reply, &["invalid_request"]).map_err(|miss| miss.at("assertion as access_token"))?;
     }
     if let Some(actor) = issuer.actor_token(&issuer.exchange()?.actor_client).await? {
         let request = issuer.allowed().await?.set("actor_token", &actor.token);
@@ -111,27 +81,13 @@ async fn unknown_types(issuer: &Issuer) -> Verdict {
         "URN:IETF:PARAMS:OAUTH:TOKEN-TYPE:ACCESS_TOKEN",
     ];
     for kind in types {
-        let reply = issuer
-            .allowed()
-            .await?
-            .set("subject_token_type", kind)
-            .send()
-            .await?;
-        refused(&reply, &["invalid_request"])
-            .map_err(|miss| miss.at(&format!("subject: {kind}")))?;
+        let reply = issuer.allowed().await?.set("subject_token_type", kind).send().await?;
+        refused(&reply, &["invalid_request"]).map_err(|miss| miss.at(&format!("subject: {kind}")))?;
         let token = issuer.subject_token().await?.token;
-        let request = issuer
-            .allowed()
-            .await?
-            .set("actor_token", &token)
-            .set("actor_token_type", kind);
-        refused(&request.send().await?, &["invalid_request"])
-            .map_err(|miss| miss.at(&format!("actor: {kind}")))?;
+        let request = issuer.allowed().await?.set("actor_token", &token).set("actor_token_type", kind);
+        refused(&request.send().await?, &["invalid_request"]).map_err(|miss| miss.at(&format!("actor: {kind}")))?;
     }
-    Ok(format!(
-        "{} types refused for subject and actor",
-        types.len()
-    ))
+    Ok(format!("{} types refused for subject and actor", types.len()))
 }
 
 async fn requested_types(issuer: &Issuer) -> Verdict {
@@ -142,24 +98,11 @@ async fn requested_types(issuer: &Issuer) -> Verdict {
             Some(kind) => request.with("requested_token_type", kind),
             None => request,
         };
-        let issued = issuer
-            .issue(&request)
-            .await
-            .map_err(|miss| miss.at(kind.unwrap_or("absent")))?;
-        let given = issued
-            .reply
-            .text("issued_token_type")
-            .unwrap_or_default()
-            .to_owned();
+        let issued = issuer.issue(&request).await.map_err(|miss| miss.at(kind.unwrap_or("absent")))?;
+        let given = issued.reply.text("issued_token_type").unwrap_or_default().to_owned();
         let expected = kind.filter(|kind| !kind.is_empty()).unwrap_or(ACCESS_TOKEN);
-        ensure!(
-            given == expected,
-            "asked {kind:?}, issued_token_type {given:?}"
-        );
-        ensure!(
-            kind != Some(JWT) || header_of(&issued.token).is_some(),
-            "the jwt is no JWT"
-        );
+        ensure!(given == expected, "asked {kind:?}, issued_token_type {given:?}");
+        ensure!(kind != Some(JWT) || header_of(&issued.token).is_some(), "the jwt is no JWT");
         seen.push(given.rsplit(':').next().unwrap_or_default().to_owned());
     }
     for kind in [
@@ -167,16 +110,8 @@ async fn requested_types(issuer: &Issuer) -> Verdict {
         "urn:ietf:params:oauth:token-type:saml2",
         "urn:example:unknown",
     ] {
-        let reply = issuer
-            .allowed()
-            .await?
-            .with("requested_token_type", kind)
-            .send()
-            .await?;
+        let reply = issuer.allowed().await?.with("requested_token_type", kind).send().await?;
         refused(&reply, &["invalid_request"]).map_err(|miss| miss.at(kind))?;
     }
-    Ok(format!(
-        "{}; three others 400 invalid_request",
-        seen.join(", ")
-    ))
+    Ok(format!("{}; three others 400 invalid_request", seen.join(", ")))
 }

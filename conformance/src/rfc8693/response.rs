@@ -22,11 +22,7 @@ async fn required_members(issuer: &Issuer) -> Verdict {
     let kind = child.reply.text("issued_token_type").unwrap_or_default();
     ensure!(kind == ACCESS_TOKEN, "issued_token_type {kind:?}");
     ensure!(child.reply.text("token_type").is_some(), "no token_type");
-    ensure!(
-        child.reply.is_json(),
-        "content type {:?}",
-        child.reply.header("content-type")
-    );
+    ensure!(child.reply.is_json(), "content type {:?}", child.reply.header("content-type"));
     Ok(kind.to_owned())
 }
 
@@ -41,10 +37,7 @@ async fn expires_in(issuer: &Issuer) -> Verdict {
     let (_, child) = issuer.exchanged().await?;
     match child.reply.json.get("expires_in").and_then(Value::as_u64) {
         Some(life) if life > 0 => Ok(life.to_string()),
-        _ => fail(format!(
-            "expires_in {:?}",
-            child.reply.json.get("expires_in")
-        )),
+        _ => fail(format!("expires_in {:?}", child.reply.json.get("expires_in"))),
     }
 }
 
@@ -55,31 +48,17 @@ async fn life_never_grows(issuer: &Issuer) -> Verdict {
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let request = issuer.delegation(&actor, &subject.token).await?;
     let child = issuer.issue(&request).await?;
-    let exp = |claims: &Value| {
-        claims
-            .get("exp")
-            .and_then(Value::as_i64)
-            .unwrap_or_default()
-    };
+    let exp = |claims: &Value| claims.get("exp").and_then(Value::as_i64).unwrap_or_default();
     let limit = exp(&subject.claims()?);
     let first = exp(&issuer.child_claims(&child).await?);
-    ensure!(
-        first > 0 && first <= limit,
-        "subject exp {limit}, child exp {first}"
-    );
+    ensure!(first > 0 && first <= limit, "subject exp {limit}, child exp {first}");
     if issuer.exchange()?.chain.is_empty() {
-        return Ok(format!(
-            "{} s before the subject token's end",
-            limit - first
-        ));
+        return Ok(format!("{} s before the subject token's end", limit - first));
     }
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
     let grandchild = issuer.grandchild(&child.token).await?;
     let second = exp(&issuer.child_claims(&grandchild).await?);
-    ensure!(
-        second > 0 && second <= first,
-        "child exp {first}, grandchild exp {second}"
-    );
+    ensure!(second > 0 && second <= first, "child exp {first}, grandchild exp {second}");
     Ok("child and grandchild end with the subject token or before".into())
 }
 
@@ -88,33 +67,17 @@ async fn scope_returned(issuer: &Issuer) -> Verdict {
     if reply.status != 200 {
         return crate::issuer::refused(&reply, &["invalid_scope"]);
     }
-    let carried = claims_of(reply.text("access_token").unwrap_or_default()).and_then(|claims| {
-        claims
-            .get("scope")
-            .and_then(Value::as_str)
-            .map(str::to_owned)
-    });
+    let carried = claims_of(reply.text("access_token").unwrap_or_default())
+        .and_then(|claims| claims.get("scope").and_then(Value::as_str).map(str::to_owned));
     let returned = reply.text("scope");
-    ensure!(
-        returned.is_some() || carried.is_none(),
-        "the token has {carried:?}, the answer nothing"
-    );
-    ensure!(
-        carried.is_none() || returned == carried.as_deref(),
-        "token {carried:?}, answer {returned:?}"
-    );
-    Ok(format!(
-        "scope left out, {} returned",
-        returned.unwrap_or("none")
-    ))
+    ensure!(returned.is_some() || carried.is_none(), "the token has {carried:?}, the answer nothing");
+    ensure!(carried.is_none() || returned == carried.as_deref(), "token {carried:?}, answer {returned:?}");
+    Ok(format!("scope left out, {} returned", returned.unwrap_or("none")))
 }
 
 async fn no_refresh_token(issuer: &Issuer) -> Verdict {
     let (_, child) = issuer.exchanged().await?;
-    ensure!(
-        child.reply.json.get("refresh_token").is_none(),
-        "a refresh_token was issued"
-    );
+    ensure!(child.reply.json.get("refresh_token").is_none(), "a refresh_token was issued");
     Ok("none".into())
 }
 
@@ -122,9 +85,6 @@ async fn inputs_stay_valid(issuer: &Issuer) -> Verdict {
     let request = issuer.allowed().await?;
     let client = issuer.exchange()?.actor_client.clone();
     issuer.issue(&request).await?;
-    issuer
-        .issue(&issuer.again(&request, &client)?)
-        .await
-        .map_err(|miss| miss.at("the same tokens again"))?;
+    issuer.issue(&issuer.again(&request, &client)?).await.map_err(|miss| miss.at("the same tokens again"))?;
     Ok("exchanged twice".into())
 }

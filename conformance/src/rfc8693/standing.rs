@@ -28,13 +28,7 @@ fn spoilt(issuer: &Issuer, genuine: &str) -> Result<Vec<(&'static str, String)>,
         ("garbage", nonce()),
         ("dots", "a.b.c".into()),
         ("one character more", format!("{genuine}A")),
-        (
-            "one character less",
-            genuine
-                .get(..genuine.len().saturating_sub(1))
-                .unwrap_or_default()
-                .into(),
-        ),
+        ("one character less", genuine.get(..genuine.len().saturating_sub(1)).unwrap_or_default().into()),
         ("twice", format!("{genuine}{genuine}")),
     ];
     if let (Some(header), Some(claims)) = (header_of(genuine), claims_of(genuine)) {
@@ -47,10 +41,7 @@ fn spoilt(issuer: &Issuer, genuine: &str) -> Result<Vec<(&'static str, String)>,
         "iss": issuer.url(), "sub": "root", "client_id": issuer.client("basic")?.id, "aud": issuer.url(),
         "iat": now(), "exp": now() + 300, "jti": nonce(), "scope": issuer.exchange()?.subject_scope,
     });
-    all.push((
-        "made up",
-        stranger.sign(&json!({"alg": "ES256", "typ": "at+jwt"}), &made_up),
-    ));
+    all.push(("made up", stranger.sign(&json!({"alg": "ES256", "typ": "at+jwt"}), &made_up)));
     Ok(all)
 }
 
@@ -59,12 +50,7 @@ async fn offer_spoilt(issuer: &Issuer, codes: &[&str]) -> Verdict {
     let genuine = issuer.subject_token().await?.token;
     let mut tried = 0;
     for (what, token) in spoilt(issuer, &genuine)? {
-        let reply = issuer
-            .allowed()
-            .await?
-            .set("subject_token", &token)
-            .send()
-            .await?;
+        let reply = issuer.allowed().await?.set("subject_token", &token).send().await?;
         refused(&reply, codes).map_err(|miss| miss.at(&format!("subject {what}")))?;
         let request = issuer.allowed().await?.set("actor_token", &token);
         let reply = request.set("actor_token_type", ACCESS_TOKEN).send().await?;
@@ -75,13 +61,7 @@ async fn offer_spoilt(issuer: &Issuer, codes: &[&str]) -> Verdict {
 }
 
 async fn bad_tokens_get_nothing(issuer: &Issuer) -> Verdict {
-    let any = [
-        "invalid_request",
-        "invalid_grant",
-        "invalid_target",
-        "invalid_token",
-        "access_denied",
-    ];
+    let any = ["invalid_request", "invalid_grant", "invalid_target", "invalid_token", "access_denied"];
     offer_spoilt(issuer, &any).await
 }
 
@@ -102,9 +82,7 @@ async fn revoke_subject(issuer: &Issuer, token: &str) -> Result<(), Miss> {
 async fn revoked_subject(issuer: &Issuer) -> Verdict {
     let subject = issuer.subject_token().await?;
     let actor = issuer.exchange()?.actor_client.clone();
-    issuer
-        .issue(&issuer.delegation(&actor, &subject.token).await?)
-        .await?;
+    issuer.issue(&issuer.delegation(&actor, &subject.token).await?).await?;
     revoke_subject(issuer, &subject.token).await?;
     let request = issuer.delegation(&actor, &subject.token).await?;
     refused(&request.send().await?, &["invalid_request"])
@@ -112,9 +90,7 @@ async fn revoked_subject(issuer: &Issuer) -> Verdict {
 
 async fn expired_subject(issuer: &Issuer) -> Verdict {
     let expired = issuer.expired().await?;
-    let request = issuer
-        .delegation(&issuer.exchange()?.actor_client, &expired)
-        .await?;
+    let request = issuer.delegation(&issuer.exchange()?.actor_client, &expired).await?;
     refused(&request.send().await?, &["invalid_request"])
 }
 
@@ -126,30 +102,19 @@ async fn closure(issuer: &Issuer) -> Verdict {
     }
     for token in &descendants {
         let reply = issuer.introspect_child(token)?.send().await?;
-        ensure!(
-            is_active(&reply)?,
-            "a descendant was not active to begin with"
-        );
+        ensure!(is_active(&reply)?, "a descendant was not active to begin with");
     }
     revoke_subject(issuer, &subject.token).await?;
     let revoked = Instant::now();
     let mut slowest = Duration::ZERO;
     for token in &descendants {
         while is_active(&issuer.introspect_child(token)?.send().await?)? {
-            ensure!(
-                revoked.elapsed() < CLOSURE,
-                "still active after {:?}",
-                revoked.elapsed()
-            );
+            ensure!(revoked.elapsed() < CLOSURE, "still active after {:?}", revoked.elapsed());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         slowest = slowest.max(revoked.elapsed());
     }
-    Ok(format!(
-        "{} descendants inactive after {} ms",
-        descendants.len(),
-        slowest.as_millis()
-    ))
+    Ok(format!("{} descendants inactive after {} ms", descendants.len(), slowest.as_millis()))
 }
 
 async fn dead_ancestor(issuer: &Issuer) -> Verdict {

@@ -25,40 +25,21 @@ async fn absolute_resource(issuer: &Issuer) -> Verdict {
         format!("{target} "),
     ];
     for vector in &bad {
-        let request = issuer
-            .allowed()
-            .await?
-            .without("audience")
-            .with("resource", vector);
-        refused(&request.send().await?, &["invalid_target"])
-            .map_err(|miss| miss.at(&format!("{vector:?}")))?;
+        let request = issuer.allowed().await?.without("audience").with("resource", vector);
+        refused(&request.send().await?, &["invalid_target"]).map_err(|miss| miss.at(&format!("{vector:?}")))?;
         let beside = issuer.allowed().await?.with("resource", vector);
         refused(&beside.send().await?, &["invalid_target"])
             .map_err(|miss| miss.at(&format!("{vector:?} beside audience")))?;
     }
-    let good = issuer
-        .allowed()
-        .await?
-        .without("audience")
-        .with("resource", &target);
-    issuer
-        .issue(&good)
-        .await
-        .map_err(|miss| miss.at("the target as resource"))?;
-    Ok(format!(
-        "the target as resource works, {} malformed values refused",
-        bad.len()
-    ))
+    let good = issuer.allowed().await?.without("audience").with("resource", &target);
+    issuer.issue(&good).await.map_err(|miss| miss.at("the target as resource"))?;
+    Ok(format!("the target as resource works, {} malformed values refused", bad.len()))
 }
 
 async fn unknown_target(issuer: &Issuer) -> Verdict {
     for name in ["audience", "resource"] {
         for vector in ["https://nobody.example/api", "urn:example:nobody"] {
-            let request = issuer
-                .allowed()
-                .await?
-                .without("audience")
-                .with(name, vector);
+            let request = issuer.allowed().await?.without("audience").with(name, vector);
             refused(&request.send().await?, &["invalid_target"])
                 .map_err(|miss| miss.at(&format!("{name}={vector}")))?;
         }
@@ -68,23 +49,12 @@ async fn unknown_target(issuer: &Issuer) -> Verdict {
 
 async fn many_targets(issuer: &Issuer) -> Verdict {
     let target = issuer.target()?.to_owned();
-    let mixed = issuer
-        .allowed()
-        .await?
-        .with("resource", &target)
-        .with("audience", &target);
+    let mixed = issuer.allowed().await?.with("resource", &target).with("audience", &target);
     let reply = mixed.send().await?;
     let issued = granted(reply).map_err(|miss| miss.at("the same target three times"))?;
     let claims = issuer.child_claims(&issued).await?;
-    ensure!(
-        audiences(&claims) == [target.as_str()],
-        "aud {:?}",
-        audiences(&claims)
-    );
-    for extra in ["https://nobody.example/api".to_owned()]
-        .into_iter()
-        .chain(forbidden(issuer))
-    {
+    ensure!(audiences(&claims) == [target.as_str()], "aud {:?}", audiences(&claims));
+    for extra in ["https://nobody.example/api".to_owned()].into_iter().chain(forbidden(issuer)) {
         for name in ["audience", "resource"] {
             let reply = issuer.allowed().await?.with(name, &extra).send().await?;
             if reply.status != 200 {
@@ -92,24 +62,14 @@ async fn many_targets(issuer: &Issuer) -> Verdict {
                 continue;
             }
             let claims = issuer.child_claims(&granted(reply)?).await?;
-            ensure!(
-                !audiences(&claims).contains(&extra.as_str()),
-                "granted for {extra}"
-            );
+            ensure!(!audiences(&claims).contains(&extra.as_str()), "granted for {extra}");
         }
     }
-    Ok(
-        "repeats and a mix of one target granted once; one bad target among good ones refused"
-            .into(),
-    )
+    Ok("repeats and a mix of one target granted once; one bad target among good ones refused".into())
 }
 
 fn forbidden(issuer: &Issuer) -> Option<String> {
-    issuer
-        .profile
-        .resources
-        .get("forbidden")
-        .map(|resource| resource.uri.clone())
+    issuer.profile.resources.get("forbidden").map(|resource| resource.uri.clone())
 }
 
 async fn scope_never_grows(issuer: &Issuer) -> Verdict {
@@ -117,32 +77,21 @@ async fn scope_never_grows(issuer: &Issuer) -> Verdict {
     let wider = x.wider_scope.clone();
     let alone = issuer.allowed().await?.set("scope", &wider).send().await?;
     refused(&alone, &["invalid_scope"]).map_err(|miss| miss.at("wider scope"))?;
-    let mixed = issuer
-        .allowed()
-        .await?
-        .set("scope", &format!("{} {wider}", x.scope))
-        .send()
-        .await?;
+    let mixed = issuer.allowed().await?.set("scope", &format!("{} {wider}", x.scope)).send().await?;
     if mixed.status == 200 {
         let issued = granted(mixed)?;
         let claims = issuer.child_claims(&issued).await?;
         let carried = member(&claims, "scope");
-        ensure!(
-            !carried.split(' ').any(|scope| scope == wider),
-            "granted {carried:?}"
-        );
+        ensure!(!carried.split(' ').any(|scope| scope == wider), "granted {carried:?}");
     } else {
-        refused(&mixed, &["invalid_scope"])
-            .map_err(|miss| miss.at("wider scope beside a good one"))?;
+        refused(&mixed, &["invalid_scope"]).map_err(|miss| miss.at("wider scope beside a good one"))?;
     }
     let nothing = issuer.allowed().await?.without("scope").send().await?;
     if nothing.status == 200 {
         let issued = granted(nothing)?;
         let claims = issuer.child_claims(&issued).await?;
         ensure!(
-            !member(&claims, "scope")
-                .split(' ')
-                .any(|scope| scope == wider),
+            !member(&claims, "scope").split(' ').any(|scope| scope == wider),
             "without scope: {:?}",
             claims.get("scope")
         );
@@ -153,12 +102,7 @@ async fn scope_never_grows(issuer: &Issuer) -> Verdict {
 async fn target_without_rule(issuer: &Issuer) -> Verdict {
     let uri = &issuer.resource("forbidden")?.uri;
     for name in ["audience", "resource"] {
-        let request = issuer
-            .allowed()
-            .await?
-            .without("audience")
-            .without("scope")
-            .with(name, uri);
+        let request = issuer.allowed().await?.without("audience").without("scope").with(name, uri);
         let request = request.with("requested_token_type", ACCESS_TOKEN);
         refused(&request.send().await?, &["invalid_target"]).map_err(|miss| miss.at(name))?;
     }

@@ -31,11 +31,7 @@ fn doubled(issuer: &Issuer, jwt: &Login, part: &str, more: &str) -> Result<Strin
     let signer = jwt.signer()?;
     let mut header = signer.header().to_string();
     let mut claims = jwt.assertion_claims(issuer.url()).to_string();
-    let target = if part == "header" {
-        &mut header
-    } else {
-        &mut claims
-    };
+    let target = if part == "header" { &mut header } else { &mut claims };
     *target = format!("{},{more}}}", target.strip_suffix('}').unwrap_or_default());
     Ok(signer.sign_raw(header.as_bytes(), claims.as_bytes()))
 }
@@ -54,18 +50,9 @@ async fn duplicate_members(issuer: &Issuer) -> Verdict {
     ];
     for (part, more) in &last_is_bad {
         let what = format!("{part} with a second {more}");
-        offer(
-            issuer,
-            Place::Assertion,
-            &what,
-            &doubled(issuer, jwt, part, more)?,
-        )
-        .await?;
+        offer(issuer, Place::Assertion, &what, &doubled(issuer, jwt, part, more)?).await?;
     }
-    Ok(format!(
-        "{} with a bad last member refused",
-        last_is_bad.len()
-    ))
+    Ok(format!("{} with a bad last member refused", last_is_bad.len()))
 }
 
 async fn any_duplicate(issuer: &Issuer) -> Verdict {
@@ -82,13 +69,7 @@ async fn any_duplicate(issuer: &Issuer) -> Verdict {
     ];
     for (part, more) in &harmless {
         let what = format!("{part} with a second {more}");
-        offer(
-            issuer,
-            Place::Assertion,
-            &what,
-            &doubled(issuer, jwt, part, more)?,
-        )
-        .await?;
+        offer(issuer, Place::Assertion, &what, &doubled(issuer, jwt, part, more)?).await?;
     }
     Ok(format!("{} refused", harmless.len()))
 }
@@ -108,24 +89,12 @@ async fn only_utf8(issuer: &Issuer) -> Verdict {
         payload.pop();
         payload.extend_from_slice(bytes);
         payload.extend_from_slice(b"\"}");
-        offer(
-            issuer,
-            Place::Assertion,
-            what,
-            &signer.sign_raw(header.as_bytes(), &payload),
-        )
-        .await?;
+        offer(issuer, Place::Assertion, what, &signer.sign_raw(header.as_bytes(), &payload)).await?;
         tried += 1;
     }
     let text = jwt.assertion_claims(issuer.url()).to_string();
     let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    offer(
-        issuer,
-        Place::Assertion,
-        "UTF-16",
-        &signer.sign_raw(header.as_bytes(), &wide),
-    )
-    .await?;
+    offer(issuer, Place::Assertion, "UTF-16", &signer.sign_raw(header.as_bytes(), &wide)).await?;
     Ok(format!("{} encodings refused", tried + 1))
 }
 
@@ -155,19 +124,9 @@ async fn mistyped_dates(issuer: &Issuer) -> Verdict {
             let mut claims = jwt.assertion_claims(issuer.url());
             unset(&mut claims, name);
             let text = claims.to_string();
-            let payload = format!(
-                "{},\"{name}\":{number}}}",
-                text.strip_suffix('}').unwrap_or_default()
-            );
-            let assertion =
-                signer.sign_raw(signer.header().to_string().as_bytes(), payload.as_bytes());
-            offer(
-                issuer,
-                Place::Assertion,
-                &format!("{name}: {number}"),
-                &assertion,
-            )
-            .await?;
+            let payload = format!("{},\"{name}\":{number}}}", text.strip_suffix('}').unwrap_or_default());
+            let assertion = signer.sign_raw(signer.header().to_string().as_bytes(), payload.as_bytes());
+            offer(issuer, Place::Assertion, &format!("{name}: {number}"), &assertion).await?;
             tried += 1;
         }
     }
@@ -188,18 +147,9 @@ async fn odd_shapes(issuer: &Issuer) -> Verdict {
         ("null", "null".into()),
         ("empty", String::new()),
         ("two objects", format!("{honest}{honest}")),
-        (
-            "trailing comma",
-            format!("{},}}", honest.strip_suffix('}').unwrap_or_default()),
-        ),
+        ("trailing comma", format!("{},}}", honest.strip_suffix('}').unwrap_or_default())),
         ("comment", format!("{honest}//")),
-        (
-            "half",
-            honest
-                .get(..honest.len() / 2)
-                .unwrap_or_default()
-                .to_owned(),
-        ),
+        ("half", honest.get(..honest.len() / 2).unwrap_or_default().to_owned()),
         ("2,000 levels deep", claims_with(issuer, jwt, &deep)),
     ];
     for (what, payload) in &payloads {
@@ -211,16 +161,7 @@ async fn odd_shapes(issuer: &Issuer) -> Verdict {
         )
         .await?;
     }
-    let headers = [
-        "[]",
-        "null",
-        "\"x\"",
-        "",
-        "{",
-        "{\"alg\":1}",
-        "{\"alg\":[\"ES256\"]}",
-        "{\"alg\":null}",
-    ];
+    let headers = ["[]", "null", "\"x\"", "", "{", "{\"alg\":1}", "{\"alg\":[\"ES256\"]}", "{\"alg\":null}"];
     for bad in headers {
         let payload = jwt.assertion_claims(issuer.url()).to_string();
         offer(
@@ -232,25 +173,13 @@ async fn odd_shapes(issuer: &Issuer) -> Verdict {
         .await?;
     }
     accepted_with_extras(issuer, jwt).await?;
-    Ok(format!(
-        "{} shapes refused; unknown claims of any type accepted",
-        payloads.len() + headers.len()
-    ))
+    Ok(format!("{} shapes refused; unknown claims of any type accepted", payloads.len() + headers.len()))
 }
 
 /// RFC 7519 4: claims that are not understood must be ignored.
 async fn accepted_with_extras(issuer: &Issuer, jwt: &Login) -> Result<(), Miss> {
     let mut claims: Value = jwt.assertion_claims(issuer.url());
-    set(
-        &mut claims,
-        "note",
-        json!({"a": [1, 2.5, null, "\u{1f600}"]}),
-    );
+    set(&mut claims, "note", json!({"a": [1, 2.5, null, "\u{1f600}"]}));
     let signer = jwt.signer()?;
-    accepted(
-        issuer,
-        "unknown claims",
-        &signer.sign(&signer.header(), &claims),
-    )
-    .await
+    accepted(issuer, "unknown claims", &signer.sign(&signer.header(), &claims)).await
 }

@@ -66,10 +66,7 @@ async fn algorithm_of_the_key(issuer: &Issuer) -> Verdict {
             assertions += 1;
         }
     }
-    Ok(format!(
-        "{} relabelled tokens refused",
-        offered + assertions
-    ))
+    Ok(format!("{} relabelled tokens refused", offered + assertions))
 }
 
 async fn forged_signature(issuer: &Issuer) -> Verdict {
@@ -78,9 +75,7 @@ async fn forged_signature(issuer: &Issuer) -> Verdict {
     let watched = watched(issuer, &token).await?;
     let offered = offer_everywhere(issuer, &watched, &vectors).await?;
     issuer.alive().await?;
-    Ok(format!(
-        "{offered} forged tokens refused; client_assertion: see K16"
-    ))
+    Ok(format!("{offered} forged tokens refused; client_assertion: see K16"))
 }
 
 async fn unknown_critical(issuer: &Issuer) -> Verdict {
@@ -103,17 +98,10 @@ async fn unknown_critical(issuer: &Issuer) -> Verdict {
         if let Some((name, value)) = more {
             set(&mut header, name, value);
         }
-        denied(
-            issuer,
-            &format!("crit {crit}"),
-            &with_header(issuer, jwt, &header)?,
-        )
-        .await?;
+        denied(issuer, &format!("crit {crit}"), &with_header(issuer, jwt, &header)?).await?;
         tried += 1;
     }
-    Ok(format!(
-        "{tried} validly signed assertions with crit refused"
-    ))
+    Ok(format!("{tried} validly signed assertions with crit refused"))
 }
 
 async fn strict_encoding(issuer: &Issuer) -> Verdict {
@@ -137,11 +125,7 @@ async fn strict_encoding(issuer: &Issuer) -> Verdict {
 
 /// Claims as this issuer would make them, for a token it did not make.
 fn access_claims(issuer: &Issuer) -> Result<Value, Miss> {
-    let scope = issuer
-        .profile
-        .exchange
-        .as_ref()
-        .map_or("", |x| x.subject_scope.as_str());
+    let scope = issuer.profile.exchange.as_ref().map_or("", |x| x.subject_scope.as_str());
     Ok(json!({
         "iss": issuer.url(), "sub": "root", "client_id": issuer.client("basic")?.id,
         "aud": issuer.resource("a")?.uri, "iat": now(), "exp": now() + 120, "jti": nonce(), "scope": scope,
@@ -158,23 +142,15 @@ async fn key_of_the_issuer(issuer: &Issuer) -> Verdict {
     for iss in [issuer.url(), &jwt.id, "https://other.example"] {
         let mut claims = access_claims(issuer)?;
         set(&mut claims, "iss", json!(iss));
-        vectors.push((
-            format!("access token by a client's key, iss {iss}"),
-            signer.sign(&header, &claims),
-        ));
+        vectors.push((format!("access token by a client's key, iss {iss}"), signer.sign(&header, &claims)));
         let mut plain = header.clone();
         unset(&mut plain, "kid");
-        vectors.push((
-            format!("the same without kid, iss {iss}"),
-            signer.sign(&plain, &claims),
-        ));
+        vectors.push((format!("the same without kid, iss {iss}"), signer.sign(&plain, &claims)));
     }
     let watched = bystander(issuer).await?;
     let offered = offer_everywhere(issuer, &watched, &vectors).await?;
     ensure!(offered > 0, "no place to offer them");
-    Ok(format!(
-        "{offered} tokens signed by a client's registered key refused"
-    ))
+    Ok(format!("{offered} tokens signed by a client's registered key refused"))
 }
 
 async fn audience_matters(issuer: &Issuer) -> Verdict {
@@ -186,16 +162,8 @@ async fn audience_matters(issuer: &Issuer) -> Verdict {
     let mut claims = jwt.assertion_claims(issuer.url());
     unset(&mut claims, "aud");
     let signer = jwt.signer()?;
-    denied(
-        issuer,
-        "assertion for nobody",
-        &signer.sign(&signer.header(), &claims),
-    )
-    .await?;
-    Ok(
-        "assertions for another server, for a resource, for nobody refused; tokens: see IN5, TX30"
-            .into(),
-    )
+    denied(issuer, "assertion for nobody", &signer.sign(&signer.header(), &claims)).await?;
+    Ok("assertions for another server, for a resource, for nobody refused; tokens: see IN5, TX30".into())
 }
 
 async fn kinds_are_apart(issuer: &Issuer) -> Verdict {
@@ -205,26 +173,15 @@ async fn kinds_are_apart(issuer: &Issuer) -> Verdict {
     let jwt = issuer.client("jwt")?;
     let signer = jwt.signer()?;
     for place in Place::of_access_tokens(issuer) {
-        for typ in OTHER_TYPES
-            .iter()
-            .chain(&["client-authentication+jwt", "JWT"])
-        {
+        for typ in OTHER_TYPES.iter().chain(&["client-authentication+jwt", "JWT"]) {
             let mut header = signer.header();
             set(&mut header, "typ", json!(typ));
             let assertion = with_header(issuer, jwt, &header)?;
-            offer(
-                issuer,
-                place,
-                &format!("client's JWT of typ {typ}"),
-                &assertion,
-            )
-            .await?;
+            offer(issuer, place, &format!("client's JWT of typ {typ}"), &assertion).await?;
             offered += 1;
         }
     }
-    Ok(format!(
-        "an access token as assertion and {offered} assertions as tokens refused"
-    ))
+    Ok(format!("an access token as assertion and {offered} assertions as tokens refused"))
 }
 
 async fn hostile_kids(issuer: &Issuer) -> Verdict {
@@ -247,28 +204,13 @@ async fn hostile_kids(issuer: &Issuer) -> Verdict {
         let mut header = jwt.signer()?.header();
         set(&mut header, "kid", kid.clone());
         let reply = present(issuer, &with_header(issuer, jwt, &header)?).await?;
-        let what = format!(
-            "kid {:?}",
-            kid.as_str()
-                .unwrap_or_default()
-                .get(..24)
-                .unwrap_or_default()
-        );
-        ensure!(
-            matches!(reply.status, 200 | 400 | 401),
-            "{what}: {}",
-            reply.brief()
-        );
+        let what = format!("kid {:?}", kid.as_str().unwrap_or_default().get(..24).unwrap_or_default());
+        ensure!(matches!(reply.status, 200 | 400 | 401), "{what}: {}", reply.brief());
         ensure!(reply.took.as_secs() < 4, "{what} took {:?}", reply.took);
         // The file /dev/null, or a missing row, is an empty HMAC key.
         set(&mut header, "alg", json!("HS256"));
         let claims = jwt.assertion_claims(issuer.url()).to_string();
-        denied(
-            issuer,
-            &what,
-            &crate::jws::hs256(b"", &header, claims.as_bytes()),
-        )
-        .await?;
+        denied(issuer, &what, &crate::jws::hs256(b"", &header, claims.as_bytes())).await?;
     }
     issuer.alive().await?;
     Ok(format!("{} hostile kids harmless", kids.len()))
@@ -276,21 +218,10 @@ async fn hostile_kids(issuer: &Issuer) -> Verdict {
 
 async fn mistyped_kids(issuer: &Issuer) -> Verdict {
     let jwt = issuer.client("jwt")?;
-    for kid in [
-        json!(1),
-        json!(null),
-        json!(["x"]),
-        json!({"$ne": ""}),
-        json!(true),
-    ] {
+    for kid in [json!(1), json!(null), json!(["x"]), json!({"$ne": ""}), json!(true)] {
         let mut header = jwt.signer()?.header();
         set(&mut header, "kid", kid.clone());
-        denied(
-            issuer,
-            &format!("kid {kid}"),
-            &with_header(issuer, jwt, &header)?,
-        )
-        .await?;
+        denied(issuer, &format!("kid {kid}"), &with_header(issuer, jwt, &header)?).await?;
     }
     Ok("number, null, array, object, boolean refused".into())
 }

@@ -22,9 +22,7 @@ const ID_BYTES: usize = 9;
 /// Why configured key text is not a key. Never quotes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KekParseError {
-    #[error(
-        "a key-encryption key must be 64 hex digits or 43 base64url characters without padding"
-    )]
+    #[error("a key-encryption key must be 64 hex digits or 43 base64url characters without padding")]
     Format,
     #[error("a key-encryption key is not random: all its bytes are equal")]
     Weak,
@@ -47,21 +45,14 @@ pub struct StaticKek {
 
 impl StaticKek {
     /// Takes raw keys. The first wraps; all unwrap.
-    pub fn new(
-        current: Secret<[u8; 32]>,
-        previous: Vec<Secret<[u8; 32]>>,
-    ) -> Result<Self, KekParseError> {
+    pub fn new(current: Secret<[u8; 32]>, previous: Vec<Secret<[u8; 32]>>) -> Result<Self, KekParseError> {
         if previous.len() > MAX_PREVIOUS_KEYS {
             return Err(KekParseError::TooMany);
         }
         let current = Key::new(current)?;
         let previous = previous.into_iter().map(Key::new);
         let previous = previous.collect::<Result<Vec<_>, _>>()?;
-        let mut ids: Vec<_> = previous
-            .iter()
-            .map(|key| &key.id)
-            .chain([&current.id])
-            .collect();
+        let mut ids: Vec<_> = previous.iter().map(|key| &key.id).chain([&current.id]).collect();
         ids.sort();
         if ids.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(KekParseError::Duplicate);
@@ -73,23 +64,16 @@ impl StaticKek {
     /// `openssl rand -hex 32`. Space around a key is ignored.
     pub fn parse(current: &str, previous: &[&str]) -> Result<Self, KekParseError> {
         let previous = previous.iter().map(|text| parse_key(text));
-        Self::new(
-            parse_key(current)?,
-            previous.collect::<Result<Vec<_>, _>>()?,
-        )
+        Self::new(parse_key(current)?, previous.collect::<Result<Vec<_>, _>>()?)
     }
 
     /// The ids of all keys, the current one first.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.current)
-            .chain(&self.previous)
-            .map(|key| key.id.as_str())
+        std::iter::once(&self.current).chain(&self.previous).map(|key| key.id.as_str())
     }
 
     fn find(&self, id: &str) -> Option<&Key> {
-        std::iter::once(&self.current)
-            .chain(&self.previous)
-            .find(|key| key.id == id)
+        std::iter::once(&self.current).chain(&self.previous).find(|key| key.id == id)
     }
 }
 
@@ -103,9 +87,7 @@ impl KeyEncryption for StaticKek {
     }
 
     fn unwrap(&self, kek_id: &str, aad: &[u8], wrapped: &[u8]) -> Result<DataKey, SealError> {
-        let key = self
-            .find(kek_id)
-            .ok_or_else(|| SealError::UnknownKek(kek_id.to_owned()))?;
+        let key = self.find(kek_id).ok_or_else(|| SealError::UnknownKek(kek_id.to_owned()))?;
         let opened = decrypt(key.bytes.expose(), aad, wrapped)?;
         let bytes = <[u8; KEY_BYTES]>::try_from(opened.expose().as_slice());
         Ok(Secret::new(bytes.map_err(|_| SealError::Malformed)?))
@@ -139,9 +121,7 @@ fn parse_key(text: &str) -> Result<Secret<[u8; KEY_BYTES]>, KekParseError> {
     let mut bytes = if text.len() == 2 * KEY_BYTES {
         hex(text).ok_or(KekParseError::Format)?
     } else {
-        URL_SAFE_NO_PAD
-            .decode(text)
-            .map_err(|_| KekParseError::Format)?
+        URL_SAFE_NO_PAD.decode(text).map_err(|_| KekParseError::Format)?
     };
     let key = <[u8; KEY_BYTES]>::try_from(bytes.as_slice());
     bytes.zeroize();
@@ -149,11 +129,7 @@ fn parse_key(text: &str) -> Result<Secret<[u8; KEY_BYTES]>, KekParseError> {
 }
 
 fn hex(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: &u8| {
-        char::from(*byte)
-            .to_digit(16)
-            .and_then(|d| u8::try_from(d).ok())
-    };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let pairs = text.as_bytes().chunks_exact(2);
     pairs
         .map(|pair| match pair {

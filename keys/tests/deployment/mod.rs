@@ -33,19 +33,11 @@ pub struct Deployment {
 
 impl Deployment {
     pub fn new() -> Self {
-        Self {
-            records: vec![],
-            signers: vec![],
-            ring: Keyring::new(vec![], &[]).unwrap(),
-            hurried: vec![],
-        }
+        Self { records: vec![], signers: vec![], ring: Keyring::new(vec![], &[]).unwrap(), hurried: vec![] }
     }
 
     fn create(&mut self, new: NewKey) -> String {
-        let signer = SigningKey::generate(new.algorithm)
-            .unwrap()
-            .signer()
-            .unwrap();
+        let signer = SigningKey::generate(new.algorithm).unwrap().signer().unwrap();
         let kid = signer.kid().to_owned();
         self.records.push(KeyRecord {
             kid: kid.clone(),
@@ -71,11 +63,7 @@ impl Deployment {
                 }
             }
             for change in plan.changes {
-                let record = self
-                    .records
-                    .iter_mut()
-                    .find(|r| r.kid == change.kid)
-                    .unwrap();
+                let record = self.records.iter_mut().find(|r| r.kid == change.kid).unwrap();
                 if record.activate_at != change.activate_at {
                     self.hurried.push(change.kid);
                 }
@@ -92,26 +80,17 @@ impl Deployment {
     }
 
     pub fn signing_kid(&self, now: i64) -> String {
-        self.ring
-            .signing_key(now)
-            .expect("a signing key")
-            .kid()
-            .to_owned()
+        self.ring.signing_key(now).expect("a signing key").kid().to_owned()
     }
 
     pub fn distrust(&mut self, kid: &str, now: i64) {
-        let record = self
-            .records
-            .iter_mut()
-            .find(|record| record.kid == kid)
-            .unwrap();
+        let record = self.records.iter_mut().find(|record| record.kid == kid).unwrap();
         record.distrusted_at = Some(now);
     }
 
     pub fn published(&self, now: i64) -> Vec<String> {
         let body: serde_json::Value = serde_json::from_str(&self.ring.jwks(now).body).unwrap();
         let keys = body["keys"].as_array().unwrap().iter();
-        keys.map(|key| key["kid"].as_str().unwrap().to_owned())
-            .collect()
+        keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
     }
 }

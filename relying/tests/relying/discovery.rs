@@ -20,7 +20,9 @@ async fn the_issuer_must_match_byte_for_byte() {
 
 #[tokio::test]
 async fn plain_http_is_for_loopback_only() {
-    for url in ["http://as.example", "http://192.0.2.1", "http://localhost.example", "ftp://127.0.0.1", "as.example", ""] {
+    for url in
+        ["http://as.example", "http://192.0.2.1", "http://localhost.example", "ftp://127.0.0.1", "as.example", ""]
+    {
         let refused = Verifier::discover(url, AUDIENCE, NOW, Options::default()).await.unwrap_err();
         assert!(matches!(refused, DiscoverError::Fetch(FetchError::Url(_))), "{url}: {refused}");
     }
@@ -101,7 +103,9 @@ async fn a_key_set_without_a_usable_key_is_refused() {
     let symmetric = json!({ "kty": "oct", "kid": "o", "k": "c2VjcmV0", "alg": "HS256" });
     let mut private: Value = serde_json::from_str(&issuer.key.public_jwk().to_public_json()).unwrap();
     private["d"] = json!("AAAA");
-    for keys in [json!([]), json!([rsa_1024]), json!([off_curve]), json!([symmetric]), json!([private]), json!({}), json!(7)] {
+    for keys in
+        [json!([]), json!([rsa_1024]), json!([off_curve]), json!([symmetric]), json!([private]), json!({}), json!(7)]
+    {
         issuer.jwks(Reply::Json(json!({ "keys": keys }).to_string()));
         assert!(matches!(issuer.discover().await, Err(DiscoverError::NoKeys)), "{keys}");
     }

@@ -70,7 +70,9 @@ async fn a_key_that_was_taken_away_stops_verifying_when_the_document_ages() {
 
 #[tokio::test]
 async fn max_age_is_kept_within_bounds() {
-    for (cache, fresh, stale) in [("max-age=0", 29, 30), ("no-store", 29, 30), ("max-age=999999999", 899, 900), ("max-age=-1", 899, 900)] {
+    for (cache, fresh, stale) in
+        [("max-age=0", 29, 30), ("no-store", 29, 30), ("max-age=999999999", 899, 900), ("max-age=-1", 899, 900)]
+    {
         let issuer = StandIn::start().await;
         issuer.jwks(Reply::Cached(jwks_of(&[&issuer.key]), cache));
         let verifier = issuer.discover().await.unwrap();
@@ -89,7 +91,8 @@ async fn good_keys_outlive_a_failing_issuer_until_they_are_too_stale() {
     let verifier = issuer.discover_with(options).await.unwrap();
     let token = issuer.token_with("exp", (NOW + 3600).into());
     let stranger = jwks_of(&[]);
-    let failures = [Reply::Status(500), Reply::Redirect(issuer.url("/x")), Reply::Json(stranger), Reply::Json("{".to_owned())];
+    let failures =
+        [Reply::Status(500), Reply::Redirect(issuer.url("/x")), Reply::Json(stranger), Reply::Json("{".to_owned())];
     for (n, failure) in (0_i64..).zip(failures) {
         issuer.jwks(failure);
         assert!(verifier.verify(&token, NOW + 1000 + 20 * n).await.is_ok(), "failure {n}");

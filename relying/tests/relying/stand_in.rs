@@ -22,7 +22,10 @@ pub enum Reply {
     Status(u16),
     Redirect(String),
     /// A body of this many bytes, announced or in chunks.
-    Large { bytes: usize, announced: bool },
+    Large {
+        bytes: usize,
+        announced: bool,
+    },
     /// Accepts and says nothing.
     Silent,
     /// Answers after a while.

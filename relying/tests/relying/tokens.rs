@@ -50,7 +50,11 @@ async fn each_claim_that_is_off_has_its_own_refusal() {
         assert_eq!(refused, expected, "{name}: {value}");
         assert_eq!((refused.bearer_code(), refused.status()), (Some(BearerCode::InvalidToken), 401));
     }
-    for (name, value) in [("aud", json!(["https://other.example", "https://orders.example"])), ("exp", json!(NOW - 29)), ("iat", json!(NOW + 30))] {
+    for (name, value) in [
+        ("aud", json!(["https://other.example", "https://orders.example"])),
+        ("exp", json!(NOW - 29)),
+        ("iat", json!(NOW + 30)),
+    ] {
         let token = issuer.token_with(name, value.clone());
         assert!(verifier.verify(&token, NOW).await.is_ok(), "{name}: {value}");
     }
@@ -93,9 +97,12 @@ async fn a_signature_counts_for_one_text_one_kind_and_one_key() {
 async fn what_is_no_jwt_is_told_apart_and_never_echoed() {
     let issuer = StandIn::start().await;
     let verifier = issuer.discover().await.unwrap();
-    let none = format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#), URL_SAFE_NO_PAD.encode("{}"));
+    let none =
+        format!("{}.{}.", URL_SAFE_NO_PAD.encode(r#"{"alg":"none","typ":"at+jwt"}"#), URL_SAFE_NO_PAD.encode("{}"));
     let five = format!("{}.x.y", issuer.token());
-    for bad in [String::new(), "secret-looking".to_owned(), none, five, "a".repeat(10_000), format!(" {}", issuer.token())] {
+    for bad in
+        [String::new(), "secret-looking".to_owned(), none, five, "a".repeat(10_000), format!(" {}", issuer.token())]
+    {
         let refused = verifier.verify(&bad, NOW).await.unwrap_err();
         assert!(matches!(refused, VerifyError::Malformed(_)), "{bad}: {refused}");
         let challenge = refused.www_authenticate().unwrap();

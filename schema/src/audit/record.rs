@@ -35,11 +35,7 @@ pub struct Chain {
 
 impl Chain {
     pub fn new(writer: String) -> Self {
-        Self {
-            writer,
-            n: 0,
-            head: NO_PREDECESSOR,
-        }
+        Self { writer, n: 0, head: NO_PREDECESSOR }
     }
 
     /// Appends a record and answers its text. `at` in microseconds.
@@ -101,9 +97,7 @@ pub(crate) fn draft_text(
 }
 
 fn push_json(text: &mut String, value: &str) {
-    let plain = value
-        .bytes()
-        .all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    let plain = value.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
     if plain {
         text.push('"');
         text.push_str(value);

@@ -78,20 +78,11 @@ impl ChainVerifier {
                 return Err(ChainFault { writer, n, what });
             }
         }
-        Ok(Self {
-            heads: BTreeMap::new(),
-            anchors: known,
-            anchors_met: 0,
-            records: 0,
-        })
+        Ok(Self { heads: BTreeMap::new(), anchors: known, anchors_met: 0, records: 0 })
     }
 
     pub fn push(&mut self, row: &AuditRow) -> Result<(), ChainFault> {
-        self.check(row).map_err(|what| ChainFault {
-            writer: row.writer.clone(),
-            n: row.n,
-            what,
-        })
+        self.check(row).map_err(|what| ChainFault { writer: row.writer.clone(), n: row.n, what })
     }
 
     /// Answers the summary, or the fault of an anchor whose record is not there.
@@ -103,11 +94,7 @@ impl ChainVerifier {
         Ok(ChainSummary {
             records: self.records,
             anchors_met: self.anchors_met,
-            heads: self
-                .heads
-                .into_iter()
-                .map(|(writer, (n, hash))| WriterHead { writer, n, hash })
-                .collect(),
+            heads: self.heads.into_iter().map(|(writer, (n, hash))| WriterHead { writer, n, hash }).collect(),
         })
     }
 
@@ -126,8 +113,7 @@ impl ChainVerifier {
         if row.hash != computed {
             return Err("the text does not have the stored hash");
         }
-        let record: Value =
-            serde_json::from_str(&row.record).map_err(|_| "the text is not JSON")?;
+        let record: Value = serde_json::from_str(&row.record).map_err(|_| "the text is not JSON")?;
         if text(&record, "prev") != Some(&URL_SAFE_NO_PAD.encode(prev)) {
             return Err("it does not name the hash of the record before it");
         }
@@ -156,11 +142,7 @@ fn check_columns(row: &AuditRow, record: &Value) -> Result<(), &'static str> {
         && text(record, "subject_owner_id") == row.subject_owner_id.as_deref()
         && text(record, "client_id") == row.client_id.as_deref()
         && text(record, "jti") == row.jti.as_deref();
-    if agree {
-        Ok(())
-    } else {
-        Err("a column differs from the text")
-    }
+    if agree { Ok(()) } else { Err("a column differs from the text") }
 }
 
 fn text<'a>(record: &'a Value, name: &str) -> Option<&'a str> {
@@ -176,11 +158,7 @@ impl Anchor {
         let Ok(record) = serde_json::from_str::<Value>(&row.record) else {
             return Vec::new();
         };
-        let heads = record
-            .pointer("/detail/heads")
-            .and_then(Value::as_array)
-            .map(Vec::as_slice)
-            .unwrap_or_default();
+        let heads = record.pointer("/detail/heads").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         heads.iter().filter_map(Self::parse).collect()
     }
 

@@ -63,11 +63,7 @@ impl<'a> Decision<'a> {
                 Verdict::Fresh
             }
         };
-        Self {
-            works: &batch.works,
-            verdicts: batch.works.iter().map(verdict).collect(),
-            head,
-        }
+        Self { works: &batch.works, verdicts: batch.works.iter().map(verdict).collect(), head }
     }
 
     fn with(&self, wanted: Verdict) -> impl Iterator<Item = &'a Prepared> {
@@ -96,11 +92,8 @@ impl<'a> Decision<'a> {
         }
         for (prepared, verdict) in self.works.iter().zip(&mut self.verdicts) {
             let work = &prepared.work;
-            let touched = work.deps.iter().any(|dep| {
-                newest
-                    .get(&(&*dep.kind, &*dep.id))
-                    .is_some_and(|seq| *seq > work.basis)
-            });
+            let touched =
+                work.deps.iter().any(|dep| newest.get(&(&*dep.kind, &*dep.id)).is_some_and(|seq| *seq > work.basis));
             if touched {
                 *verdict = Verdict::Stale;
             }
@@ -113,8 +106,7 @@ impl<'a> Decision<'a> {
         let mut keys = BTreeMap::new();
         for prepared in self.with(Verdict::Fresh) {
             if let Some(burn) = &prepared.work.burn {
-                keys.entry(burn.key_hash.as_slice())
-                    .or_insert(burn.expires_at);
+                keys.entry(burn.key_hash.as_slice()).or_insert(burn.expires_at);
             }
         }
         keys.into_iter().collect()
@@ -132,8 +124,7 @@ impl<'a> Decision<'a> {
     }
 
     pub(super) fn writes(&self) -> impl Iterator<Item = &'a Write> {
-        self.with(Verdict::Fresh)
-            .flat_map(|prepared| &prepared.work.writes)
+        self.with(Verdict::Fresh).flat_map(|prepared| &prepared.work.writes)
     }
 
     /// What to publish, numbered from the feed's head on without a gap.
@@ -152,19 +143,14 @@ impl<'a> Decision<'a> {
 
     /// The feed's newest sequence once this transaction commits.
     pub(super) fn new_head(&self) -> i64 {
-        let published: usize = self
-            .with(Verdict::Fresh)
-            .map(|prepared| prepared.work.changes.len())
-            .sum();
+        let published: usize = self.with(Verdict::Fresh).map(|prepared| prepared.work.changes.len()).sum();
         let published = i64::try_from(published).unwrap_or(i64::MAX);
         self.head.seq.saturating_add(published)
     }
 
     /// Whether anything is to be recorded: stale works leave no trace.
     pub(super) fn records_anything(&self) -> bool {
-        self.verdicts
-            .iter()
-            .any(|verdict| *verdict != Verdict::Stale)
+        self.verdicts.iter().any(|verdict| *verdict != Verdict::Stale)
     }
 
     /// Appends the records to `chain`, and answers them with each work's outcome.
@@ -208,11 +194,6 @@ pub(super) fn opening_record(chain: &mut Chain, at: i64, heads: &[Anchor]) -> Au
     let heads = heads.iter().map(Anchor::to_value).collect();
     detail.insert("heads".to_owned(), heads);
     let members = draft_text([("", None); 4], &detail);
-    let draft = RecordDraft {
-        event: WRITER_STARTED,
-        outcome: "ok",
-        reason: None,
-        members: &members,
-    };
+    let draft = RecordDraft { event: WRITER_STARTED, outcome: "ok", reason: None, members: &members };
     AuditRow::new(chain, at, draft)
 }

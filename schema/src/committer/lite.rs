@@ -3,16 +3,15 @@
 
 use super::decide::{Batch, BurnKey};
 use super::statements::{
-    Done, Failure, OTHER_HEADS, StepError, async_or_sync_writes, shared_statements,
-    transaction_steps,
+    Done, Failure, OTHER_HEADS, StepError, async_or_sync_writes, shared_statements, transaction_steps,
 };
 use crate::audit::{Anchor, Chain};
 use crate::db::{DbError, LitePools};
 use crate::feed::Head;
 use crate::rows::{AuditRow, ChangeRow, RevocationRow};
 use crate::tables::{
-    audit_checkpoints, audit_records, audit_writers, changes, client_keys, client_secrets, clients,
-    exchange_rules, feed_head, jti_used, owners, resources, revocations, signing_keys,
+    audit_checkpoints, audit_records, audit_writers, changes, client_keys, client_secrets, clients, exchange_rules,
+    feed_head, jti_used, owners, resources, revocations, signing_keys,
 };
 use crate::write::{Row, Table, Write};
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
@@ -20,16 +19,8 @@ use diesel::prelude::*;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-pub(super) async fn commit(
-    pools: &LitePools,
-    batch: Arc<Batch>,
-    chain: Chain,
-    at: i64,
-) -> Result<Done, Failure> {
-    let joined = pools
-        .write
-        .run_raw(move |conn| transaction(conn, &batch, chain, at))
-        .await;
+pub(super) async fn commit(pools: &LitePools, batch: Arc<Batch>, chain: Chain, at: i64) -> Result<Done, Failure> {
+    let joined = pools.write.run_raw(move |conn| transaction(conn, &batch, chain, at)).await;
     match joined {
         Ok(result) => result,
         Err(DbError::Unavailable(what)) => Err(Failure::Lost(what)),
@@ -37,12 +28,7 @@ pub(super) async fn commit(
     }
 }
 
-fn transaction(
-    conn: &mut SqliteConnection,
-    batch: &Batch,
-    chain: Chain,
-    at: i64,
-) -> Result<Done, Failure> {
+fn transaction(conn: &mut SqliteConnection, batch: &Batch, chain: Chain, at: i64) -> Result<Done, Failure> {
     AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")
         .map_err(|error| StepError::from(error).into_failure())?;
     let result = steps(conn, batch, chain, at).map_err(StepError::into_failure);
@@ -58,12 +44,7 @@ fn transaction(
     }
 }
 
-fn steps(
-    conn: &mut SqliteConnection,
-    batch: &Batch,
-    chain: Chain,
-    at: i64,
-) -> Result<Done, StepError> {
+fn steps(conn: &mut SqliteConnection, batch: &Batch, chain: Chain, at: i64) -> Result<Done, StepError> {
     transaction_steps!(self, conn, batch, chain, at, [])
 }
 
@@ -72,14 +53,8 @@ shared_statements!(SqliteConnection, [], []);
 fn burn(conn: &mut SqliteConnection, keys: &[BurnKey<'_>]) -> QueryResult<HashSet<Vec<u8>>> {
     let mut won = HashSet::with_capacity(keys.len());
     for (key_hash, expires_at) in keys {
-        let row = (
-            jti_used::key_hash.eq(*key_hash),
-            jti_used::expires_at.eq(*expires_at),
-        );
-        let inserted = diesel::insert_into(jti_used::table)
-            .values(row)
-            .on_conflict_do_nothing()
-            .execute(conn)?;
+        let row = (jti_used::key_hash.eq(*key_hash), jti_used::expires_at.eq(*expires_at));
+        let inserted = diesel::insert_into(jti_used::table).values(row).on_conflict_do_nothing().execute(conn)?;
         if inserted == 1 {
             won.insert(key_hash.to_vec());
         }
@@ -88,22 +63,16 @@ fn burn(conn: &mut SqliteConnection, keys: &[BurnKey<'_>]) -> QueryResult<HashSe
 }
 
 fn publish(conn: &mut SqliteConnection, changes: &[ChangeRow], head: i64) -> QueryResult<()> {
-    diesel::update(feed_head::table.find(1))
-        .set(feed_head::seq.eq(head))
-        .execute(conn)?;
+    diesel::update(feed_head::table.find(1)).set(feed_head::seq.eq(head)).execute(conn)?;
     for change in changes {
-        diesel::insert_into(changes::table)
-            .values(change)
-            .execute(conn)?;
+        diesel::insert_into(changes::table).values(change).execute(conn)?;
     }
     Ok(())
 }
 
 fn append(conn: &mut SqliteConnection, records: &[AuditRow]) -> QueryResult<()> {
     for record in records {
-        diesel::insert_into(audit_records::table)
-            .values(record)
-            .execute(conn)?;
+        diesel::insert_into(audit_records::table).values(record).execute(conn)?;
     }
     Ok(())
 }

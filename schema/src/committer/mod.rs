@@ -42,10 +42,7 @@ pub struct CommitterConfig {
 
 impl Default for CommitterConfig {
     fn default() -> Self {
-        Self {
-            tailer: None,
-            answer_timeout: Duration::from_secs(2),
-        }
+        Self { tailer: None, answer_timeout: Duration::from_secs(2) }
     }
 }
 
@@ -65,27 +62,14 @@ pub struct CommitterHandle {
 
 impl Committer {
     /// Starts the committer's task on the current runtime.
-    pub fn start(
-        db: Db,
-        config: CommitterConfig,
-        clock: Clock,
-    ) -> Result<CommitterHandle, DbError> {
+    pub fn start(db: Db, config: CommitterConfig, clock: Clock) -> Result<CommitterHandle, DbError> {
         let (queue, jobs) = mpsc::channel(QUEUE_LIMIT);
         let stop = Arc::new(tokio::sync::Notify::new());
         let runner = Runner::new(db, clock, jobs, Arc::clone(&stop))?;
         let head = runner.head();
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the committer's own task, owned by its handle"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the committer's own task, owned by its handle")]
         let task = tokio::spawn(runner.run());
-        Ok(CommitterHandle {
-            queue,
-            config: Arc::new(config),
-            task: Arc::new(Mutex::new(Some(task))),
-            stop,
-            head,
-        })
+        Ok(CommitterHandle { queue, config: Arc::new(config), task: Arc::new(Mutex::new(Some(task))), stop, head })
     }
 }
 
@@ -106,9 +90,7 @@ impl CommitterHandle {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) | Err(_) => return Outcome::Unavailable,
         };
-        if let (true, Outcome::Committed { head, .. }, Some(tailer)) =
-            (publishes, &outcome, &self.config.tailer)
-        {
+        if let (true, Outcome::Committed { head, .. }, Some(tailer)) = (publishes, &outcome, &self.config.tailer) {
             // Read your own writes. It is stored whether or not this node has caught up, so a
             // tailer that lags changes nothing in the answer.
             tailer.catch_up_to(*head).await;

@@ -6,16 +6,15 @@
 use super::decide::{Batch, BurnKey};
 use super::pg_bulk::{AppendRecords, BurnKeys, PublishChanges};
 use super::statements::{
-    Done, Failure, OTHER_HEADS, StepError, async_or_sync_writes, shared_statements,
-    transaction_steps,
+    Done, Failure, OTHER_HEADS, StepError, async_or_sync_writes, shared_statements, transaction_steps,
 };
 use crate::audit::{Anchor, Chain};
 use crate::db::{PgObject, PgPool};
 use crate::feed::Head;
 use crate::rows::{AuditRow, ChangeRow, RevocationRow};
 use crate::tables::{
-    audit_checkpoints, audit_records, audit_writers, changes, client_keys, client_secrets, clients,
-    exchange_rules, feed_head, owners, resources, revocations, signing_keys,
+    audit_checkpoints, audit_records, audit_writers, changes, client_keys, client_secrets, clients, exchange_rules,
+    feed_head, owners, resources, revocations, signing_keys,
 };
 use crate::write::{Row, Table, Write};
 use diesel::prelude::{BoolExpressionMethods, ExpressionMethods, QueryResult};
@@ -35,10 +34,7 @@ pub(super) async fn commit(
     chain: Chain,
     at: i64,
 ) -> Result<Done, Failure> {
-    let mut conn = pool
-        .take_for_commit()
-        .await
-        .map_err(|error| Failure::Lost(error.to_string()))?;
+    let mut conn = pool.take_for_commit().await.map_err(|error| Failure::Lost(error.to_string()))?;
     let body = async {
         begin(&mut conn, batch.exclusive).await?;
         steps(&mut conn, batch, chain, at).await
@@ -70,9 +66,7 @@ async fn begin(conn: &mut PgObject, exclusive: bool) -> Result<(), StepError> {
     } else {
         format!("BEGIN; SELECT pg_advisory_xact_lock_shared({FEED_LOCK})")
     };
-    AnsiTransactionManager::begin_transaction_sql(conn, &lock)
-        .await
-        .map_err(StepError::from)
+    AnsiTransactionManager::begin_transaction_sql(conn, &lock).await.map_err(StepError::from)
 }
 
 async fn finish(mut conn: PgObject, limit: Duration, done: Done) -> Result<Done, Failure> {
@@ -92,11 +86,7 @@ async fn finish(mut conn: PgObject, limit: Duration, done: Done) -> Result<Done,
 
 /// Leaves the connection clean, or closes it.
 async fn roll_back(mut conn: PgObject, limit: Duration) {
-    let done = timeout(
-        limit,
-        AnsiTransactionManager::rollback_transaction(&mut *conn),
-    )
-    .await;
+    let done = timeout(limit, AnsiTransactionManager::rollback_transaction(&mut *conn)).await;
     // A failed BEGIN leaves an open transaction that diesel does not know of: it shows as an
     // error here, there being nothing to roll back.
     if !matches!(done, Ok(Ok(()))) {
@@ -108,12 +98,7 @@ fn discard(conn: PgObject) {
     drop(PgObject::take(conn));
 }
 
-async fn steps(
-    conn: &mut PgObject,
-    batch: &Batch,
-    chain: Chain,
-    at: i64,
-) -> Result<Done, StepError> {
+async fn steps(conn: &mut PgObject, batch: &Batch, chain: Chain, at: i64) -> Result<Done, StepError> {
     let conn: &mut AsyncPgConnection = conn;
     transaction_steps!(self, conn, batch, chain, at, [.await])
 }
@@ -125,15 +110,8 @@ async fn burn(conn: &mut AsyncPgConnection, keys: &[BurnKey<'_>]) -> QueryResult
     Ok(won.into_iter().collect())
 }
 
-async fn publish(
-    conn: &mut AsyncPgConnection,
-    changes: &[ChangeRow],
-    head: i64,
-) -> QueryResult<()> {
-    diesel::update(feed_head::table.find(1))
-        .set(feed_head::seq.eq(head))
-        .execute(conn)
-        .await?;
+async fn publish(conn: &mut AsyncPgConnection, changes: &[ChangeRow], head: i64) -> QueryResult<()> {
+    diesel::update(feed_head::table.find(1)).set(feed_head::seq.eq(head)).execute(conn).await?;
     PublishChanges::new(changes).execute(conn).await?;
     Ok(())
 }

@@ -135,12 +135,7 @@ impl QueryFragment<Pg> for AppendRecords<'_> {
             out.push_sql(", ");
             out.push_bind_param::<Array<Text>, _>(column)?;
         }
-        let columns = [
-            &self.owner_id,
-            &self.subject_owner_id,
-            &self.client_id,
-            &self.jti,
-        ];
+        let columns = [&self.owner_id, &self.subject_owner_id, &self.client_id, &self.jti];
         for column in columns {
             out.push_sql(", ");
             out.push_bind_param::<Array<Nullable<Text>>, _>(column)?;

@@ -43,22 +43,9 @@ pub(super) struct Runner {
 }
 
 impl Runner {
-    pub(super) fn new(
-        db: Db,
-        clock: Clock,
-        jobs: mpsc::Receiver<Job>,
-        stop: Arc<Notify>,
-    ) -> Result<Self, DbError> {
+    pub(super) fn new(db: Db, clock: Clock, jobs: mpsc::Receiver<Job>, stop: Arc<Notify>) -> Result<Self, DbError> {
         let chain = Chain::new(new_writer_id()?);
-        Ok(Self {
-            db,
-            clock,
-            jobs,
-            stop,
-            next: None,
-            head: Arc::new(Mutex::new(chain.clone())),
-            chain,
-        })
+        Ok(Self { db, clock, jobs, stop, next: None, head: Arc::new(Mutex::new(chain.clone())), chain })
     }
 
     pub(super) fn head(&self) -> Arc<Mutex<Chain>> {
@@ -156,17 +143,11 @@ impl Runner {
         let at = (self.clock)();
         let chain = self.chain.clone();
         let result = match &*self.db.pools {
-            Pools::Pg(pool) => {
-                pg::commit(pool, self.db.limits.answer_timeout, batch, chain, at).await
-            }
+            Pools::Pg(pool) => pg::commit(pool, self.db.limits.answer_timeout, batch, chain, at).await,
             Pools::Lite(pools) => lite::commit(pools, Arc::clone(batch), chain, at).await,
         };
         match result {
-            Ok(Done {
-                outcomes,
-                chain,
-                wrote,
-            }) => {
+            Ok(Done { outcomes, chain, wrote }) => {
                 if wrote {
                     self.head.lock().clone_from(&chain);
                     self.chain = chain;

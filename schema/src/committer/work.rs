@@ -117,12 +117,7 @@ impl Prepared {
         } else {
             (record.outcome, record.reason)
         };
-        RecordDraft {
-            event: record.event,
-            outcome,
-            reason,
-            members: &self.members,
-        }
+        RecordDraft { event: record.event, outcome, reason, members: &self.members }
     }
 }
 
@@ -138,12 +133,7 @@ fn check_sizes(work: &Work) -> Result<(), &'static str> {
 
 fn check_texts(work: &Work) -> Result<(), &'static str> {
     let record = &work.record;
-    let columns = [
-        &record.owner_id,
-        &record.subject_owner_id,
-        &record.client_id,
-        &record.jti,
-    ];
+    let columns = [&record.owner_id, &record.subject_owner_id, &record.client_id, &record.jti];
     let has_nul = |text: &str| text.contains('\0');
     let nul = columns.into_iter().flatten().any(|text| has_nul(text))
         || (work.changes.iter()).any(|dep| has_nul(&dep.kind) || has_nul(&dep.id))

@@ -23,11 +23,7 @@ pub enum DbError {
 
 impl DbError {
     pub(crate) fn from_diesel(error: Error) -> Self {
-        if lost_connection(&error) {
-            Self::Unavailable(brief(&error))
-        } else {
-            Self::Refused(brief(&error))
-        }
+        if lost_connection(&error) { Self::Unavailable(brief(&error)) } else { Self::Refused(brief(&error)) }
     }
 
     pub(crate) fn timed_out(_: tokio::time::error::Elapsed) -> Self {
@@ -39,10 +35,8 @@ impl DbError {
 pub(crate) fn lost_connection(error: &Error) -> bool {
     matches!(
         error,
-        Error::DatabaseError(
-            DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection,
-            _
-        ) | Error::BrokenTransactionManager
+        Error::DatabaseError(DatabaseErrorKind::UnableToSendCommand | DatabaseErrorKind::ClosedConnection, _)
+            | Error::BrokenTransactionManager
     )
 }
 

@@ -30,10 +30,7 @@ impl LitePools {
             read: LitePool::new(path, limits.read_connections, limits),
         };
         // WAL is a property of the file: set it before anything reads.
-        pools
-            .write
-            .run(|conn| conn.batch_execute("PRAGMA journal_mode = WAL"))
-            .await?;
+        pools.write.run(|conn| conn.batch_execute("PRAGMA journal_mode = WAL")).await?;
         Ok(pools)
     }
 }
@@ -56,10 +53,7 @@ fn create_private(path: &Path) -> Result<(), DbError> {
     options.read(true).append(true).create(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-        .open(path)
-        .map(|_| ())
-        .map_err(|error| DbError::Unavailable(format!("the SQLite file: {}", error.kind())))
+    options.open(path).map(|_| ()).map_err(|error| DbError::Unavailable(format!("the SQLite file: {}", error.kind())))
 }
 
 pub(crate) struct LitePool {
@@ -92,8 +86,7 @@ impl LitePool {
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> QueryResult<R> + Send + 'static,
     ) -> Result<R, DbError> {
-        self.run_raw(move |conn| work(conn).map_err(DbError::from_diesel))
-            .await?
+        self.run_raw(move |conn| work(conn).map_err(DbError::from_diesel)).await?
     }
 
     /// As [`Self::run`], for work with a result of its own.
@@ -101,11 +94,10 @@ impl LitePool {
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> R + Send + 'static,
     ) -> Result<R, DbError> {
-        let permit =
-            tokio::time::timeout(self.wait_timeout, Arc::clone(&self.free).acquire_owned())
-                .await
-                .map_err(DbError::timed_out)?
-                .map_err(|_| DbError::Unavailable("the pool is closed".to_owned()))?;
+        let permit = tokio::time::timeout(self.wait_timeout, Arc::clone(&self.free).acquire_owned())
+            .await
+            .map_err(DbError::timed_out)?
+            .map_err(|_| DbError::Unavailable("the pool is closed".to_owned()))?;
         let shared = Arc::clone(&self.shared);
         tokio::task::spawn_blocking(move || {
             let idle = shared.idle.lock().pop();
@@ -126,8 +118,8 @@ impl LitePool {
 
 impl Shared {
     fn establish(&self) -> Result<SqliteConnection, DbError> {
-        let mut conn = SqliteConnection::establish(&self.path)
-            .map_err(|error| DbError::Unavailable(error.to_string()))?;
+        let mut conn =
+            SqliteConnection::establish(&self.path).map_err(|error| DbError::Unavailable(error.to_string()))?;
         conn.batch_execute(&format!(
             "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; \
              PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = {WAL_KEPT_BYTES}",

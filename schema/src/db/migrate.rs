@@ -30,15 +30,8 @@ impl Db {
     /// The versions that [`Self::migrate`] would run.
     pub async fn pending_migrations(&self) -> Result<Vec<String>, DbError> {
         match &*self.pools {
-            Pools::Pg(pool) => {
-                on_postgres(pool, |harness| {
-                    names(&harness.pending_migrations(POSTGRES)?)
-                })
-                .await
-            }
-            Pools::Lite(pools) => {
-                on_sqlite(pools, |conn| names(&conn.pending_migrations(SQLITE)?)).await
-            }
+            Pools::Pg(pool) => on_postgres(pool, |harness| names(&harness.pending_migrations(POSTGRES)?)).await,
+            Pools::Lite(pools) => on_sqlite(pools, |conn| names(&conn.pending_migrations(SQLITE)?)).await,
         }
     }
 }
@@ -58,13 +51,8 @@ fn migrate_sqlite(conn: &mut SqliteConnection) -> Result<Vec<String>, Failure> {
     })
 }
 
-fn names<DB: diesel::backend::Backend>(
-    migrations: &[Box<dyn Migration<DB>>],
-) -> Result<Vec<String>, Failure> {
-    Ok(migrations
-        .iter()
-        .map(|migration| migration.name().version().to_string())
-        .collect())
+fn names<DB: diesel::backend::Backend>(migrations: &[Box<dyn Migration<DB>>]) -> Result<Vec<String>, Failure> {
+    Ok(migrations.iter().map(|migration| migration.name().version().to_string()).collect())
 }
 
 type PgHarness = AsyncMigrationHarness<diesel_async::AsyncPgConnection>;
@@ -92,7 +80,5 @@ async fn on_sqlite<R: Send + 'static>(
 }
 
 fn finish<R>(joined: Result<Result<R, Failure>, tokio::task::JoinError>) -> Result<R, DbError> {
-    joined
-        .map_err(|_| DbError::ThreadFailed)?
-        .map_err(|error| DbError::Migration(error.to_string()))
+    joined.map_err(|_| DbError::ThreadFailed)?.map_err(|error| DbError::Migration(error.to_string()))
 }

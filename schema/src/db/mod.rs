@@ -88,10 +88,7 @@ impl Db {
         } else {
             return Err(DbError::Url("expected sqlite:// or postgres://"));
         };
-        let db = Self {
-            pools: Arc::new(pools),
-            limits: Arc::new(limits),
-        };
+        let db = Self { pools: Arc::new(pools), limits: Arc::new(limits) };
         db.ping().await?;
         Ok(db)
     }
@@ -133,10 +130,7 @@ macro_rules! read {
             $crate::db::Pools::Lite(pools) => {
                 #[allow(dead_code)]
                 type B = diesel::sqlite::Sqlite;
-                pools
-                    .read
-                    .run(move |conn| diesel::RunQueryDsl::$method::<$row>($query, conn))
-                    .await
+                pools.read.run(move |conn| diesel::RunQueryDsl::$method::<$row>($query, conn)).await
             }
         }
     }};

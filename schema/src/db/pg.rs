@@ -5,9 +5,7 @@
 use super::{DbError, Limits};
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
-use diesel_async::pooled_connection::{
-    AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod,
-};
+use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
 use diesel_async::{AsyncPgConnection, SimpleAsyncConnection};
 use futures_util::FutureExt;
 use rustls::pki_types::CertificateDer;
@@ -69,18 +67,11 @@ impl PgPool {
 
     /// A connection outside the pool, without time limits: for migrations.
     pub(crate) async fn establish_unlimited(&self) -> Result<AsyncPgConnection, DbError> {
-        self.target
-            .connect()
-            .await
-            .map_err(|error| DbError::Unavailable(error.to_string()))
+        self.target.connect().await.map_err(|error| DbError::Unavailable(error.to_string()))
     }
 }
 
-fn build_pool(
-    target: &Arc<Target>,
-    setup: &Arc<str>,
-    size: usize,
-) -> Result<Pool<AsyncPgConnection>, DbError> {
+fn build_pool(target: &Arc<Target>, setup: &Arc<str>, size: usize) -> Result<Pool<AsyncPgConnection>, DbError> {
     let (target, setup) = (Arc::clone(target), Arc::clone(setup));
     let mut manager = ManagerConfig::default();
     // A closed connection is noticed without asking; anything else shows at first use.
@@ -89,9 +80,7 @@ fn build_pool(
         let (target, setup) = (Arc::clone(&target), Arc::clone(&setup));
         async move {
             let mut conn = target.connect().await?;
-            conn.batch_execute(&setup)
-                .await
-                .map_err(ConnectionError::CouldntSetupConfiguration)?;
+            conn.batch_execute(&setup).await.map_err(ConnectionError::CouldntSetupConfiguration)?;
             Ok(conn)
         }
         .boxed()
@@ -136,22 +125,14 @@ impl Target {
         if !kept.is_empty() {
             url.query_pairs_mut().extend_pairs(kept);
         }
-        let mut config: Config = url
-            .as_str()
-            .parse()
-            .map_err(|_| DbError::Url("not a PostgreSQL URL"))?;
+        let mut config: Config = url.as_str().parse().map_err(|_| DbError::Url("not a PostgreSQL URL"))?;
         config.connect_timeout(limits.wait_timeout);
         config.tcp_user_timeout(limits.answer_timeout.saturating_mul(2));
         config.keepalives_idle(Duration::from_secs(5));
         if config.get_application_name().is_none() {
             config.application_name("stipend");
         }
-        Ok(Self {
-            config,
-            root_file,
-            tls: OnceLock::new(),
-            connect_timeout: limits.wait_timeout,
-        })
+        Ok(Self { config, root_file, tls: OnceLock::new(), connect_timeout: limits.wait_timeout })
     }
 
     async fn connect(&self) -> ConnectionResult<AsyncPgConnection> {
@@ -167,9 +148,7 @@ impl Target {
             return connect(&self.config, NoTls).await;
         }
         let Some(tls) = self.tls.get_or_init(|| self.load_tls()) else {
-            return Err(ConnectionError::BadConnection(
-                "sslrootcert holds no usable certificate".to_owned(),
-            ));
+            return Err(ConnectionError::BadConnection("sslrootcert holds no usable certificate".to_owned()));
         };
         let result = connect(&self.config, tls.clone()).await;
         match result {
@@ -216,9 +195,7 @@ where
     let (client, connection) = config.connect(tls).await.map_err(|error| {
         // Chiefly so that the caller can tell a TLS failure from a refused connection.
         if error.to_string().contains("TLS") {
-            ConnectionError::CouldntSetupConfiguration(diesel::result::Error::QueryBuilderError(
-                error.into(),
-            ))
+            ConnectionError::CouldntSetupConfiguration(diesel::result::Error::QueryBuilderError(error.into()))
         } else {
             ConnectionError::BadConnection(error.to_string())
         }

@@ -23,13 +23,8 @@ pub struct Head {
 }
 
 pub async fn load_head(db: &Db) -> Result<Head, DbError> {
-    let (seq, pruned_to) = read!(
-        db,
-        first::<(i64, i64)>,
-        feed_head::table
-            .find(1)
-            .select((feed_head::seq, feed_head::pruned_to))
-    )?;
+    let (seq, pruned_to) =
+        read!(db, first::<(i64, i64)>, feed_head::table.find(1).select((feed_head::seq, feed_head::pruned_to)))?;
     Ok(Head { seq, pruned_to })
 }
 
@@ -49,11 +44,7 @@ pub async fn changes_since(db: &Db, seq: i64, limit: i64) -> Result<Vec<Change>,
 }
 
 /// Revocations published after `seq` and up to `to`.
-pub async fn revocations_between(
-    db: &Db,
-    seq: i64,
-    to: i64,
-) -> Result<Vec<RevocationRow>, DbError> {
+pub async fn revocations_between(db: &Db, seq: i64, to: i64) -> Result<Vec<RevocationRow>, DbError> {
     read!(
         db,
         get_results::<RevocationRow>,
@@ -66,22 +57,14 @@ pub async fn revocations_between(
 
 /// Revocations that have not expired at `now` (seconds), after the row (`seq`, `id`): the
 /// next page of a walk that begins at `(0, "")`.
-pub async fn live_revocations(
-    db: &Db,
-    now: i64,
-    after: (i64, String),
-) -> Result<Vec<RevocationRow>, DbError> {
+pub async fn live_revocations(db: &Db, now: i64, after: (i64, String)) -> Result<Vec<RevocationRow>, DbError> {
     let (seq, id) = after;
     read!(
         db,
         get_results::<RevocationRow>,
         revocations::table
             .filter(revocations::expires_at.ge(now))
-            .filter(
-                revocations::seq
-                    .gt(seq)
-                    .or(revocations::seq.eq(seq).and(revocations::id.gt(id)))
-            )
+            .filter(revocations::seq.gt(seq).or(revocations::seq.eq(seq).and(revocations::id.gt(id))))
             .order((revocations::seq.asc(), revocations::id.asc()))
             .limit(FEED_PAGE)
             .select(RevocationRow::as_select())

@@ -34,10 +34,7 @@ pub struct TailerConfig {
 
 impl Default for TailerConfig {
     fn default() -> Self {
-        Self {
-            interval: Duration::from_millis(100),
-            catch_up_timeout: Duration::from_millis(500),
-        }
+        Self { interval: Duration::from_millis(100), catch_up_timeout: Duration::from_millis(500) }
     }
 }
 
@@ -68,11 +65,7 @@ struct Progress {
 
 impl Tailer {
     /// Fills the sink with the live revocations, then follows the feed on the current runtime.
-    pub async fn start(
-        db: Db,
-        config: TailerConfig,
-        sink: Arc<dyn FeedSink>,
-    ) -> Result<TailerHandle, DbError> {
+    pub async fn start(db: Db, config: TailerConfig, sink: Arc<dyn FeedSink>) -> Result<TailerHandle, DbError> {
         let (sender, progress) = watch::channel(fill(&db, &*sink).await?);
         let shared = Arc::new(Shared {
             wake: Notify::new(),
@@ -80,10 +73,7 @@ impl Tailer {
             catch_up_timeout: config.catch_up_timeout,
         });
         let task = follow(db, config, sink, Arc::clone(&shared), sender);
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "the tailer's own task, stopped through its handle"
-        )]
+        #[expect(clippy::disallowed_methods, reason = "the tailer's own task, stopped through its handle")]
         tokio::spawn(task);
         Ok(TailerHandle { shared, progress })
     }
@@ -108,8 +98,7 @@ impl TailerHandle {
     /// Waits for a poll that begins now or later; false when none succeeded in time.
     pub async fn catch_up(&self) -> bool {
         let asked = Instant::now();
-        self.wait_for(|progress| progress.fresh_since >= asked)
-            .await
+        self.wait_for(|progress| progress.fresh_since >= asked).await
     }
 
     /// Waits until everything up to `seq` is applied; false when it was not in time.
@@ -124,10 +113,7 @@ impl TailerHandle {
         }
         self.wake();
         let wait = progress.wait_for(|progress| reached(progress));
-        matches!(
-            tokio::time::timeout(self.shared.catch_up_timeout, wait).await,
-            Ok(Ok(_))
-        )
+        matches!(tokio::time::timeout(self.shared.catch_up_timeout, wait).await, Ok(Ok(_)))
     }
 
     /// Ends the task; the position stays where it is and grows old.
@@ -194,10 +180,7 @@ async fn poll(db: &Db, sink: &dyn FeedSink, from: i64) -> Result<Progress, DbErr
 /// The last sequence of a run that starts right after `seq`.
 fn check_gapless(changes: &[Change], seq: i64) -> Result<i64, DbError> {
     let expected = seq.saturating_add(1)..;
-    let gapless = changes
-        .iter()
-        .zip(expected)
-        .all(|(change, expected)| change.seq == expected);
+    let gapless = changes.iter().zip(expected).all(|(change, expected)| change.seq == expected);
     match changes.last() {
         Some(last) if gapless => Ok(last.seq),
         _ => Err(DbError::Refused("the change feed has a gap".to_owned())),

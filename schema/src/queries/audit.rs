@@ -44,9 +44,7 @@ pub async fn audit_records(
     let filter = filter.clone();
     let cursor = cursor.cloned();
     read!(db, get_results::<AuditRow>, {
-        let mut query = records::table
-            .select(AuditRow::as_select())
-            .into_boxed::<B>();
+        let mut query = records::table.select(AuditRow::as_select()).into_boxed::<B>();
         if let Some(only) = filter.owners.only() {
             query = query.filter(
                 records::owner_id
@@ -75,30 +73,17 @@ pub async fn audit_records(
         }
         if let Some(AuditCursor { at, writer, n }) = cursor {
             query = query.filter(
-                records::at.lt(at).or(records::at.eq(at).and(
-                    records::writer
-                        .lt(writer.clone())
-                        .or(records::writer.eq(writer).and(records::n.lt(n))),
-                )),
+                records::at.lt(at).or(records::at
+                    .eq(at)
+                    .and(records::writer.lt(writer.clone()).or(records::writer.eq(writer).and(records::n.lt(n))))),
             );
         }
-        query
-            .order((
-                records::at.desc(),
-                records::writer.desc(),
-                records::n.desc(),
-            ))
-            .limit(limit)
+        query.order((records::at.desc(), records::writer.desc(), records::n.desc())).limit(limit)
     })
 }
 
 /// One writer's records after `n`, in order: what an export and a proof walk.
-pub async fn audit_export(
-    db: &Db,
-    writer: &str,
-    after: i64,
-    limit: i64,
-) -> Result<Vec<AuditRow>, DbError> {
+pub async fn audit_export(db: &Db, writer: &str, after: i64, limit: i64) -> Result<Vec<AuditRow>, DbError> {
     let writer = writer.to_owned();
     let limit = limit.clamp(1, AUDIT_PAGE_LIMIT);
     read!(
@@ -139,10 +124,7 @@ pub async fn audit_writers(db: &Db, after: &str) -> Result<Vec<WriterHead>, DbEr
         )?;
         // A writer without records, or with a hash of a wrong length, was tampered with: it is
         // listed at zero, so that the proof trips over it.
-        let head = newest
-            .into_iter()
-            .next()
-            .and_then(|(n, hash)| Some((n, hash.try_into().ok()?)));
+        let head = newest.into_iter().next().and_then(|(n, hash)| Some((n, hash.try_into().ok()?)));
         let (n, hash) = head.unwrap_or_default();
         heads.push(WriterHead { writer, n, hash });
     }
@@ -169,11 +151,7 @@ pub async fn audit_anchors(db: &Db, after: &str) -> Result<(Vec<Anchor>, Option<
 }
 
 /// A writer's signed checkpoints after `n`, in order.
-pub async fn checkpoints_of(
-    db: &Db,
-    writer: &str,
-    after: i64,
-) -> Result<Vec<AuditCheckpointRow>, DbError> {
+pub async fn checkpoints_of(db: &Db, writer: &str, after: i64) -> Result<Vec<AuditCheckpointRow>, DbError> {
     let writer = writer.to_owned();
     read!(
         db,
@@ -188,10 +166,7 @@ pub async fn checkpoints_of(
 }
 
 /// A writer's newest checkpoint.
-pub async fn newest_checkpoint(
-    db: &Db,
-    writer: &str,
-) -> Result<Option<AuditCheckpointRow>, DbError> {
+pub async fn newest_checkpoint(db: &Db, writer: &str) -> Result<Option<AuditCheckpointRow>, DbError> {
     let writer = writer.to_owned();
     let rows = read!(
         db,

@@ -38,11 +38,7 @@ pub async fn find_client_bundle(db: &Db, id: &str) -> Result<Option<ClientBundle
 
 pub async fn find_client(db: &Db, id: &str) -> Result<Option<ClientRow>, DbError> {
     let id = id.to_owned();
-    let found = read!(
-        db,
-        get_results::<ClientRow>,
-        clients::table.find(id).select(ClientRow::as_select())
-    )?;
+    let found = read!(db, get_results::<ClientRow>, clients::table.find(id).select(ClientRow::as_select()))?;
     Ok(found.into_iter().next())
 }
 

@@ -8,17 +8,16 @@ mod lists;
 mod records;
 
 pub use audit::{
-    AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, WRITER_PAGE_LIMIT, audit_anchors, audit_export,
-    audit_records, audit_writers, checkpoints_of, newest_checkpoint,
+    AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, WRITER_PAGE_LIMIT, audit_anchors, audit_export, audit_records,
+    audit_writers, checkpoints_of, newest_checkpoint,
 };
 pub use clients::{ClientBundle, find_client, find_client_bundle, find_client_secrets};
 pub use lists::{
-    OwnerFilter, PAGE_LIMIT, Page, list_clients, list_exchange_rules, list_owners, list_resources,
-    list_revocations,
+    OwnerFilter, PAGE_LIMIT, Page, list_clients, list_exchange_rules, list_owners, list_resources, list_revocations,
 };
 pub use records::{
-    RULES_LIMIT, exchange_rules_of_actor, find_exchange_rule, find_owner, find_resource,
-    find_resource_by_uri, find_revocation, signing_keys,
+    RULES_LIMIT, exchange_rules_of_actor, find_exchange_rule, find_owner, find_resource, find_resource_by_uri,
+    find_revocation, signing_keys,
 };
 
 use crate::db::{Db, DbError, Pools};
@@ -33,9 +32,7 @@ struct Micros {
 /// The database's clock, in microseconds since the epoch.
 pub async fn database_time(db: &Db) -> Result<i64, DbError> {
     let text = match &*db.pools {
-        Pools::Pg(_) => {
-            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros"
-        }
+        Pools::Pg(_) => "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS micros",
         Pools::Lite(_) => "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) * 1000 AS micros",
     };
     let row = crate::db::read!(db, get_result::<Micros>, diesel::sql_query(text))?;

@@ -12,21 +12,13 @@ const KEYS_LIMIT: i64 = 200;
 
 pub async fn find_owner(db: &Db, id: &str) -> Result<Option<OwnerRow>, DbError> {
     let id = id.to_owned();
-    let found = read!(
-        db,
-        get_results::<OwnerRow>,
-        owners::table.find(id).select(OwnerRow::as_select())
-    )?;
+    let found = read!(db, get_results::<OwnerRow>, owners::table.find(id).select(OwnerRow::as_select()))?;
     Ok(found.into_iter().next())
 }
 
 pub async fn find_resource(db: &Db, id: &str) -> Result<Option<ResourceRow>, DbError> {
     let id = id.to_owned();
-    let found = read!(
-        db,
-        get_results::<ResourceRow>,
-        resources::table.find(id).select(ResourceRow::as_select())
-    )?;
+    let found = read!(db, get_results::<ResourceRow>, resources::table.find(id).select(ResourceRow::as_select()))?;
     Ok(found.into_iter().next())
 }
 
@@ -35,30 +27,20 @@ pub async fn find_resource_by_uri(db: &Db, uri: &str) -> Result<Option<ResourceR
     let found = read!(
         db,
         get_results::<ResourceRow>,
-        resources::table
-            .filter(resources::uri.eq(uri))
-            .select(ResourceRow::as_select())
+        resources::table.filter(resources::uri.eq(uri)).select(ResourceRow::as_select())
     )?;
     Ok(found.into_iter().next())
 }
 
 pub async fn find_exchange_rule(db: &Db, id: &str) -> Result<Option<ExchangeRuleRow>, DbError> {
     let id = id.to_owned();
-    let found = read!(
-        db,
-        get_results::<ExchangeRuleRow>,
-        exchange_rules::table
-            .find(id)
-            .select(ExchangeRuleRow::as_select())
-    )?;
+    let found =
+        read!(db, get_results::<ExchangeRuleRow>, exchange_rules::table.find(id).select(ExchangeRuleRow::as_select()))?;
     Ok(found.into_iter().next())
 }
 
 /// Every rule whose actors belong to `owner_id`, whatever its state, by id.
-pub async fn exchange_rules_of_actor(
-    db: &Db,
-    owner_id: &str,
-) -> Result<Vec<ExchangeRuleRow>, DbError> {
+pub async fn exchange_rules_of_actor(db: &Db, owner_id: &str) -> Result<Vec<ExchangeRuleRow>, DbError> {
     let owner_id = owner_id.to_owned();
     read!(
         db,
@@ -73,13 +55,8 @@ pub async fn exchange_rules_of_actor(
 
 pub async fn find_revocation(db: &Db, id: &str) -> Result<Option<RevocationRow>, DbError> {
     let id = id.to_owned();
-    let found = read!(
-        db,
-        get_results::<RevocationRow>,
-        revocations::table
-            .find(id)
-            .select(RevocationRow::as_select())
-    )?;
+    let found =
+        read!(db, get_results::<RevocationRow>, revocations::table.find(id).select(RevocationRow::as_select()))?;
     Ok(found.into_iter().next())
 }
 

@@ -17,15 +17,11 @@ fn full(index: i64) -> Work {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_record_has_its_members_in_order(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn a_record_has_its_members_in_order(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let database = TestDatabase::new(backend).await;
     let node = node(&database).await;
     let position = position(node.submit(full(7)).await);
-    let page = queries::audit_export(&node.db, &position.writer, 0, 10)
-        .await
-        .unwrap();
+    let page = queries::audit_export(&node.db, &position.writer, 0, 10).await.unwrap();
     assert_eq!((page.len(), position.n), (2, 2));
     assert_eq!(page[0].event, audit::WRITER_STARTED);
     let prev = serde_json::from_str::<serde_json::Value>(&page[1].record).unwrap()["prev"].clone();
@@ -42,9 +38,7 @@ async fn a_record_has_its_members_in_order(
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn tampering_with_any_column_is_detected(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn tampering_with_any_column_is_detected(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let database = TestDatabase::new(backend).await;
     let node = node(&database).await;
     for index in 0..5 {
@@ -81,28 +75,16 @@ async fn tampering_with_any_column_is_detected(
         Backend::Sqlite => "zeroblob(32)",
         Backend::Postgres => "decode(repeat('00', 32), 'hex')",
     };
-    database
-        .execute(&format!(
-            "UPDATE audit_records SET hash = {zeroes} WHERE n = 4"
-        ))
-        .await
-        .unwrap();
+    database.execute(&format!("UPDATE audit_records SET hash = {zeroes} WHERE n = 4")).await.unwrap();
     assert_eq!(prove(&node.db).await.unwrap_err().n, 4);
 }
 
 /// All rows in table order by (writer, n), whoever the writer claims to be.
 async fn read_all(database: &TestDatabase, node: &Node, count: usize) -> Vec<AuditRow> {
-    let writers = database
-        .texts("SELECT DISTINCT writer AS value FROM audit_records ORDER BY 1")
-        .await
-        .unwrap();
+    let writers = database.texts("SELECT DISTINCT writer AS value FROM audit_records ORDER BY 1").await.unwrap();
     let mut rows = Vec::new();
     for writer in writers {
-        rows.extend(
-            queries::audit_export(&node.db, &writer, 0, 500)
-                .await
-                .unwrap(),
-        );
+        rows.extend(queries::audit_export(&node.db, &writer, 0, 500).await.unwrap());
     }
     assert_eq!(rows.len(), count);
     rows
@@ -113,11 +95,8 @@ async fn restore(database: &TestDatabase, rows: &[AuditRow]) {
         let quote = |text: &str| format!("'{}'", text.replace('\'', "''"));
         let maybe = |text: &Option<String>| text.as_deref().map_or("NULL".to_owned(), quote);
         let hex: String = row.hash.iter().map(|byte| format!("{byte:02x}")).collect();
-        let hash = if database.url().starts_with("sqlite") {
-            format!("X'{hex}'")
-        } else {
-            format!("decode('{hex}', 'hex')")
-        };
+        let hash =
+            if database.url().starts_with("sqlite") { format!("X'{hex}'") } else { format!("decode('{hex}', 'hex')") };
         let sql = format!(
             "INSERT INTO audit_records VALUES ({}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {hash})",
             quote(&row.writer),
@@ -148,32 +127,16 @@ async fn removed_moved_rewritten_and_cut_records_are_detected(
     let second = node(&database).await;
     second.submit(full(9)).await;
     let (anchors, _) = queries::audit_anchors(&first.db, "").await.unwrap();
-    assert_eq!(
-        anchors.len(),
-        1,
-        "the second writer names the first one's head"
-    );
+    assert_eq!(anchors.len(), 1, "the second writer names the first one's head");
     assert_eq!(anchors[0].n, 6);
     let rows = all_records(&first.db).await;
     let summary = verify_chain(&rows, anchors.clone()).unwrap();
-    assert_eq!(
-        (summary.records, summary.heads.len(), summary.anchors_met),
-        (8, 2, 1)
-    );
+    assert_eq!((summary.records, summary.heads.len(), summary.anchors_met), (8, 2, 1));
 
-    let of_first = |n: i64| {
-        rows.iter()
-            .position(|row| row.writer == anchors[0].writer && row.n == n)
-            .unwrap()
-    };
+    let of_first = |n: i64| rows.iter().position(|row| row.writer == anchors[0].writer && row.n == n).unwrap();
     let mut removed = rows.clone();
     removed.remove(of_first(3));
-    assert!(
-        verify_chain(&removed, [])
-            .unwrap_err()
-            .what
-            .contains("missing")
-    );
+    assert!(verify_chain(&removed, []).unwrap_err().what.contains("missing"));
 
     let mut moved = rows.clone();
     moved.swap(of_first(3), of_first(4));
@@ -181,22 +144,14 @@ async fn removed_moved_rewritten_and_cut_records_are_detected(
 
     let mut repeated = rows.clone();
     repeated.insert(of_first(3), rows[of_first(3)].clone());
-    assert!(
-        verify_chain(&repeated, [])
-            .unwrap_err()
-            .what
-            .contains("fork")
-    );
+    assert!(verify_chain(&repeated, []).unwrap_err().what.contains("fork"));
 
     // A tail cut off is a good chain by itself: only what was named elsewhere gives it away.
     let mut cut = rows.clone();
     cut.remove(of_first(6));
     assert!(verify_chain(&cut, []).is_ok());
     let fault = verify_chain(&cut, anchors.clone()).unwrap_err();
-    assert_eq!(
-        (fault.n, fault.writer.as_str()),
-        (6, anchors[0].writer.as_str())
-    );
+    assert_eq!((fault.n, fault.writer.as_str()), (6, anchors[0].writer.as_str()));
 
     // So is a last record written anew, hash and all.
     let mut rewritten = rows.clone();
@@ -204,17 +159,9 @@ async fn removed_moved_rewritten_and_cut_records_are_detected(
     last.record = last.record.replace("because", "becausf");
     last.hash = audit::hash(&last.record).to_vec();
     assert!(verify_chain(&rewritten, []).is_ok());
-    assert!(
-        verify_chain(&rewritten, anchors.clone())
-            .unwrap_err()
-            .what
-            .contains("differs")
-    );
+    assert!(verify_chain(&rewritten, anchors.clone()).unwrap_err().what.contains("differs"));
 
-    let contradiction = Anchor {
-        hash: [7; 32],
-        ..anchors[0].clone()
-    };
+    let contradiction = Anchor { hash: [7; 32], ..anchors[0].clone() };
     let both = [anchors[0].clone(), contradiction];
     assert!(verify_chain(&rows, both).is_err());
 }
@@ -246,37 +193,18 @@ async fn the_search_pages_newest_first_and_keeps_owners_apart(
     let mut seen = Vec::new();
     let mut cursor = None;
     loop {
-        let page = queries::audit_records(&node.db, &filter, cursor.as_ref(), 7)
-            .await
-            .unwrap();
+        let page = queries::audit_records(&node.db, &filter, cursor.as_ref(), 7).await.unwrap();
         let Some(last) = page.last() else { break };
-        cursor = Some(queries::AuditCursor {
-            at: last.at,
-            writer: last.writer.clone(),
-            n: last.n,
-        });
+        cursor = Some(queries::AuditCursor { at: last.at, writer: last.writer.clone(), n: last.n });
         seen.extend(page);
     }
     assert_eq!(seen.len(), 20);
-    assert!(
-        seen.iter()
-            .all(|row| row.subject_owner_id.as_deref() == Some("billing"))
-    );
-    assert!(
-        seen.windows(2)
-            .all(|pair| (pair[0].at, pair[0].n) > (pair[1].at, pair[1].n))
-    );
+    assert!(seen.iter().all(|row| row.subject_owner_id.as_deref() == Some("billing")));
+    assert!(seen.windows(2).all(|pair| (pair[0].at, pair[0].n) > (pair[1].at, pair[1].n)));
 
-    let all = queries::AuditFilter {
-        owners: queries::OwnerFilter::All,
-        ..filter
-    };
-    let count = async |filter: queries::AuditFilter| {
-        queries::audit_records(&node.db, &filter, None, 500)
-            .await
-            .unwrap()
-            .len()
-    };
+    let all = queries::AuditFilter { owners: queries::OwnerFilter::All, ..filter };
+    let count =
+        async |filter: queries::AuditFilter| queries::audit_records(&node.db, &filter, None, 500).await.unwrap().len();
     assert_eq!(count(all.clone()).await, 31);
     let by = |change: fn(&mut queries::AuditFilter)| {
         let mut filter = all.clone();
@@ -285,20 +213,11 @@ async fn the_search_pages_newest_first_and_keeps_owners_apart(
     };
     assert_eq!(count(by(|f| f.jti = Some("t_4".to_owned()))).await, 1);
     assert_eq!(count(by(|f| f.event = Some("issue".to_owned()))).await, 30);
-    assert_eq!(
-        count(by(|f| f.outcome = Some("refused".to_owned()))).await,
-        0
-    );
-    assert_eq!(
-        count(by(|f| f.client_id = Some("payments.refunds".to_owned()))).await,
-        30
-    );
+    assert_eq!(count(by(|f| f.outcome = Some("refused".to_owned()))).await, 0);
+    assert_eq!(count(by(|f| f.client_id = Some("payments.refunds".to_owned()))).await, 30);
     assert_eq!(count(by(|f| f.until = Some(NOW * 1_000_000))).await, 0);
     assert_eq!(count(by(|f| f.since = Some(NOW * 1_000_000))).await, 31);
-    assert_eq!(
-        count(by(|f| f.owners = queries::OwnerFilter::Only(Vec::new()))).await,
-        0
-    );
+    assert_eq!(count(by(|f| f.owners = queries::OwnerFilter::Only(Vec::new()))).await, 0);
 }
 
 #[rstest]
@@ -321,12 +240,8 @@ async fn checkpoints_are_kept_per_writer_and_never_rewritten(
     node.commit(checkpoint(1, "a.b.c")).await;
     node.commit(checkpoint(2, "d.e.f")).await;
     assert_eq!(node.submit(checkpoint(2, "g.h.i")).await, Outcome::Conflict);
-    let stored = queries::checkpoints_of(&node.db, &position.writer, 0)
-        .await
-        .unwrap();
+    let stored = queries::checkpoints_of(&node.db, &position.writer, 0).await.unwrap();
     assert_eq!(stored.len(), 2);
-    let newest = queries::newest_checkpoint(&node.db, &position.writer)
-        .await
-        .unwrap();
+    let newest = queries::newest_checkpoint(&node.db, &position.writer).await.unwrap();
     assert_eq!(newest.unwrap().jws, "d.e.f");
 }

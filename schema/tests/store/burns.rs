@@ -19,10 +19,7 @@ async fn of_many_concurrent_burns_on_two_nodes_exactly_one_wins(
         }
         let outcomes = tasks.join_all().await;
         let won = outcomes.iter().filter(|outcome| committed(outcome)).count();
-        let replayed = outcomes
-            .iter()
-            .filter(|outcome| matches!(outcome, Outcome::Replayed { .. }))
-            .count();
+        let replayed = outcomes.iter().filter(|outcome| matches!(outcome, Outcome::Replayed { .. })).count();
         assert_eq!((won, replayed), (1, 63), "{outcomes:?}");
     }
     // Each of them is on record, as what it became.
@@ -78,22 +75,17 @@ async fn a_replayed_work_writes_and_publishes_nothing_but_its_refusal(
     let grown: Vec<_> = before.iter().zip(&after).filter(|(a, b)| a != b).collect();
     assert_eq!(grown.len(), 1, "{grown:?}");
     assert_eq!(node.head().await, 0);
-    let page = queries::audit_export(&node.db, &position.writer, position.n - 1, 1)
-        .await
-        .unwrap();
+    let page = queries::audit_export(&node.db, &position.writer, position.n - 1, 1).await.unwrap();
     assert_eq!(page[0].outcome, "refused");
     assert!(page[0].record.contains("\"reason\":\"assertion_replayed\""));
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stale_work_burns_nothing(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn a_stale_work_burns_nothing(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let database = TestDatabase::new(backend).await;
     let node = node(&database).await;
-    node.commit(changing(kinds::CLIENT, "payments.refunds"))
-        .await;
+    node.commit(changing(kinds::CLIENT, "payments.refunds")).await;
     let mut work = burning(0, 1);
     work.deps = vec![Dep::new(kinds::CLIENT, "payments.refunds")];
     assert_eq!(node.submit(work.clone()).await, Outcome::Stale);

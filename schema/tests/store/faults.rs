@@ -27,9 +27,7 @@ async fn poison(database: &TestDatabase, backend: Backend) {
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn one_poisoned_work_does_not_fail_the_others(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn one_poisoned_work_does_not_fail_the_others(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let database = TestDatabase::new(backend).await;
     poison(&database, backend).await;
     let node = node(&database).await;
@@ -53,10 +51,7 @@ async fn one_poisoned_work_does_not_fail_the_others(
     }
     let summary = prove(&node.db).await.unwrap();
     assert_eq!((summary.records, summary.heads.len()), (60, 1));
-    let burned = database
-        .number("SELECT count(*) AS value FROM jti_used")
-        .await
-        .unwrap();
+    let burned = database.number("SELECT count(*) AS value FROM jti_used").await.unwrap();
     assert_eq!(burned, 59);
 }
 
@@ -107,20 +102,13 @@ async fn connections_cut_under_load_lose_no_acknowledged_record_and_heal_by_them
         .unwrap()
         .into_iter()
         .collect();
-    let lost: Vec<_> = acknowledged
-        .iter()
-        .filter(|jti| !stored.contains(*jti))
-        .collect();
+    let lost: Vec<_> = acknowledged.iter().filter(|jti| !stored.contains(*jti)).collect();
     assert!(lost.is_empty(), "{lost:?}");
     assert!(acknowledged.len() > 100);
     // What was stored without being acknowledged is at most what was answered unavailable.
     assert!(stored.len() <= acknowledged.len() + unavailable as usize);
     let summary = prove(&node.db).await.unwrap();
-    println!(
-        "acknowledged {}, unavailable {unavailable}, writers {}",
-        acknowledged.len(),
-        summary.heads.len()
-    );
+    println!("acknowledged {}, unavailable {unavailable}, writers {}", acknowledged.len(), summary.heads.len());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -131,9 +119,7 @@ async fn a_held_lock_answers_unavailable_in_time_and_then_heals() {
     // Another node, paused in the middle of publishing. The server ends it after a while.
     let paused = database.url().to_owned();
     let holder = tokio::spawn(async move {
-        let (client, connection) = tokio_postgres::connect(&paused, tokio_postgres::NoTls)
-            .await
-            .unwrap();
+        let (client, connection) = tokio_postgres::connect(&paused, tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
         client
             .batch_execute(
@@ -148,11 +134,7 @@ async fn a_held_lock_answers_unavailable_in_time_and_then_heals() {
     let began = Instant::now();
     let outcome = node.submit(issue(0)).await;
     assert_eq!(outcome, Outcome::Unavailable);
-    assert!(
-        began.elapsed() < Duration::from_millis(2500),
-        "{:?}",
-        began.elapsed()
-    );
+    assert!(began.elapsed() < Duration::from_millis(2500), "{:?}", began.elapsed());
     while !committed(&node.submit(issue(0)).await) {
         assert!(began.elapsed() < Duration::from_secs(8));
     }
@@ -176,10 +158,7 @@ async fn shutting_down_commits_what_was_submitted_and_takes_no_more(
     node.committer.shutdown().await;
     assert_eq!(node.submit(issue(0)).await, Outcome::Unavailable);
     let answered = tasks.join_all().await;
-    let stored = database
-        .number("SELECT count(*) AS value FROM audit_records WHERE event = 'issue'")
-        .await
-        .unwrap();
+    let stored = database.number("SELECT count(*) AS value FROM audit_records WHERE event = 'issue'").await.unwrap();
     let acknowledged = answered.iter().filter(|outcome| committed(outcome)).count();
     assert_eq!(acknowledged as i64, stored);
 }
@@ -196,10 +175,7 @@ async fn a_work_is_committed_though_its_submitter_is_gone(
         let _ = tokio::time::timeout(Duration::ZERO, submitted).await;
     }
     node.committer.shutdown().await;
-    let burned = database
-        .number("SELECT count(*) AS value FROM jti_used")
-        .await
-        .unwrap();
+    let burned = database.number("SELECT count(*) AS value FROM jti_used").await.unwrap();
     assert_eq!(burned, 20);
 }
 
@@ -213,8 +189,7 @@ async fn a_full_queue_is_answered_at_once() {
         let path = other.trim_start_matches("sqlite://").to_owned();
         let mut conn = <diesel::SqliteConnection as diesel::Connection>::establish(&path).unwrap();
         use diesel::connection::SimpleConnection;
-        conn.batch_execute("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE")
-            .unwrap();
+        conn.batch_execute("PRAGMA busy_timeout = 5000; BEGIN IMMEDIATE").unwrap();
         std::thread::sleep(Duration::from_millis(700));
         conn.batch_execute("ROLLBACK").unwrap();
     });
@@ -229,9 +204,7 @@ async fn a_full_queue_is_answered_at_once() {
     }
     let outcomes = waiting.join_all().await;
     let at_once = Duration::from_millis(100);
-    let refused = outcomes
-        .iter()
-        .filter(|(outcome, took)| *outcome == Outcome::Unavailable && *took < at_once);
+    let refused = outcomes.iter().filter(|(outcome, took)| *outcome == Outcome::Unavailable && *took < at_once);
     // 8192 wait, and at most one batch of 512 is on its way.
     assert!(refused.count() >= 9_000 - 8_192 - 512);
     assert!(outcomes.iter().any(|(outcome, _)| committed(outcome)));

@@ -22,8 +22,7 @@ impl FeedSink for Memory {
     fn apply(&self, changes: &[Change], revocations: &[RevocationRow], head: i64) {
         let mut told = self.0.lock().unwrap();
         told.seqs.extend(changes.iter().map(|change| change.seq));
-        told.revoked
-            .extend(revocations.iter().map(|row| (row.value.clone(), row.seq)));
+        told.revoked.extend(revocations.iter().map(|row| (row.value.clone(), row.seq)));
         told.head = head;
     }
 
@@ -34,17 +33,13 @@ impl FeedSink for Memory {
 
 async fn tailer(db: &Db) -> (TailerHandle, Arc<Memory>) {
     let memory = Arc::new(Memory::default());
-    let handle = Tailer::start(db.clone(), TailerConfig::default(), memory.clone())
-        .await
-        .unwrap();
+    let handle = Tailer::start(db.clone(), TailerConfig::default(), memory.clone()).await.unwrap();
     (handle, memory)
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_feed_has_no_gap_under_concurrent_writers(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn the_feed_has_no_gap_under_concurrent_writers(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let database = TestDatabase::new(backend).await;
     let mut writers = JoinSet::new();
     let (tail, memory) = tailer(&database.connect().await).await;
@@ -84,25 +79,13 @@ async fn a_node_has_seen_its_own_change_when_it_is_answered(
     let database = TestDatabase::new(backend).await;
     let db = database.connect().await;
     let memory = Arc::new(Memory::default());
-    let config = TailerConfig {
-        interval: Duration::from_secs(3600),
-        ..TailerConfig::default()
-    };
-    let tail = Tailer::start(db.clone(), config, memory.clone())
-        .await
-        .unwrap();
-    let config = CommitterConfig {
-        tailer: Some(tail.clone()),
-        ..CommitterConfig::default()
-    };
+    let config = TailerConfig { interval: Duration::from_secs(3600), ..TailerConfig::default() };
+    let tail = Tailer::start(db.clone(), config, memory.clone()).await.unwrap();
+    let config = CommitterConfig { tailer: Some(tail.clone()), ..CommitterConfig::default() };
     let committer = Committer::start(db, config, clock()).unwrap();
     for round in 0..5 {
-        let outcome = committer
-            .submit(revoking(&format!("rev_{round}"), kinds::JTI, "t_1"))
-            .await;
-        let Outcome::Committed { head, .. } = outcome else {
-            panic!("{outcome:?}")
-        };
+        let outcome = committer.submit(revoking(&format!("rev_{round}"), kinds::JTI, "t_1")).await;
+        let Outcome::Committed { head, .. } = outcome else { panic!("{outcome:?}") };
         assert!(tail.position() >= head);
         assert_eq!(memory.0.lock().unwrap().revoked.last().unwrap().1, head);
     }
@@ -121,12 +104,7 @@ async fn a_new_node_learns_all_live_revocations_and_no_expired_one(
         .map(|index| {
             let expires_at = if index % 5 == 0 { now - 10 } else { now + 600 };
             let (id, value) = (format!("rev_{index}"), format!("t_{index}"));
-            Write::Insert(Row::Revocation(revocation(
-                &id,
-                kinds::JTI,
-                &value,
-                expires_at,
-            )))
+            Write::Insert(Row::Revocation(revocation(&id, kinds::JTI, &value, expires_at)))
         })
         .collect();
     node.commit(work).await;
@@ -159,13 +137,11 @@ async fn a_gap_is_not_stepped_over_and_a_pruned_or_restored_feed_starts_anew(
     let database = TestDatabase::new(backend).await;
     let node = node(&database).await;
     for round in 0..5 {
-        node.commit(revoking(&format!("rev_{round}"), kinds::JTI, "t_1"))
-            .await;
+        node.commit(revoking(&format!("rev_{round}"), kinds::JTI, "t_1")).await;
     }
     let (tail, memory) = tailer(&node.db).await;
     for round in 5..9 {
-        node.commit(changing(kinds::CLIENT, &format!("c{round}")))
-            .await;
+        node.commit(changing(kinds::CLIENT, &format!("c{round}"))).await;
     }
     assert!(tail.catch_up_to(9).await);
 
@@ -178,24 +154,15 @@ async fn a_gap_is_not_stepped_over_and_a_pruned_or_restored_feed_starts_anew(
         .unwrap();
     assert!(!tail.catch_up_to(11).await);
     assert_eq!(tail.position(), 9);
-    database
-        .execute("INSERT INTO changes (seq, kind, id, at) VALUES (10, 'client', 'gap', 0)")
-        .await
-        .unwrap();
+    database.execute("INSERT INTO changes (seq, kind, id, at) VALUES (10, 'client', 'gap', 0)").await.unwrap();
     assert!(tail.catch_up_to(11).await);
     assert_eq!(memory.0.lock().unwrap().lost, 0);
 
-    database
-        .execute("DELETE FROM changes; UPDATE feed_head SET seq = 20, pruned_to = 15")
-        .await
-        .unwrap();
+    database.execute("DELETE FROM changes; UPDATE feed_head SET seq = 20, pruned_to = 15").await.unwrap();
     assert!(tail.catch_up_to(20).await);
     assert_eq!(memory.0.lock().unwrap().lost, 1);
 
-    database
-        .execute("UPDATE feed_head SET pruned_to = 0, seq = 3")
-        .await
-        .unwrap();
+    database.execute("UPDATE feed_head SET pruned_to = 0, seq = 3").await.unwrap();
     assert!(tail.catch_up().await);
     assert_eq!(tail.position(), 3);
     assert_eq!(memory.0.lock().unwrap().lost, 2);

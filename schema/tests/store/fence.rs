@@ -13,29 +13,19 @@ async fn a_change_of_what_was_decided_on_makes_stale_and_no_other(
     let database = TestDatabase::new(backend).await;
     let node = node(&database).await;
     let basis = node.head().await;
-    node.commit(changing(kinds::CLIENT, "payments.refunds"))
-        .await;
-    assert_eq!(
-        node.submit(issue_for(basis, "payments.refunds")).await,
-        Outcome::Stale
-    );
-    assert!(committed(
-        &node.submit(issue_for(basis, "payments.other")).await
-    ));
+    node.commit(changing(kinds::CLIENT, "payments.refunds")).await;
+    assert_eq!(node.submit(issue_for(basis, "payments.refunds")).await, Outcome::Stale);
+    assert!(committed(&node.submit(issue_for(basis, "payments.other")).await));
     let mut same_id_other_kind = issue(basis);
     same_id_other_kind.deps = vec![Dep::new(kinds::SUBJECT, "payments.refunds")];
     assert!(committed(&node.submit(same_id_other_kind).await));
     let now = node.head().await;
-    assert!(committed(
-        &node.submit(issue_for(now, "payments.refunds")).await
-    ));
+    assert!(committed(&node.submit(issue_for(now, "payments.refunds")).await));
 }
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_write_on_a_stale_basis_writes_nothing(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn a_write_on_a_stale_basis_writes_nothing(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let database = TestDatabase::new(backend).await;
     let node = node(&database).await;
     node.commit(changing(kinds::OWNER, "payments")).await;
@@ -60,36 +50,15 @@ async fn a_basis_too_old_pruned_or_from_the_future_is_stale(
     }
     let head = node.head().await;
     assert_eq!(head, 12_000);
-    assert!(committed(
-        &node.submit(issue_for(head, "payments.other")).await
-    ));
-    assert!(committed(
-        &node
-            .submit(issue_for(head - 10_000, "payments.other"))
-            .await
-    ));
-    assert_eq!(
-        node.submit(issue_for(head - 10_001, "payments.other"))
-            .await,
-        Outcome::Stale
-    );
-    assert_eq!(
-        node.submit(issue_for(head + 1, "payments.other")).await,
-        Outcome::Stale
-    );
+    assert!(committed(&node.submit(issue_for(head, "payments.other")).await));
+    assert!(committed(&node.submit(issue_for(head - 10_000, "payments.other")).await));
+    assert_eq!(node.submit(issue_for(head - 10_001, "payments.other")).await, Outcome::Stale);
+    assert_eq!(node.submit(issue_for(head + 1, "payments.other")).await, Outcome::Stale);
     // What depends on nothing needs no basis.
     assert!(committed(&node.submit(issue(0)).await));
-    database
-        .execute("UPDATE feed_head SET pruned_to = 11990")
-        .await
-        .unwrap();
-    assert!(committed(
-        &node.submit(issue_for(11_990, "payments.other")).await
-    ));
-    assert_eq!(
-        node.submit(issue_for(11_989, "payments.other")).await,
-        Outcome::Stale
-    );
+    database.execute("UPDATE feed_head SET pruned_to = 11990").await.unwrap();
+    assert!(committed(&node.submit(issue_for(11_990, "payments.other")).await));
+    assert_eq!(node.submit(issue_for(11_989, "payments.other")).await, Outcome::Stale);
 }
 
 /// The race that matters most: one node issues as fast as it can for a client, on what it
@@ -141,10 +110,7 @@ async fn nothing_is_issued_after_a_revocation_commits_on_another_node(
             let (issued, stale) = issuer.await.unwrap();
             total = (total.0 + issued, total.1 + stale);
         }
-        assert!(
-            total.0 > 0 && total.1 > 0,
-            "the race did not happen: {total:?}"
-        );
+        assert!(total.0 > 0 && total.1 > 0, "the race did not happen: {total:?}");
         let sql = format!(
             "SELECT count(*) AS value FROM audit_records \
              WHERE event = 'issue' AND client_id = '{client_id}'"

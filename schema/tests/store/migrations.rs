@@ -28,10 +28,7 @@ async fn columns(backend: Backend) -> Vec<String> {
         }
     };
     let found = database.texts(sql).await.unwrap();
-    found
-        .iter()
-        .map(|column| column.replace("BYTEA", "BLOB"))
-        .collect()
+    found.iter().map(|column| column.replace("BYTEA", "BLOB")).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,10 +36,7 @@ async fn both_backends_end_in_the_same_tables() {
     let sqlite = columns(Backend::Sqlite).await;
     let postgres = columns(Backend::Postgres).await;
     assert_eq!(sqlite, postgres);
-    let tables: BTreeSet<_> = sqlite
-        .iter()
-        .filter_map(|column| column.split('.').next())
-        .collect();
+    let tables: BTreeSet<_> = sqlite.iter().filter_map(|column| column.split('.').next()).collect();
     assert_eq!(tables.len(), 14, "{tables:?}");
 }
 
@@ -78,10 +72,7 @@ async fn migrating_twice_does_nothing_and_pending_says_so(
     assert_eq!(db.backend(), backend);
     assert_eq!(db.pending_migrations().await.unwrap(), Vec::<String>::new());
     assert_eq!(db.migrate().await.unwrap(), Vec::<String>::new());
-    database
-        .execute("DELETE FROM __diesel_schema_migrations")
-        .await
-        .unwrap();
+    database.execute("DELETE FROM __diesel_schema_migrations").await.unwrap();
     assert_eq!(db.pending_migrations().await.unwrap(), ["20261121000001"]);
     // Run again over existing tables they fail, whole, and say so.
     assert!(matches!(db.migrate().await, Err(DbError::Migration(_))));
@@ -105,10 +96,7 @@ async fn urls_that_name_no_durable_database_are_refused(#[case] url: &str) {
 async fn an_absent_server_is_unavailable_at_once() {
     let began = std::time::Instant::now();
     let refused = Db::connect("postgres://u@127.0.0.1:1/x", Limits::default()).await;
-    assert!(
-        matches!(refused, Err(DbError::Unavailable(_))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(DbError::Unavailable(_))), "{refused:?}");
     assert!(began.elapsed() < std::time::Duration::from_secs(2));
 }
 
@@ -120,11 +108,7 @@ async fn only_its_owner_may_read_the_sqlite_file() {
     let db = database.connect().await;
     db.ping().await.unwrap();
     let path = database.url().trim_start_matches("sqlite://");
-    for file in [
-        path.to_owned(),
-        format!("{path}-wal"),
-        format!("{path}-shm"),
-    ] {
+    for file in [path.to_owned(), format!("{path}-wal"), format!("{path}-shm")] {
         let mode = std::fs::metadata(&file).unwrap().permissions().mode();
         assert_eq!(mode & 0o077, 0, "{file}: {mode:o}");
     }

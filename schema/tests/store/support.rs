@@ -47,11 +47,7 @@ impl Node {
     pub async fn with_client(&self, owner_id: &str, name: &str) -> String {
         let client = client(owner_id, name);
         let id = client.id.clone();
-        if queries::find_owner(&self.db, owner_id)
-            .await
-            .unwrap()
-            .is_none()
-        {
+        if queries::find_owner(&self.db, owner_id).await.unwrap().is_none() {
             self.commit(insert(Row::Owner(owner(owner_id)))).await;
         }
         self.commit(insert(Row::Client(client))).await;
@@ -75,14 +71,7 @@ pub fn draft(event: &'static str) -> AuditDraft {
 
 /// A work that only records.
 pub fn issue(basis: i64) -> Work {
-    Work {
-        basis,
-        deps: Vec::new(),
-        burn: None,
-        writes: Vec::new(),
-        changes: Vec::new(),
-        record: draft("issue"),
-    }
+    Work { basis, deps: Vec::new(), burn: None, writes: Vec::new(), changes: Vec::new(), record: draft("issue") }
 }
 
 pub fn issue_for(basis: i64, client_id: &str) -> Work {
@@ -93,21 +82,11 @@ pub fn issue_for(basis: i64, client_id: &str) -> Work {
 }
 
 pub fn burning(basis: i64, key: u8) -> Work {
-    Work {
-        burn: Some(Burn {
-            key_hash: [key; 32],
-            expires_at: NOW + 300,
-        }),
-        ..issue(basis)
-    }
+    Work { burn: Some(Burn { key_hash: [key; 32], expires_at: NOW + 300 }), ..issue(basis) }
 }
 
 pub fn writing(write: Write) -> Work {
-    Work {
-        writes: vec![write],
-        record: draft("write"),
-        ..issue(0)
-    }
+    Work { writes: vec![write], record: draft("write"), ..issue(0) }
 }
 
 pub fn insert(row: Row) -> Work {
@@ -115,21 +94,11 @@ pub fn insert(row: Row) -> Work {
 }
 
 pub fn changing(kind: &'static str, id: &str) -> Work {
-    Work {
-        changes: vec![Dep::new(kind, id)],
-        record: draft("change"),
-        ..issue(0)
-    }
+    Work { changes: vec![Dep::new(kind, id)], record: draft("change"), ..issue(0) }
 }
 
 pub fn owner(id: &str) -> OwnerRow {
-    OwnerRow {
-        id: id.to_owned(),
-        name: id.to_owned(),
-        state: "active".to_owned(),
-        created_at: NOW,
-        updated_at: NOW,
-    }
+    OwnerRow { id: id.to_owned(), name: id.to_owned(), state: "active".to_owned(), created_at: NOW, updated_at: NOW }
 }
 
 pub fn client(owner_id: &str, name: &str) -> ClientRow {
@@ -295,9 +264,7 @@ pub async fn all_records(db: &Db) -> Vec<AuditRow> {
     for head in queries::audit_writers(db, "").await.unwrap() {
         let mut after = 0;
         loop {
-            let page = queries::audit_export(db, &head.writer, after, 500)
-                .await
-                .unwrap();
+            let page = queries::audit_export(db, &head.writer, after, 500).await.unwrap();
             let Some(last) = page.last() else { break };
             after = last.n;
             records.extend(page);
@@ -311,4 +278,13 @@ pub async fn prove(db: &Db) -> Result<audit::ChainSummary, audit::ChainFault> {
     let records = all_records(db).await;
     let (anchors, _) = queries::audit_anchors(db, "").await.unwrap();
     audit::verify_chain(&records, anchors)
+}
+
+/// Words for what changes, as a caller of the store has them.
+pub mod kinds {
+    pub const OWNER: &str = "owner";
+    pub const CLIENT: &str = "client";
+    pub const RESOURCE: &str = "resource";
+    pub const JTI: &str = "jti";
+    pub const SUBJECT: &str = "subject";
 }

@@ -1,7 +1,9 @@
 //! The audit as it is searched, by owner, and exported whole, so that its chains can be proved
 //! elsewhere. Reading only.
 
-use super::api::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, ListQuery, Page, Writer};
+use super::api::{
+    AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, ListQuery, Page, Writer,
+};
 use super::check;
 use super::limits::{MAX_CURSOR_BYTES, MAX_FILTER_BYTES};
 use super::page;
@@ -11,8 +13,8 @@ use super::session::Session;
 use crate::clock::MICROS_PER_SECOND;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use stipend_schema::queries::{self, AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, OwnerFilter};
 use stipend_schema::audit::WriterHead;
+use stipend_schema::queries::{self, AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, OwnerFilter};
 use stipend_schema::{AuditCheckpointRow, AuditRow};
 
 fn filter(query: &AuditQuery, owners: OwnerFilter) -> Result<AuditFilter, Refusal> {
@@ -56,9 +58,8 @@ pub(super) async fn search(session: &Session<'_>, query: &AuditQuery) -> Result<
     let filter = filter(query, owners)?;
     let cursor = query.after.as_deref().map(parse_cursor).transpose()?;
     let more = limit.saturating_add(1).min(AUDIT_PAGE_LIMIT);
-    let rows = session
-        .read(|db| async move { queries::audit_records(&db, &filter, cursor.as_ref(), more).await })
-        .await?;
+    let rows =
+        session.read(|db| async move { queries::audit_records(&db, &filter, cursor.as_ref(), more).await }).await?;
     page::cut(rows, limit, write_cursor, item)
 }
 
@@ -71,9 +72,8 @@ pub(super) async fn writers(session: &Session<'_>, query: &ListQuery) -> Result<
     let (limit, page) = page::wanted(query)?;
     let after = page.after.unwrap_or_default();
     let heads = session.read(|db| async move { queries::audit_writers(&db, &after).await }).await?;
-    let view = |head: WriterHead| {
-        Ok(Writer { hash: URL_SAFE_NO_PAD.encode(head.hash), writer: head.writer, n: head.n })
-    };
+    let view =
+        |head: WriterHead| Ok(Writer { hash: URL_SAFE_NO_PAD.encode(head.hash), writer: head.writer, n: head.n });
     page::cut(heads, limit, |head| head.writer.clone(), view)
 }
 

@@ -43,8 +43,7 @@ pub(super) async fn explain(session: &Session<'_>, question: &Explain) -> Result
     };
     let owners: Vec<&str> = owners.iter().map(String::as_str).collect();
     let targets = exchanged.targets();
-    let exchange =
-        exchanged.exchange(app, &actor, &subject, &owners, actor_token.as_ref(), scope.as_ref(), &targets);
+    let exchange = exchanged.exchange(app, &actor, &subject, &owners, actor_token.as_ref(), scope.as_ref(), &targets);
     let rules = describe_rules(narrow::explain(&exchange), &targets);
     Ok(match narrow::decide(&exchange) {
         Ok(narrowed) => Explained {
@@ -111,7 +110,8 @@ async fn subject(session: &Session<'_>, question: &Explain) -> Result<Result<Sub
 }
 
 async fn imagine(session: &Session<'_>, imagined: &ExplainSubject) -> Result<Result<Subject, Reason>, Refusal> {
-    let scope = ScopeSet::parse(&imagined.scope).map_err(|error| Refusal::field("/subject/scope", error.to_string()))?;
+    let scope =
+        ScopeSet::parse(&imagined.scope).map_err(|error| Refusal::field("/subject/scope", error.to_string()))?;
     let act = match &imagined.act {
         Some(act) => ActorChain::from_json(&serde_json::Value::Object(act.clone()))
             .map_err(|error| Refusal::field("/subject/act", error.to_string()))?,
@@ -121,7 +121,10 @@ async fn imagine(session: &Session<'_>, imagined: &ExplainSubject) -> Result<Res
         return Err(Refusal::field("/subject/audience", format!("names 1 to {MAX_TARGETS} resources")));
     }
     if imagined.lineage_clients.len() > MAX_EXPLAINED_LINEAGE {
-        return Err(Refusal::field("/subject/lineage_clients", format!("names at most {MAX_EXPLAINED_LINEAGE} clients")));
+        return Err(Refusal::field(
+            "/subject/lineage_clients",
+            format!("names at most {MAX_EXPLAINED_LINEAGE} clients"),
+        ));
     }
     let mut owners: Vec<String> = Vec::new();
     let mut own_sub = id::agent_subject(&imagined.client_id);

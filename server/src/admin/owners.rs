@@ -19,10 +19,7 @@ pub(super) async fn load(session: &Session<'_>, id: &str) -> Result<OwnerRow, Re
         return Err(Refusal::not_found());
     }
     let id = id.to_owned();
-    session
-        .read(|db| async move { queries::find_owner(&db, &id).await })
-        .await?
-        .ok_or_else(Refusal::not_found)
+    session.read(|db| async move { queries::find_owner(&db, &id).await }).await?.ok_or_else(Refusal::not_found)
 }
 
 fn view(row: OwnerRow) -> Result<Owner, Refusal> {
@@ -83,12 +80,7 @@ pub(super) async fn create(session: &Session<'_>, new: &NewOwner) -> Result<(boo
 
 /// Switches an owner off or on. Off: its clients stand no more, and what was issued to them
 /// until now stays dead when it comes back.
-pub(super) async fn set_state(
-    session: &Session<'_>,
-    id: &str,
-    to: State,
-    why: &ChangeState,
-) -> Result<Owner, Refusal> {
+pub(super) async fn set_state(session: &Session<'_>, id: &str, to: State, why: &ChangeState) -> Result<Owner, Refusal> {
     session
         .change(id, async |caller| {
             caller.check(Action::ChangeOwnerState, Some(id))?;

@@ -211,10 +211,8 @@ mod tests {
 
     #[test]
     fn every_code_its_status() {
-        let table: Vec<String> = Code::ALL
-            .iter()
-            .map(|code| format!("{} {:<24} {}", code.status(), code.as_str(), code.title()))
-            .collect();
+        let table: Vec<String> =
+            Code::ALL.iter().map(|code| format!("{} {:<24} {}", code.status(), code.as_str(), code.title())).collect();
         insta::assert_snapshot!(table.join("\n"));
     }
 

@@ -32,8 +32,9 @@ pub enum Action {
     ExportAudit,
 }
 
+#[cfg(test)]
 impl Action {
-    pub const ALL: [Self; 19] = [
+    const ALL: [Self; 19] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,
@@ -129,9 +130,7 @@ fn permits(grant: &RoleGrant, action: Action) -> bool {
         // Custodied credentials and budgets are theirs to change; of the rest they see.
         Role::CredentialAdmin | Role::BudgetAdmin => is_read(action),
         Role::Auditor => {
-            is_read(action)
-                || action == Action::ReadAudit
-                || (action == Action::ExportAudit && grant.owner.is_none())
+            is_read(action) || action == Action::ReadAudit || (action == Action::ExportAudit && grant.owner.is_none())
         }
     }
 }
@@ -197,7 +196,10 @@ mod tests {
             for action in Action::ALL {
                 let verdicts = [Some("own"), Some("other"), None].map(|owner| decide(roles, action, owner));
                 let [own, other, none] = verdicts.map(|verdict| format!("{verdict:?}"));
-                table.push_str(&format!("  {:<18} own {own:<10} other {other:<10} deployment {none}\n", format!("{action:?}")));
+                table.push_str(&format!(
+                    "  {:<18} own {own:<10} other {other:<10} deployment {none}\n",
+                    format!("{action:?}")
+                ));
             }
         }
         insta::assert_snapshot!(table);

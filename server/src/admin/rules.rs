@@ -19,7 +19,8 @@ use stipend_token::rule::{PartySelector, RuleSpec};
 /// The owners a stored rule concerns: actor's, subject's, target's, each once.
 fn parties(row: &ExchangeRuleRow) -> Vec<String> {
     let subject = row.subject_owner_id.iter();
-    let mut parties: Vec<String> = [&row.actor_owner_id].into_iter().chain(subject).chain([&row.target_owner_id]).cloned().collect();
+    let mut parties: Vec<String> =
+        [&row.actor_owner_id].into_iter().chain(subject).chain([&row.target_owner_id]).cloned().collect();
     let mut seen = std::collections::BTreeSet::new();
     parties.retain(|owner| seen.insert(owner.clone()));
     parties
@@ -126,14 +127,15 @@ fn check_party(pointer: &str, party: &PartySelector) -> Result<(), Refusal> {
             .split_once('.')
             .is_some_and(|(owner, name)| stipend_token::id::is_slug(owner) && stipend_token::id::is_slug(name)),
     };
-    if well_formed {
-        Ok(())
-    } else {
-        Err(Refusal::field(pointer, "names a client as <owner>.<name>, or an owner"))
-    }
+    if well_formed { Ok(()) } else { Err(Refusal::field(pointer, "names a client as <owner>.<name>, or an owner")) }
 }
 
-async fn row(session: &Session<'_>, caller: &Caller, new: &NewRule, spec: &RuleSpec) -> Result<ExchangeRuleRow, Refusal> {
+async fn row(
+    session: &Session<'_>,
+    caller: &Caller,
+    new: &NewRule,
+    spec: &RuleSpec,
+) -> Result<ExchangeRuleRow, Refusal> {
     let target = super::resources::find_by_uri(session, &spec.to_audience).await?;
     let target = target.ok_or_else(Refusal::not_found)?;
     let now = session.now();
@@ -163,7 +165,8 @@ fn check_id(caller: &Caller, id: Option<&str>, parties: &[String]) -> Result<(),
         return Err(Refusal::field("/id", "is not an identifier"));
     }
     let own = parties.iter().any(|owner| {
-        caller.may(Action::ManageRule, Some(owner)) && id.strip_prefix(owner.as_str()).is_some_and(|rest| rest.starts_with('.'))
+        caller.may(Action::ManageRule, Some(owner))
+            && id.strip_prefix(owner.as_str()).is_some_and(|rest| rest.starts_with('.'))
     });
     if own || caller.may(Action::RevokeAnything, None) {
         Ok(())
@@ -210,7 +213,10 @@ async fn check_room(session: &Session<'_>, row: &ExchangeRuleRow) -> Result<(), 
         proposals += usize::from(is_proposal(rule)?);
     }
     if rules.len() >= MAX_RULES || (is_proposal(row)? && proposals >= MAX_PROPOSALS) {
-        return Err(Refusal::new(Code::TooManyRules, "the actor's owner has too many rules, or too many proposed to it"));
+        return Err(Refusal::new(
+            Code::TooManyRules,
+            "the actor's owner has too many rules, or too many proposed to it",
+        ));
     }
     Ok(())
 }

@@ -8,12 +8,12 @@ use super::parse::object_file;
 use super::print::{Paint, instant, moment, relative, word};
 use crate::admin::api::{
     Agent, AgentCreated, AgentKey, ChangeState, NarrowAgent, NewAgent, NewKey, NewSecret, PatchAgent, Readiness,
-    ReissueAgent, RevokeAgent, SecretCreated, ShownSecret,
+    ReissueAgent, RevokeAgent, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE, SecretCreated, ShownSecret, audience,
 };
-use crate::records::{AuthMethod, RoleGrant};
+use crate::records::{AuthMethod, ClientKind, Role, RoleGrant};
 use serde_json::{Map, Value};
-use stipend_token::ScopeSet;
 use stipend_token::access::AccessEntry;
+use stipend_token::{Audience, ScopeSet};
 
 pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError> {
     let api = &session.api;
@@ -39,6 +39,10 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
 async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
     let jwks = new.jwks.as_deref().map(object_file).transpose()?;
     let implied = if jwks.is_some() { AuthMethod::PrivateKeyJwt } else { AuthMethod::ClientSecretBasic };
+    let mut access = with_defaults(new.access, new.defaults)?;
+    if new.kind == ClientKind::Admin && access.is_empty() {
+        access.push(admin_access(&session.api.connection.issuer, &new.role)?);
+    }
     let (owner, name) = new.agent;
     let body = NewAgent {
         owner,
@@ -47,7 +51,7 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
         purpose: new.purpose,
         environment: new.environment,
         auth_method: new.auth.unwrap_or(implied),
-        access: with_defaults(new.access, new.defaults)?,
+        access,
         scope_ceiling: new.ceiling,
         ttl_seconds: new.ttl,
         may_act: claims(new.may_act),
@@ -58,6 +62,18 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
         legacy_assertion_aud: new.legacy_assertion_aud,
     };
     session.api.post(&["agents"], &body).await
+}
+
+/// The admin API as far as an admin can use it: without it no role is of any use. What it may
+/// do there is its roles' to say.
+fn admin_access(issuer: &str, roles: &[RoleGrant]) -> Result<AccessEntry, CliError> {
+    let broken = |error: &dyn std::fmt::Display| CliError::usage(format!("--issuer {issuer}: {error}"));
+    let only_reads = roles.iter().all(|grant| grant.role == Role::Auditor);
+    let writes = (!only_reads).then_some(SCOPE_WRITE);
+    let scopes = [SCOPE_READ, SCOPE_AUDIT].into_iter().chain(writes);
+    let scopes = ScopeSet::from_tokens(scopes).map_err(|error| broken(&error))?;
+    let resource = Audience::parse(&audience(issuer)).map_err(|error| broken(&error))?;
+    Ok(AccessEntry { resource, default_scopes: scopes.clone(), scopes })
 }
 
 async fn reissue(session: &Session<'_>, new: Reissue) -> Result<Value, CliError> {
@@ -112,7 +128,8 @@ async fn secret(session: &Session<'_>, command: Secret) -> Result<(), CliError> 
             show_secret(session, &made.client_secret, Some(made.expires_at));
         }
         Secret::Remove { agent, secret } => {
-            let answer = api.delete(&["agents", &agent, "secrets", &secret]).await?;
+            let answer = api.delete(&["agents", &agent, "secrets", &secret]).await;
+            let answer = answer.map_err(|error| in_show(error, &agent))?;
             removed(session, &answer, format_args!("{secret} of {agent} is gone."));
         }
     }
@@ -139,11 +156,17 @@ async fn key(session: &Session<'_>, command: Key) -> Result<(), CliError> {
             ]);
         }
         Key::Remove { agent, key } => {
-            let answer = api.delete(&["agents", &agent, "keys", &key]).await?;
+            let answer = api.delete(&["agents", &agent, "keys", &key]).await;
+            let answer = answer.map_err(|error| in_show(error, &agent))?;
             removed(session, &answer, format_args!("{key} of {agent} is gone."));
         }
     }
     Ok(())
+}
+
+/// What is there to remove, `show` says.
+fn in_show(error: CliError, agent: &str) -> CliError {
+    if error.code == "not_found" { error.hint(format!("`stipend agent show {agent}` says its ids")) } else { error }
 }
 
 fn removed(session: &Session<'_>, answer: &Value, said: std::fmt::Arguments<'_>) {

@@ -83,7 +83,8 @@ pub struct Create {
     /// How it authenticates; private_key_jwt where --jwks is given, else client_secret_basic
     #[arg(long, value_name = "METHOD", value_parser = parse::words::<AuthMethod>(AUTH_METHODS))]
     pub auth: Option<AuthMethod>,
-    /// What it may get tokens for; may be repeated, the first is the default resource
+    /// What it may get tokens for; may be repeated, the first is the default resource. An admin
+    /// gets the admin API where left out
     #[arg(long, value_name = "URI=SCOPE,…", value_parser = parse::access)]
     pub access: Vec<AccessEntry>,
     /// What a request without `scope` gets there; nothing where left out. May be repeated

@@ -46,9 +46,19 @@ impl<'a> Api<'a> {
                 let endpoint = &self.metadata().await?.token_endpoint;
                 let client = (self.connection.client_id.as_str(), &secret);
                 let resource = [audience(&self.connection.issuer)];
-                Ok(oauth::client_credentials(&self.http, endpoint, client, &resource, &[]).await?.access_token)
+                let token = oauth::client_credentials(&self.http, endpoint, client, &resource, &[]).await;
+                Ok(token.map_err(|error| self.without_access(error))?.access_token)
             })
             .await
+    }
+
+    /// A client that is known, but not to the admin API.
+    fn without_access(&self, error: CliError) -> CliError {
+        if !matches!(error.code.as_str(), "invalid_target" | "invalid_scope") {
+            return error;
+        }
+        let client = &self.connection.client_id;
+        error.hint(format!("{client} has no access to the admin API: `stipend agent show {client}` as another admin"))
     }
 
     /// One call. `path` are segments, encoded here: an id is never more than one of them.
@@ -61,6 +71,10 @@ impl<'a> Api<'a> {
     ) -> Result<Value, CliError> {
         let mut url = Url::parse(&format!("{}{BASE}", self.connection.issuer))
             .map_err(|_| CliError::usage("--issuer is not a URL"))?;
+        // A URL has no such segments: the call would go somewhere else.
+        if let Some(id) = path.iter().find(|id| matches!(**id, "" | "." | "..")) {
+            return Err(CliError::usage(format!("{id:?} is no id")));
+        }
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
         }

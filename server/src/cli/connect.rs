@@ -54,6 +54,21 @@ fn secret(text: &str) -> Result<Secret<String>, Infallible> {
 }
 
 impl Connection {
+    /// To an issuer as a client with a secret.
+    #[must_use]
+    pub fn to(issuer: &str, client_id: &str, secret: &Secret<String>) -> Self {
+        Self {
+            issuer: issuer.to_owned(),
+            client_id: client_id.to_owned(),
+            client_secret: Some(secret.clone()),
+            client_secret_file: None,
+            access_token: None,
+            ca_file: None,
+            json: false,
+            no_color: true,
+        }
+    }
+
     /// The client's secret, from the environment or its file.
     pub fn find_secret(&self) -> Result<Option<Secret<String>>, CliError> {
         if let Some(secret) = self.client_secret.as_ref().filter(|secret| !secret.expose().is_empty()) {

@@ -177,8 +177,10 @@ async fn client(session: &Session<'_>, findings: &mut Vec<Finding>) {
     findings.push(secrets(session.now, &agents));
     let rules = session.api.list(&["exchange-rules"]).await.unwrap_or_default();
     let waiting = rules.iter().filter_map(|rule| read::<Rule>(rule).ok()).filter(|rule| !rule.awaiting.is_empty());
-    findings.push(named("rules", "all accepted", "wait for an owner", waiting.map(|rule| rule.id).collect())
-        .hinted("`stipend rule accept RULE`"));
+    findings.push(
+        named("rules", "all accepted", "wait for an owner", waiting.map(|rule| rule.id).collect())
+            .hinted("`stipend rule accept RULE`"),
+    );
 }
 
 /// Agents that are meant to work and can't.

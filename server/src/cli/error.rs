@@ -82,7 +82,9 @@ impl CliError {
         let failed = Self::failed(error, message);
         match error {
             "invalid_client" => failed.hint("check --client-id (STIPEND_CLIENT_ID) and STIPEND_CLIENT_SECRET"),
-            "invalid_scope" | "invalid_target" => failed.hint("`stipend rule explain` says which rule lets what through"),
+            "invalid_scope" | "invalid_target" => {
+                failed.hint("`stipend rule explain` says which rule lets what through")
+            }
             "temporarily_unavailable" | "too_many_requests" => failed.hint("try again in a moment"),
             _ => failed,
         }

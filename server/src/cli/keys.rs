@@ -20,6 +20,8 @@ pub enum Command {
     )]
     Distrust {
         /// The key's id (kid), as `keys list` says it
+        // A kid is base64url: one in 64 begins with a hyphen.
+        #[arg(allow_hyphen_values = true)]
         kid: String,
         /// Why, for the audit
         #[arg(long)]

@@ -107,6 +107,14 @@ pub struct Session<'a> {
     pub now: i64,
 }
 
+impl<'a> Session<'a> {
+    /// # Errors
+    /// [`CliError`] when the connection's settings are unusable.
+    pub fn new(connection: &'a Connection, out: Out) -> Result<Self, CliError> {
+        Ok(Self { api: Api::new(connection)?, out, now: SystemClock.now() })
+    }
+}
+
 /// Reads the command line, runs it, and answers the process's exit code.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -114,7 +122,12 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are "errors" with exit code 0.
-            let _ = error.print();
+            if error.use_stderr() && std::env::args_os().any(|arg| arg == "--json") {
+                let message = error.render().to_string();
+                Out::new(true, true).error(&CliError::usage(message.trim().trim_start_matches("error: ")));
+            } else {
+                let _ = error.print();
+            }
             return u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
         }
     };
@@ -151,7 +164,7 @@ pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Healthcheck => return doctor::healthcheck(&cli.connection).await,
         _ => {}
     }
-    let session = Session { api: Api::new(&cli.connection)?, out, now: SystemClock.now() };
+    let session = Session::new(&cli.connection, out)?;
     match cli.command {
         Command::Owner(command) => owner::run(&session, command).await,
         Command::Agent(command) => agent::run(&session, *command).await,

@@ -39,8 +39,8 @@ pub async fn migrate(out: Out) -> Result<(), CliError> {
 }
 
 pub fn openapi(out: Out) -> Result<(), CliError> {
-    let document = serde_json::to_value(admin::openapi())
-        .map_err(|error| CliError::failed("openapi", error.to_string()))?;
+    let document =
+        serde_json::to_value(admin::openapi()).map_err(|error| CliError::failed("openapi", error.to_string()))?;
     out.value(&document);
     Ok(())
 }

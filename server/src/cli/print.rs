@@ -89,7 +89,11 @@ impl Out {
         let mut table = Table::new();
         table.load_style(STYLE);
         // Only a terminal has a width to keep to; a pipe gets whole lines.
-        table.set_content_arrangement(if self.terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled });
+        table.set_content_arrangement(if self.terminal {
+            ContentArrangement::Dynamic
+        } else {
+            ContentArrangement::Disabled
+        });
         if !self.colour {
             table.force_no_tty();
         }
@@ -171,7 +175,7 @@ mod tests {
         let at = |seconds| relative(1000, 1000 + seconds);
         assert_eq!((at(0), at(59), at(-61)), ("now".into(), "in 59 s".into(), "1 min ago".into()));
         assert_eq!((at(7200), at(-90 * DAY)), ("in 2 h".into(), "90 d ago".into()));
-        assert_eq!(relative(i64::MIN, i64::MAX).is_empty(), false);
+        assert!(relative(i64::MIN, i64::MAX).starts_with("in "));
     }
 
     #[test]

@@ -13,7 +13,9 @@ use stipend_token::{Audience, Environment, ScopeSet};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Register a resource; nothing happens when it is there already
-    #[command(after_help = "Example:\n  stipend resource create https://orders.example --owner payments \\\n      --scopes orders:read,orders:refund --introspector payments.orders-api")]
+    #[command(
+        after_help = "Example:\n  stipend resource create https://orders.example --owner payments \\\n      --scopes orders:read,orders:refund --introspector payments.orders-api"
+    )]
     Create(Create),
     /// List resources
     List,
@@ -144,7 +146,8 @@ async fn id_of(session: &Session<'_>, name: String) -> Result<String, CliError> 
             return Ok(resource.id);
         }
     }
-    Err(CliError::failed("not_found", format!("no resource {name}")).hint("`stipend resource list` shows what you may see"))
+    Err(CliError::failed("not_found", format!("no resource {name}"))
+        .hint("`stipend resource list` shows what you may see"))
 }
 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {

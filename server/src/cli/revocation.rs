@@ -14,7 +14,7 @@ const KINDS: &[&str] = &["token", "client", "subject", "resource", "owner"];
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
-  stipend revocation create --kind token --access-token - --reason \"in a log\" < token
+  stipend revocation create --kind token --token - --reason \"in a log\" < token
   stipend revocation create --kind client --value payments.refunds --reason \"prompt injection\" --severity high
   stipend revocation create --kind resource --value https://orders.example --reason \"moved\"
 
@@ -36,11 +36,11 @@ pub struct Create {
     #[arg(long, value_parser = parse::words::<RevokeKind>(KINDS))]
     kind: RevokeKind,
     /// The client id, `sub`, resource URI or owner id; for kind token its `jti`
-    #[arg(long, required_unless_present = "access_token")]
+    #[arg(long, required_unless_present = "token")]
     value: Option<String>,
     /// For kind token: the token itself; - reads it from standard input
     #[arg(long, value_name = "TOKEN", conflicts_with = "value")]
-    access_token: Option<String>,
+    token: Option<String>,
     /// Why, for the audit
     #[arg(long)]
     reason: String,
@@ -57,13 +57,13 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
 }
 
 async fn create(session: &Session<'_>, new: Create) -> Result<(), CliError> {
-    if new.access_token.is_some() && new.kind != RevokeKind::Token {
-        return Err(CliError::usage(format!("--access-token goes with --kind token, not {}", word(&new.kind))));
+    if new.token.is_some() && new.kind != RevokeKind::Token {
+        return Err(CliError::usage(format!("--token goes with --kind token, not {}", word(&new.kind))));
     }
     let body = NewRevocation {
         kind: new.kind,
         value: new.value,
-        token: new.access_token.as_deref().map(parse::token).transpose()?,
+        token: new.token.as_deref().map(parse::token).transpose()?,
         reason: new.reason,
         severity: new.severity,
     };

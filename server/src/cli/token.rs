@@ -3,22 +3,21 @@
 use super::Session;
 use super::error::CliError;
 use super::oauth::{self, ACCESS_TOKEN, TOKEN_EXCHANGE};
+use super::parse;
 use super::print::{moment, relative};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use std::io::Read;
 use stipend_keys::Secret;
 use stipend_relying::{Options, Verifier, require_scope};
-
-/// Longest token read from standard input.
-const MAX_TOKEN_BYTES: u64 = 64 * 1024;
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Get a token by client credentials (RFC 6749 section 4.4)
-    #[command(after_help = "The token alone goes to standard output:\n  TOKEN=$(stipend token get --resource https://orders.example --scope orders:read)")]
+    #[command(
+        after_help = "The token alone goes to standard output:\n  TOKEN=$(stipend token get --resource https://orders.example --scope orders:read)"
+    )]
     Get(Get),
     /// Exchange a token for a narrower one (RFC 8693)
     Exchange(Exchange),
@@ -78,25 +77,16 @@ pub struct Exchange {
 pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError> {
     match command {
         Command::Get(get) => get_token(session, &get).await,
-        Command::Exchange(exchange) => exchange_token(session, exchange).await,
-        Command::Show { token } => show(session, &read_token(token)?),
-        Command::Verify { token, audience, scope } => verify(session, &read_token(token)?, &audience, &scope).await,
-        Command::Introspect { token } => introspect(session, &read_token(token)?).await,
-        Command::Revoke { token } => revoke(session, &read_token(token)?).await,
+        Command::Exchange(exchange) => exchange_token(session, &exchange).await,
+        Command::Show { token } => show(session, &read_token(&token)?),
+        Command::Verify { token, audience, scope } => verify(session, &read_token(&token)?, &audience, &scope).await,
+        Command::Introspect { token } => introspect(session, &read_token(&token)?).await,
+        Command::Revoke { token } => revoke(session, &read_token(&token)?).await,
     }
 }
 
-/// Arguments show in the process list, so a token may come by standard input.
-fn read_token(argument: String) -> Result<Secret<String>, CliError> {
-    if argument != "-" {
-        return Ok(Secret::new(argument));
-    }
-    let mut text = String::new();
-    std::io::stdin()
-        .take(MAX_TOKEN_BYTES)
-        .read_to_string(&mut text)
-        .map_err(|error| CliError::usage(format!("standard input: {error}")))?;
-    Ok(Secret::new(text.trim().to_owned()))
+fn read_token(argument: &str) -> Result<Secret<String>, CliError> {
+    parse::token(argument).map(Secret::new)
 }
 
 async fn get_token(session: &Session<'_>, get: &Get) -> Result<(), CliError> {
@@ -106,15 +96,18 @@ async fn get_token(session: &Session<'_>, get: &Get) -> Result<(), CliError> {
     let client = (connection.client_id.as_str(), &secret);
     let token = oauth::client_credentials(&session.api.http, endpoint, client, &get.resource, &get.scope).await?;
     let (life, scope) = (token.expires_in.unwrap_or_default(), token.scope.unwrap_or_default());
-    print_token(session, &json!({
-        "access_token": token.access_token.expose(), "token_type": "Bearer", "expires_in": life, "scope": scope,
-    }));
+    print_token(
+        session,
+        &json!({
+            "access_token": token.access_token.expose(), "token_type": "Bearer", "expires_in": life, "scope": scope,
+        }),
+    );
     Ok(())
 }
 
-async fn exchange_token(session: &Session<'_>, exchange: Exchange) -> Result<(), CliError> {
-    let subject = read_token(exchange.subject_token)?;
-    let actor = exchange.actor_token.map(read_token).transpose()?;
+async fn exchange_token(session: &Session<'_>, exchange: &Exchange) -> Result<(), CliError> {
+    let subject = read_token(&exchange.subject_token)?;
+    let actor = exchange.actor_token.as_deref().map(read_token).transpose()?;
     let scope = exchange.scope.join(" ");
     let mut form = vec![
         ("grant_type", TOKEN_EXCHANGE),
@@ -157,7 +150,10 @@ fn print_token(session: &Session<'_>, answer: &Value) {
     session.out.line(text("access_token"));
 }
 
-fn decode(token: &Secret<String>) -> Result<(Map<String, Value>, Map<String, Value>), CliError> {
+/// The members of a token's header or claims.
+type Members = Map<String, Value>;
+
+fn decode(token: &Secret<String>) -> Result<(Members, Members), CliError> {
     let mut parts = token.expose().split('.').map(|part| {
         let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
         serde_json::from_slice(&bytes).ok()
@@ -195,7 +191,12 @@ fn print_claims<'a>(session: &Session<'_>, claims: impl Iterator<Item = (&'a Str
     session.out.facts(&facts);
 }
 
-async fn verify(session: &Session<'_>, token: &Secret<String>, audience: &str, scopes: &[String]) -> Result<(), CliError> {
+async fn verify(
+    session: &Session<'_>,
+    token: &Secret<String>,
+    audience: &str,
+    scopes: &[String],
+) -> Result<(), CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::failed("not_valid", error.to_string());
     let connection = session.api.connection;
     let ca = connection.ca_file.as_deref().map(super::connect::read_text).transpose()?;

@@ -93,7 +93,9 @@ impl Config {
             }
         };
         let config = Self {
-            listen: source.parse("STIPEND_LISTEN", "an address and port", |text| text.parse().ok()).unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
+            listen: source
+                .parse("STIPEND_LISTEN", "an address and port", |text| text.parse().ok())
+                .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
             database_pool: source.within("STIPEND_DATABASE_POOL", 2, 64).unwrap_or(8),
             kek,
             kek_previous: previous
@@ -160,7 +162,9 @@ fn check_issuer(issuer: &str, behind_proxy: bool) -> Result<(), &'static str> {
     match url.scheme() {
         "https" => Ok(()),
         "http" if loopback || behind_proxy => Ok(()),
-        "http" => Err("plain http would send secrets unprotected: use https, or declare the proxy that ends TLS in STIPEND_TRUSTED_PROXIES"),
+        "http" => Err(
+            "plain http would send secrets unprotected: use https, or declare the proxy that ends TLS in STIPEND_TRUSTED_PROXIES",
+        ),
         _ => Err("use https"),
     }
 }

@@ -28,16 +28,37 @@ const fn secret(env: &'static str, about: &'static str) -> Setting {
 }
 
 pub const SETTINGS: &[Setting] = &[
-    setting("STIPEND_ISSUER", Some("http://127.0.0.1:8080"), "Issuer identifier (RFC 8414 section 2): the public URL. https, or http on loopback, or http behind a trusted proxy"),
+    setting(
+        "STIPEND_ISSUER",
+        Some("http://127.0.0.1:8080"),
+        "Issuer identifier (RFC 8414 section 2): the public URL. https, or http on loopback, or http behind a trusted proxy",
+    ),
     setting("STIPEND_LISTEN", Some("127.0.0.1:8080"), "Address and port to listen on"),
     setting("STIPEND_DATABASE_URL", Some("sqlite://stipend.db"), "sqlite://path or postgres://user@host/database"),
     setting("STIPEND_DATABASE_POOL", Some("8"), "PostgreSQL connections of this node, 2 to 64"),
-    secret("STIPEND_KEK", "Key-encryption key: 32 bytes as base64url or hex. With SQLite one is made beside the database when absent; with PostgreSQL it is required"),
-    secret("STIPEND_KEK_PREVIOUS", "Earlier key-encryption keys, separated by commas, that may still open what they sealed"),
-    secret("STIPEND_BOOTSTRAP_SECRET", "Secret of the first admin client, stipend.admin, at the first start. Absent: one is made and printed once"),
-    setting("STIPEND_TLS_CERT_FILE", None, "Certificate chain (PEM). With STIPEND_TLS_KEY_FILE the server speaks TLS itself"),
+    secret(
+        "STIPEND_KEK",
+        "Key-encryption key: 32 bytes as base64url or hex. With SQLite one is made beside the database when absent; with PostgreSQL it is required",
+    ),
+    secret(
+        "STIPEND_KEK_PREVIOUS",
+        "Earlier key-encryption keys, separated by commas, that may still open what they sealed",
+    ),
+    secret(
+        "STIPEND_BOOTSTRAP_SECRET",
+        "Secret of the first admin client, stipend.admin, at the first start. Absent: one is made and printed once",
+    ),
+    setting(
+        "STIPEND_TLS_CERT_FILE",
+        None,
+        "Certificate chain (PEM). With STIPEND_TLS_KEY_FILE the server speaks TLS itself",
+    ),
     setting("STIPEND_TLS_KEY_FILE", None, "Private key (PEM) of the certificate"),
-    setting("STIPEND_TRUSTED_PROXIES", None, "Addresses or networks, separated by commas, whose X-Forwarded-For is believed"),
+    setting(
+        "STIPEND_TRUSTED_PROXIES",
+        None,
+        "Addresses or networks, separated by commas, whose X-Forwarded-For is believed",
+    ),
     setting("STIPEND_SIGNING_ALG", Some("ES256"), "Algorithm of new signing keys: ES256, EdDSA, RS256 or PS256"),
     setting("STIPEND_KEY_ROTATION_SECONDS", Some("2592000"), "How long a signing key signs, 7200 to 31536000"),
     setting("STIPEND_MAX_DEPTH", Some("4"), "Most actors in a token's act chain, 1 to 16"),

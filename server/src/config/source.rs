@@ -38,7 +38,11 @@ impl Source {
             source.read_file(&path)?;
         }
         // STIPEND_TEST_* belong to the tests of this project.
-        vars.retain(|name, _| !CLIENT_SETTINGS.contains(&name.as_str()) && !name.starts_with("STIPEND_TEST_") && !name.starts_with("STIPEND_INTEROP_"));
+        vars.retain(|name, _| {
+            !CLIENT_SETTINGS.contains(&name.as_str())
+                && !name.starts_with("STIPEND_TEST_")
+                && !name.starts_with("STIPEND_INTEROP_")
+        });
         for (name, value) in vars {
             source.take(name, value);
         }
@@ -122,13 +126,23 @@ impl Source {
         read
     }
 
-    pub(super) fn within<T: FromStr + PartialOrd + Display + Copy>(&mut self, env: &str, least: T, most: T) -> Option<T> {
+    pub(super) fn within<T: FromStr + PartialOrd + Display + Copy>(
+        &mut self,
+        env: &str,
+        least: T,
+        most: T,
+    ) -> Option<T> {
         self.parse(env, &format!("a number from {least} to {most}"), |text| {
             text.parse().ok().filter(|number| (least..=most).contains(number))
         })
     }
 
-    pub(super) fn within_opt<T: FromStr + PartialOrd + Display + Copy>(&mut self, env: &str, least: T, most: T) -> Option<T> {
+    pub(super) fn within_opt<T: FromStr + PartialOrd + Display + Copy>(
+        &mut self,
+        env: &str,
+        least: T,
+        most: T,
+    ) -> Option<T> {
         self.within(env, least, most)
     }
 

@@ -26,7 +26,17 @@ fn every_mistake_is_reported_at_once() {
         ("STIPEND_BOOTSTRAP_SECRET", "short"),
     ])
     .unwrap_err();
-    for name in ["ISSUER", "LISTEN:", "DATABASE_URL", "MAX_DEPTH", "STIPEND_LISTENER", "did you mean STIPEND_LISTEN", "TLS_KEY_FILE", "KEK_FILE", "BOOTSTRAP_SECRET"] {
+    for name in [
+        "ISSUER",
+        "LISTEN:",
+        "DATABASE_URL",
+        "MAX_DEPTH",
+        "STIPEND_LISTENER",
+        "did you mean STIPEND_LISTEN",
+        "TLS_KEY_FILE",
+        "KEK_FILE",
+        "BOOTSTRAP_SECRET",
+    ] {
         assert!(errors.iter().any(|error| error.contains(name)), "{name} in {errors:#?}");
     }
 }
@@ -38,7 +48,9 @@ fn plain_http_needs_loopback_or_a_declared_proxy() {
     assert!(config(&[("STIPEND_ISSUER", "http://localhost:1234")]).is_ok());
     assert!(config(&[("STIPEND_ISSUER", "http://[::1]:1234")]).is_ok());
     assert!(config(&[("STIPEND_ISSUER", "http://localhost.evil.example")]).is_err());
-    for bad in ["https://as.example/", "https://as.example/x", "https://as.example?x", "https://u@as.example", "ftp://a", "x"] {
+    for bad in
+        ["https://as.example/", "https://as.example/x", "https://as.example?x", "https://u@as.example", "ftp://a", "x"]
+    {
         assert!(config(&[("STIPEND_ISSUER", bad)]).is_err(), "{bad}");
     }
 }

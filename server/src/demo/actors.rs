@@ -64,7 +64,9 @@ impl Outside {
     /// Client credentials by the `oauth2` crate.
     pub async fn token(&self, party: &Party, scopes: &[String]) -> Result<Secret<String>, DemoError> {
         let client = (party.id.as_str(), &party.secret);
-        Ok(oauth::client_credentials(&self.http, &self.metadata.token_endpoint, client, &[], scopes).await?.access_token)
+        Ok(oauth::client_credentials(&self.http, &self.metadata.token_endpoint, client, &[], scopes)
+            .await?
+            .access_token)
     }
 
     /// A form post as a client: status and body, whatever they are.

@@ -3,20 +3,24 @@
 use super::DemoError;
 use super::actors::{Outside, Party, claims};
 use super::narrator::Narrator;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::cli::connect::Connection;
+use crate::cli::print::Out;
+use crate::cli::{Session, verify_online};
 use reqwest::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::Write;
 use std::time::{Duration, Instant};
-use stipend_keys::{Secret, sha256};
+use stipend_keys::Secret;
 use stipend_relying::{Options, Verifier};
 
 const ORDERS: &str = "https://orders.acme.example";
+/// What the story leaves behind in the audit, at least.
+const MIN_RECORDS: u64 = 15;
 
 /// Who takes part in the story.
 struct Cast {
     outside: Outside,
+    admin: Party,
     planner: Party,
     refunds: Party,
     intruder: Party,
@@ -31,7 +35,7 @@ pub(super) async fn play(
     let cast = set_up(tell, issuer, secret).await?;
     let parent = first_token(tell, &cast).await?;
     let child = exchange(tell, &cast, &parent).await?;
-    verify(tell, &cast, issuer, &child).await?;
+    verify(tell, issuer, &child).await?;
     introspect(tell, &cast, &child).await?;
     refusals(tell, &cast, &parent).await?;
     explain(tell, &cast).await?;
@@ -43,11 +47,7 @@ fn expect(as_it_must: bool, otherwise: &dyn Fn() -> String) -> Result<(), DemoEr
     if as_it_must { Ok(()) } else { Err(DemoError::Unexpected(otherwise())) }
 }
 
-async fn set_up(
-    tell: &mut Narrator<'_, impl Write>,
-    issuer: &str,
-    secret: &Secret<String>,
-) -> Result<Cast, DemoError> {
+async fn set_up(tell: &mut Narrator<'_, impl Write>, issuer: &str, secret: &Secret<String>) -> Result<Cast, DemoError> {
     tell.step("The first admin gets a token like any other client, and sets the scene")?;
     let admin = Party { id: crate::bootstrap::ADMIN.to_owned(), secret: Secret::new(secret.expose().clone()) };
     tell.request("POST /oauth2/token  grant_type=client_credentials  (oauth2 crate, HTTP Basic)")?;
@@ -75,7 +75,7 @@ async fn set_up(
     });
     outside.admin(Method::POST, "/exchange-rules", Some(&rule)).await?;
     tell.shows("owner, resource, three agents, one service, one rule; each secret was shown once")?;
-    Ok(Cast { outside, planner, refunds, intruder, service })
+    Ok(Cast { outside, admin, planner, refunds, intruder, service })
 }
 
 async fn first_token(tell: &mut Narrator<'_, impl Write>, cast: &Cast) -> Result<Secret<String>, DemoError> {
@@ -84,7 +84,9 @@ async fn first_token(tell: &mut Narrator<'_, impl Write>, cast: &Cast) -> Result
     let token = cast.outside.token(&cast.planner, &[]).await?;
     let claims = claims(&token);
     tell.members(&claims, &["sub", "aud", "scope", "exp"])?;
-    expect(claims["sub"] == "agent:acme.planner" && claims["scope"] == "orders:read orders:refund", &|| claims.to_string())?;
+    expect(claims["sub"] == "agent:acme.planner" && claims["scope"] == "orders:read orders:refund", &|| {
+        claims.to_string()
+    })?;
     tell.shows("a JWT of 300 s (RFC 9068); nobody acts for anybody yet")?;
     Ok(token)
 }
@@ -114,12 +116,7 @@ async fn exchange(
     Ok(child)
 }
 
-async fn verify(
-    tell: &mut Narrator<'_, impl Write>,
-    cast: &Cast,
-    issuer: &str,
-    child: &Secret<String>,
-) -> Result<(), DemoError> {
+async fn verify(tell: &mut Narrator<'_, impl Write>, issuer: &str, child: &Secret<String>) -> Result<(), DemoError> {
     tell.step("A verifier that knows only the issuer's URL validates it (RFC 8414, RFC 7517)")?;
     tell.request("GET /.well-known/oauth-authorization-server, then GET its jwks_uri")?;
     let now = crate::clock::Clock::now(&crate::clock::SystemClock);
@@ -133,7 +130,6 @@ async fn verify(
     forged.insert(forged.rfind('.').unwrap_or_default(), 'A');
     expect(verifier.verify(&forged, now).await.is_err(), &|| "a forged token passed".to_owned())?;
     tell.shows(&format!("signature, issuer, audience, life and scope hold for {}; the same token elsewhere, or changed by a letter, is refused", token.sub))?;
-    let _ = cast;
     Ok(())
 }
 
@@ -147,15 +143,24 @@ async fn introspect(tell: &mut Narrator<'_, impl Write>, cast: &Cast, child: &Se
     tell.request("POST /oauth2/introspect  (as intruder)")?;
     tell.answer(&stranger.to_string())?;
     expect(stranger == json!({"active": false}), &|| stranger.to_string())?;
-    tell.shows("active, with its chain; for those it does not concern it does not exist")
-        .map_err(DemoError::from)
+    tell.shows("active, with its chain; for those it does not concern it does not exist").map_err(DemoError::from)
 }
 
 async fn refusals(tell: &mut Narrator<'_, impl Write>, cast: &Cast, parent: &Secret<String>) -> Result<(), DemoError> {
     tell.step("What is not allowed is refused, with a reason")?;
     for (who, scope, error, why) in [
-        (&cast.refunds, "orders:delete", "invalid_scope", "refunds asks for more than planner's token and the rule allow"),
-        (&cast.intruder, "orders:read", "invalid_request", "intruder got hold of planner's token, but no rule lets it use it"),
+        (
+            &cast.refunds,
+            "orders:delete",
+            "invalid_scope",
+            "refunds asks for more than planner's token and the rule allow",
+        ),
+        (
+            &cast.intruder,
+            "orders:read",
+            "invalid_request",
+            "intruder got hold of planner's token, but no rule lets it use it",
+        ),
     ] {
         tell.request(&format!("POST /oauth2/token  token-exchange  (as {})  scope={scope}", who.id))?;
         let (status, body) = cast.outside.exchange(who, parent, None, scope).await?;
@@ -201,46 +206,25 @@ async fn revoke(
     tell.request("POST /oauth2/token  token-exchange with the dead token")?;
     tell.answer(&format!("{status} {body}"))?;
     expect(status == 400 && body["error"] == "invalid_request", &|| body.to_string())?;
-    tell.shows(&format!("dead {:.1} ms after the answer to the revocation, and it mints nothing", took.as_secs_f64() * 1000.0))?;
+    tell.shows(&format!(
+        "dead {:.1} ms after the answer to the revocation, and it mints nothing",
+        took.as_secs_f64() * 1000.0
+    ))?;
     Ok(())
 }
 
 async fn audit(tell: &mut Narrator<'_, impl Write>, cast: &Cast) -> Result<(), DemoError> {
     tell.step("Every answer was recorded before it was given, in a chain that can be checked")?;
-    tell.request("GET /admin/v1/audit/writers, /admin/v1/audit/export")?;
-    let writers = cast.outside.admin(Method::GET, "/audit/writers", None).await?;
-    let mut records = 0_usize;
-    for writer in writers["items"].as_array().into_iter().flatten() {
-        let name = writer["writer"].as_str().unwrap_or_default();
-        records += check_chain(cast, name).await?;
-    }
-    expect(records > 15, &|| format!("only {records} records"))?;
+    tell.request("stipend audit verify")?;
+    let connection = Connection::to(&cast.outside.metadata.issuer, &cast.admin.id, &cast.admin.secret);
+    let session = Session::new(&connection, Out::new(false, true))?;
+    let proof = verify_online(&session, None).await?;
+    expect(proof.records > MIN_RECORDS, &|| format!("only {} records", proof.records))?;
     let refused = cast.outside.admin(Method::GET, "/audit?outcome=refused", None).await?;
-    let reasons: Vec<&str> = refused["items"].as_array().into_iter().flatten().filter_map(|item| item["reason"].as_str()).collect();
+    let items = refused["items"].as_array().into_iter().flatten();
+    let reasons: Vec<&str> = items.filter_map(|item| item["reason"].as_str()).collect();
     tell.answer(&format!("refused: {}", reasons.join(", ")))?;
     expect(reasons.len() >= 3, &|| refused.to_string())?;
-    tell.shows(&format!("{records} records, each with the hash of the one before it; the chain holds"))?;
+    tell.shows(&format!("{} records, each with the hash of the one before it; the chain holds", proof.records))?;
     Ok(())
-}
-
-/// Walks one writer's chain: every record's hash, and every link.
-async fn check_chain(cast: &Cast, writer: &str) -> Result<usize, DemoError> {
-    let (mut after, mut count, mut previous) = (0_i64, 0, None::<String>);
-    loop {
-        let path = format!("/audit/export?writer={writer}&after={after}");
-        let page = cast.outside.admin(Method::GET, &path, None).await?;
-        for item in page["records"].as_array().into_iter().flatten() {
-            let text = item["record"].as_str().unwrap_or_default();
-            let hash = URL_SAFE_NO_PAD.encode(sha256(text.as_bytes()));
-            let record: Value = serde_json::from_str(text).unwrap_or(Value::Null);
-            let linked = previous.as_deref().is_none_or(|previous| record["prev"] == previous);
-            expect(item["hash"] == hash.as_str() && linked, &|| format!("the chain of {writer} is broken at {count}"))?;
-            previous = Some(hash);
-            count += 1;
-        }
-        match page["next"].as_i64() {
-            Some(next) if next > after => after = next,
-            _ => return Ok(count),
-        }
-    }
 }

@@ -55,7 +55,8 @@ pub(super) async fn decide(
     request::refuse_details(params)?;
     let client = &authenticated.client;
     let now = app.clock.now();
-    let refused = |reason, deps: &[Dep], draft: &Draft| Refused { reason, deps: deps.to_vec(), draft: Some(draft.clone()) };
+    let refused =
+        |reason, deps: &[Dep], draft: &Draft| Refused { reason, deps: deps.to_vec(), draft: Some(draft.clone()) };
 
     let subject = standing(app, form.subject_token, Which::Subject, now).await.map_err(|r| refused(r, &[], &draft))?;
     draft.describe("subject_token", &subject.token.claims);

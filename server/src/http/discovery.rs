@@ -77,7 +77,8 @@ pub(super) async fn head() -> HttpResponse {
 
 fn cacheable(request: &HttpRequest, kind: &'static str, body: String, etag: &str) -> HttpResponse {
     let known = request.headers().get_all(IF_NONE_MATCH).filter_map(|value| value.to_str().ok());
-    let fresh = known.flat_map(|value| value.split(',')).any(|tag| matches!(tag.trim(), tag if tag == etag || tag == "*"));
+    let fresh =
+        known.flat_map(|value| value.split(',')).any(|tag| matches!(tag.trim(), tag if tag == etag || tag == "*"));
     let mut builder = if fresh { HttpResponse::NotModified() } else { HttpResponse::Ok() };
     builder
         .insert_header((CACHE_CONTROL, format!("public, max-age={JWKS_MAX_AGE_SECONDS}")))

@@ -19,7 +19,10 @@ const MAX_HEADERS: usize = 64;
 
 /// # Errors
 /// The handler's own, or the answer of this guard.
-pub async fn guard(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
+pub async fn guard(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let headers = request.headers();
     let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if bytes > MAX_HEAD_BYTES || headers.len() > MAX_HEADERS {

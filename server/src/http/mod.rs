@@ -12,8 +12,8 @@ mod origin;
 mod revoke;
 mod token;
 
-pub use answer::oauth_error;
 pub use answer::not_found;
+pub use answer::oauth_error;
 pub use body::read_body;
 pub use guard::guard;
 pub use log::{Line, request_log};

@@ -27,12 +27,8 @@ fn beside_database(url: &str) -> Result<Secret<String>, String> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let bytes: [u8; 32] = stipend_keys::secret::random_bytes();
             let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            let mut file = std::fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&path)
-                .map_err(failed)?;
+            let mut file =
+                std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
             file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(failed)?;
             tracing::info!(path = %path.display(), "made a key-encryption key: back it up apart from the database");
             Ok(Secret::new(text))

@@ -95,10 +95,12 @@ async fn profile(server: &TestServer) -> String {
     server
         .create("/resources", json!({"owner": "conf", "uri": SHORT, "name": "short", "scopes": ["s:read"], "ttl_seconds": 2, "introspectors": [service.id]}))
         .await;
-    let mut text = format!("[issuer]\nurl = \"{}\"\ninsecure_http = true\ndefault_scope = \"a:read a:write\"\n", server.issuer);
+    let mut text =
+        format!("[issuer]\nurl = \"{}\"\ninsecure_http = true\ndefault_scope = \"a:read a:write\"\n", server.issuer);
     let basic = secret_client(server, "basic", "agent", "client_secret_basic").await;
     let second = server.create("/agents/conf.basic/secrets", json!({})).await;
-    let _ = write!(text, "{}second_secret = \"{}\"\n", section("basic", &basic), second["client_secret"].as_str().unwrap());
+    let _ =
+        writeln!(text, "{}second_secret = \"{}\"", section("basic", &basic), second["client_secret"].as_str().unwrap());
     text += &section("service", &service).replace("agent:", "client:");
     text += &section("post", &secret_client(server, "post", "agent", "client_secret_post").await);
     for name in ["other", "hop"] {
@@ -109,17 +111,23 @@ async fn profile(server: &TestServer) -> String {
         "secret_expires_in_seconds": 1,
     });
     let short = server.create("/agents", short).await;
-    let short = TestClient { id: "conf.expired-secret".to_owned(), secret: short["client_secret"].as_str().unwrap().to_owned() };
+    let short = TestClient {
+        id: "conf.expired-secret".to_owned(),
+        secret: short["client_secret"].as_str().unwrap().to_owned(),
+    };
     text += &section("expired_secret", &short);
     let disabled = secret_client(server, "disabled", "agent", "client_secret_basic").await;
     server.admin(reqwest::Method::POST, "/agents/conf.disabled/suspend", Some(&json!({"reason": "conformance"}))).await;
     text += &section("disabled", &disabled);
-    text += &section("no_exchange", &secret_client(server, "no-exchange", "admin", "client_secret_basic").await).replace("agent:", "client:");
+    text += &section("no_exchange", &secret_client(server, "no-exchange", "admin", "client_secret_basic").await)
+        .replace("agent:", "client:");
     text += &key_client(server, "jwt", Algorithm::Es256, false).await;
     for (name, alg) in [("eddsa", Algorithm::EdDsa), ("rs256", Algorithm::Rs256), ("ps256", Algorithm::Ps256)] {
         text += &key_client(server, name, alg, false).await;
     }
-    text += &key_client(server, "legacy-aud", Algorithm::Es256, true).await.replace("clients.legacy-aud", "clients.legacy_aud");
+    text += &key_client(server, "legacy-aud", Algorithm::Es256, true)
+        .await
+        .replace("clients.legacy-aud", "clients.legacy_aud");
     server
         .create(
             "/exchange-rules",
@@ -193,7 +201,8 @@ async fn no_row_fails(#[values(Backend::Sqlite, Backend::Postgres)] backend: Bac
     let failed: Vec<String> = report.failures().map(|row| format!("{row:?}")).collect();
     assert!(failed.is_empty(), "{failed:#?}");
     // `authorization_details` are not offered.
-    let skipped: Vec<&str> = report.rows.iter().filter(|row| row.outcome == Outcome::Skipped).map(|row| row.id).collect();
+    let skipped: Vec<&str> =
+        report.rows.iter().filter(|row| row.outcome == Outcome::Skipped).map(|row| row.id).collect();
     assert_eq!(skipped, ["CC6"]);
     assert!(report.count(Outcome::Pass) >= 175, "{}", report.summary());
 }

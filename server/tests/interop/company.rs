@@ -39,41 +39,18 @@ impl Company {
     pub async fn new() -> Self {
         let server = TestServer::start(Backend::Sqlite).await;
         server.create_owner(OWNER).await;
-        let service = server
-            .create_client(OWNER, "orders-api", "service", &[])
-            .await;
-        server
-            .create_resource(OWNER, ORDERS, &["read", "write", "refund"], &[&service.id])
-            .await;
-        server
-            .create_resource(OWNER, LEDGER, &["read"], &[&service.id])
-            .await;
+        let service = server.create_client(OWNER, "orders-api", "service", &[]).await;
+        server.create_resource(OWNER, ORDERS, &["read", "write", "refund"], &[&service.id]).await;
+        server.create_resource(OWNER, LEDGER, &["read"], &[&service.id]).await;
         let planner = server
-            .create_client(
-                OWNER,
-                "planner",
-                "agent",
-                &[(ORDERS, &["read", "write", "refund"]), (LEDGER, &["read"])],
-            )
+            .create_client(OWNER, "planner", "agent", &[(ORDERS, &["read", "write", "refund"]), (LEDGER, &["read"])])
             .await;
-        let refunds = server
-            .create_client(OWNER, "refunds", "agent", &[(ORDERS, &["read", "refund"])])
-            .await;
-        server
-            .create_rule(&refunds.id, &planner.id, ORDERS, &["read", "refund"])
-            .await;
+        let refunds = server.create_client(OWNER, "refunds", "agent", &[(ORDERS, &["read", "refund"])]).await;
+        server.create_rule(&refunds.id, &planner.id, ORDERS, &["read", "refund"]).await;
         let post = post_client(&server).await;
         let signer = key_client(&server, "signer", false).await;
         let legacy = key_client(&server, "legacy", true).await;
-        Self {
-            server,
-            planner,
-            refunds,
-            post,
-            service,
-            signer,
-            legacy,
-        }
+        Self { server, planner, refunds, post, service, signer, legacy }
     }
 
     /// The document that the programs read.
@@ -100,9 +77,7 @@ fn registration(name: &str, method: &str) -> Value {
 }
 
 async fn post_client(server: &TestServer) -> TestClient {
-    let created = server
-        .create("/agents", registration("post", "client_secret_post"))
-        .await;
+    let created = server.create("/agents", registration("post", "client_secret_post")).await;
     TestClient {
         id: created["agent"]["id"].as_str().unwrap().to_owned(),
         secret: created["client_secret"].as_str().unwrap().to_owned(),
@@ -110,11 +85,8 @@ async fn post_client(server: &TestServer) -> TestClient {
 }
 
 async fn key_client(server: &TestServer, name: &str, legacy: bool) -> KeyClient {
-    let pkcs8 =
-        EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-            .unwrap();
-    let key = SigningKey::from_private_der(Algorithm::Es256, &Secret::new(pkcs8.as_ref().to_vec()))
-        .unwrap();
+    let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
+    let key = SigningKey::from_private_der(Algorithm::Es256, &Secret::new(pkcs8.as_ref().to_vec())).unwrap();
     let public: Value = serde_json::from_str(&key.public_jwk().to_public_json()).unwrap();
     let mut body = registration(name, "private_key_jwt");
     body["jwks"] = json!({"keys": [public]});
@@ -139,13 +111,6 @@ fn with_key(client: &KeyClient) -> Value {
 fn pem(der: &[u8]) -> String {
     use base64::Engine;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
-    let lines: Vec<&str> = text
-        .as_bytes()
-        .chunks(64)
-        .map(|line| std::str::from_utf8(line).unwrap())
-        .collect();
-    format!(
-        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
-        lines.join("\n")
-    )
+    let lines: Vec<&str> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"))
 }

@@ -3,13 +3,12 @@
 
 use crate::company::{Company, LEDGER, ORDERS};
 use oauth2::basic::{
-    BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse,
-    BasicTokenResponse,
+    BasicClient, BasicErrorResponse, BasicErrorResponseType, BasicRevocationErrorResponse, BasicTokenResponse,
 };
 use oauth2::{
-    AccessToken, AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, HttpRequest,
-    HttpResponse, IntrospectionUrl, RequestTokenError, RevocationErrorResponseType, RevocationUrl,
-    Scope, StandardRevocableToken, TokenIntrospectionResponse, TokenResponse, TokenUrl,
+    AccessToken, AuthType, ClientId, ClientSecret, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
+    IntrospectionUrl, RequestTokenError, RevocationErrorResponseType, RevocationUrl, Scope, StandardRevocableToken,
+    TokenIntrospectionResponse, TokenResponse, TokenUrl,
 };
 use stipend::testing::TestClient;
 
@@ -34,10 +33,7 @@ fn basic(company: &Company, who: &TestClient) -> Set {
 }
 
 async fn carry(request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()?;
+    let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build()?;
     let mut request = reqwest::Request::try_from(request)?;
     request.url_mut().set_scheme("http").unwrap();
     let answer = http.execute(request).await?;
@@ -54,21 +50,13 @@ async fn token(
     scopes: &[&str],
 ) -> Result<BasicTokenResponse, Refused<BasicErrorResponse>> {
     let scopes = scopes.iter().map(|scope| Scope::new((*scope).to_owned()));
-    let request = client
-        .exchange_client_credentials()
-        .add_scopes(scopes)
-        .add_extra_param("resource", resource);
+    let request = client.exchange_client_credentials().add_scopes(scopes).add_extra_param("resource", resource);
     request.request_async(&carry).await
 }
 
 async fn active(company: &Company, token: &AccessToken) -> bool {
     let service = basic(company, &company.service);
-    service
-        .introspect(token)
-        .request_async(&carry)
-        .await
-        .unwrap()
-        .active()
+    service.introspect(token).request_async(&carry).await.unwrap().active()
 }
 
 fn code(refused: Refused<BasicErrorResponse>) -> BasicErrorResponseType {
@@ -81,19 +69,8 @@ fn code(refused: Refused<BasicErrorResponse>) -> BasicErrorResponseType {
 #[tokio::test]
 async fn client_credentials_by_basic_and_in_the_body() {
     let company = Company::new().await;
-    let answer = token(
-        &basic(&company, &company.planner),
-        ORDERS,
-        &["read", "write"],
-    )
-    .await
-    .unwrap();
-    let scopes: Vec<&str> = answer
-        .scopes()
-        .unwrap()
-        .iter()
-        .map(|scope| scope.as_str())
-        .collect();
+    let answer = token(&basic(&company, &company.planner), ORDERS, &["read", "write"]).await.unwrap();
+    let scopes: Vec<&str> = answer.scopes().unwrap().iter().map(|scope| scope.as_str()).collect();
     assert_eq!(scopes, ["read", "write"]);
     assert_eq!(answer.token_type(), &oauth2::basic::BasicTokenType::Bearer);
     assert!(answer.expires_in().unwrap().as_secs() <= 300);
@@ -105,16 +82,10 @@ async fn client_credentials_by_basic_and_in_the_body() {
 #[tokio::test]
 async fn the_answer_of_an_exchange_is_a_token_response() {
     let company = Company::new().await;
-    let subject = token(&basic(&company, &company.planner), ORDERS, &[])
-        .await
-        .unwrap();
+    let subject = token(&basic(&company, &company.planner), ORDERS, &[]).await.unwrap();
     let (_, body) = company
         .server
-        .exchange(
-            &company.refunds,
-            subject.access_token().secret(),
-            &[("scope", "refund"), ("resource", ORDERS)],
-        )
+        .exchange(&company.refunds, subject.access_token().secret(), &[("scope", "refund"), ("resource", ORDERS)])
         .await;
     let answer: BasicTokenResponse = serde_json::from_value(body).unwrap();
     assert_eq!(answer.scopes().unwrap(), &[Scope::new("refund".to_owned())]);
@@ -125,25 +96,13 @@ async fn the_answer_of_an_exchange_is_a_token_response() {
 #[tokio::test]
 async fn introspection_tells_what_the_token_says() {
     let company = Company::new().await;
-    let answer = token(&basic(&company, &company.planner), ORDERS, &["read"])
-        .await
-        .unwrap();
+    let answer = token(&basic(&company, &company.planner), ORDERS, &["read"]).await.unwrap();
     let service = basic(&company, &company.service);
-    let told = service
-        .introspect(answer.access_token())
-        .request_async(&carry)
-        .await
-        .unwrap();
+    let told = service.introspect(answer.access_token()).request_async(&carry).await.unwrap();
     assert!(told.active());
     assert_eq!(told.client_id().unwrap().as_str(), company.planner.id);
     assert_eq!(told.scopes().unwrap(), &[Scope::new("read".to_owned())]);
-    assert_eq!(
-        (told.iss(), told.sub()),
-        (
-            Some(company.server.issuer.as_str()),
-            Some("agent:acme.planner")
-        )
-    );
+    assert_eq!((told.iss(), told.sub()), (Some(company.server.issuer.as_str()), Some("agent:acme.planner")));
     assert_eq!(told.aud().unwrap(), &[ORDERS.to_owned()]);
     assert!(told.exp().unwrap() > told.iat().unwrap());
     assert!(!active(&company, &AccessToken::new("nonsense".to_owned())).await);
@@ -156,27 +115,12 @@ async fn revocation_ends_the_token_for_its_client_alone() {
     let answer = token(&planner, ORDERS, &[]).await.unwrap();
     let revocable = || StandardRevocableToken::from(answer.access_token().clone());
     let refunds = basic(&company, &company.refunds);
-    let refused = refunds
-        .revoke_token(revocable())
-        .unwrap()
-        .request_async(&carry)
-        .await
-        .unwrap_err();
-    let RequestTokenError::ServerResponse(refused) = refused else {
-        panic!("{refused:?}")
-    };
+    let refused = refunds.revoke_token(revocable()).unwrap().request_async(&carry).await.unwrap_err();
+    let RequestTokenError::ServerResponse(refused) = refused else { panic!("{refused:?}") };
     let refused: BasicRevocationErrorResponse = refused;
-    assert_eq!(
-        refused.error(),
-        &RevocationErrorResponseType::Basic(BasicErrorResponseType::UnauthorizedClient)
-    );
+    assert_eq!(refused.error(), &RevocationErrorResponseType::Basic(BasicErrorResponseType::UnauthorizedClient));
     assert!(active(&company, answer.access_token()).await);
-    planner
-        .revoke_token(revocable())
-        .unwrap()
-        .request_async(&carry)
-        .await
-        .unwrap();
+    planner.revoke_token(revocable()).unwrap().request_async(&carry).await.unwrap();
     assert!(!active(&company, answer.access_token()).await);
 }
 
@@ -184,23 +128,11 @@ async fn revocation_ends_the_token_for_its_client_alone() {
 async fn every_refusal_is_the_crates_error_type() {
     let company = Company::new().await;
     let planner = basic(&company, &company.planner);
-    let refused = token(&planner, ORDERS, &["nothing-of-the-kind"])
-        .await
-        .unwrap_err();
+    let refused = token(&planner, ORDERS, &["nothing-of-the-kind"]).await.unwrap_err();
     assert_eq!(code(refused), BasicErrorResponseType::InvalidScope);
-    let refused = token(&basic(&company, &company.refunds), LEDGER, &[])
-        .await
-        .unwrap_err();
-    assert_eq!(
-        code(refused),
-        BasicErrorResponseType::Extension("invalid_target".to_owned())
-    );
-    let wrong = TestClient {
-        secret: "wrong".to_owned(),
-        ..company.planner.clone()
-    };
-    let refused = token(&basic(&company, &wrong), ORDERS, &[])
-        .await
-        .unwrap_err();
+    let refused = token(&basic(&company, &company.refunds), LEDGER, &[]).await.unwrap_err();
+    assert_eq!(code(refused), BasicErrorResponseType::Extension("invalid_target".to_owned()));
+    let wrong = TestClient { secret: "wrong".to_owned(), ..company.planner.clone() };
+    let refused = token(&basic(&company, &wrong), ORDERS, &[]).await.unwrap_err();
     assert_eq!(code(refused), BasicErrorResponseType::InvalidClient);
 }

@@ -37,60 +37,23 @@ async fn node_clients_work() {
 async fn run(mut command: Command, checks: usize) {
     let company = Company::new().await;
     // Nothing between a client and the server on this machine.
-    for proxy in [
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-    ] {
+    for proxy in ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"] {
         command.env_remove(proxy);
     }
-    let command = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true);
-    let mut child = command
-        .spawn()
-        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let mut stdin = child.stdin.take().unwrap();
-    stdin
-        .write_all(company.parameters().to_string().as_bytes())
-        .await
-        .unwrap();
+    stdin.write_all(company.parameters().to_string().as_bytes()).await.unwrap();
     drop(stdin);
-    let output = tokio::time::timeout(DEADLINE, child.wait_with_output())
-        .await
-        .expect("an end in time")
-        .unwrap();
-    let (text, errors) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    let failed: Vec<&str> = text
-        .lines()
-        .filter(|line| !line.starts_with("ok "))
-        .collect();
-    assert!(
-        failed.is_empty() && output.status.success(),
-        "{}\n{}\n{errors}",
-        output.status,
-        failed.join("\n")
-    );
-    assert_eq!(
-        text.lines().count(),
-        checks,
-        "the number of checks has changed:\n{text}"
-    );
+    let output = tokio::time::timeout(DEADLINE, child.wait_with_output()).await.expect("an end in time").unwrap();
+    let (text, errors) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let failed: Vec<&str> = text.lines().filter(|line| !line.starts_with("ok ")).collect();
+    assert!(failed.is_empty() && output.status.success(), "{}\n{}\n{errors}", output.status, failed.join("\n"));
+    assert_eq!(text.lines().count(), checks, "the number of checks has changed:\n{text}");
     company.server.stop().await;
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "where the clients are is no setting of the server"
-)]
+#[expect(clippy::disallowed_methods, reason = "where the clients are is no setting of the server")]
 fn required(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run this through scripts/test, which installs the clients (scripts/test -p stipend --test interop)")

@@ -1,8 +1,8 @@
 //! `private_key_jwt` (RFC 7523): every claim, every header, and single use.
 
 use crate::world::{ORDERS, World, error};
-use rstest::rstest;
 use reqwest::StatusCode;
+use rstest::rstest;
 use serde_json::{Value, json};
 use stipend::clock::Clock;
 use stipend_keys::{Algorithm, Signer, SigningKey, TokenKind, random_id};
@@ -44,16 +44,23 @@ impl Signing {
     }
 
     async fn send_with(&self, assertion: &str, more: &[(&str, &str)]) -> (StatusCode, Value) {
-        let mut form = vec![("grant_type", "client_credentials"), ("client_assertion", assertion), ("client_assertion_type", TYPE)];
+        let mut form = vec![
+            ("grant_type", "client_credentials"),
+            ("client_assertion", assertion),
+            ("client_assertion_type", TYPE),
+        ];
         form.extend_from_slice(more);
-        let answer = self.world.server.http.post(self.world.server.url("/oauth2/token")).form(&form).send().await.unwrap();
+        let answer =
+            self.world.server.http.post(self.world.server.url("/oauth2/token")).form(&form).send().await.unwrap();
         (answer.status(), answer.json().await.unwrap())
     }
 }
 
 #[rstest]
 #[tokio::test]
-async fn every_algorithm_works(#[values(Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256)] alg: Algorithm) {
+async fn every_algorithm_works(
+    #[values(Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256, Algorithm::Ps256)] alg: Algorithm,
+) {
     let signing = Signing::new(Backend::Sqlite, alg, json!({})).await;
     let (status, body) = signing.send(&signing.sign(&signing.good())).await;
     assert_eq!(status, StatusCode::OK, "{body}");
@@ -69,12 +76,32 @@ async fn each_wrong_claim_is_refused() {
     let now = signing.world.server.clock.now();
     let issuer = signing.world.server.issuer.clone();
     let cases = [
-        ("iss", json!("acme.planner")), ("iss", Value::Null), ("iss", json!(1)), ("sub", json!("acme.planner")), ("sub", Value::Null),
-        ("aud", Value::Null), ("aud", json!("https://other.example")), ("aud", json!(format!("{issuer}/"))),
-        ("aud", json!(format!("{issuer}/oauth2/token"))), ("aud", json!([issuer, "https://other.example"])), ("aud", json!([])),
-        ("aud", json!([[issuer]])), ("exp", Value::Null), ("exp", json!(now - 61)), ("exp", json!(now + 600)), ("exp", json!("soon")),
-        ("exp", json!(now as f64 + 0.5)), ("exp", json!(-1)), ("exp", json!(u64::MAX)), ("nbf", json!(now + 90)), ("nbf", json!("x")),
-        ("iat", json!(now + 90)), ("jti", Value::Null), ("jti", json!("")), ("jti", json!("x".repeat(300))), ("jti", json!(1)),
+        ("iss", json!("acme.planner")),
+        ("iss", Value::Null),
+        ("iss", json!(1)),
+        ("sub", json!("acme.planner")),
+        ("sub", Value::Null),
+        ("aud", Value::Null),
+        ("aud", json!("https://other.example")),
+        ("aud", json!(format!("{issuer}/"))),
+        ("aud", json!(format!("{issuer}/oauth2/token"))),
+        ("aud", json!([issuer, "https://other.example"])),
+        ("aud", json!([])),
+        ("aud", json!([[issuer]])),
+        ("exp", Value::Null),
+        ("exp", json!(now - 61)),
+        ("exp", json!(now + 600)),
+        ("exp", json!("soon")),
+        ("exp", json!(now as f64 + 0.5)),
+        ("exp", json!(-1)),
+        ("exp", json!(u64::MAX)),
+        ("nbf", json!(now + 90)),
+        ("nbf", json!("x")),
+        ("iat", json!(now + 90)),
+        ("jti", Value::Null),
+        ("jti", json!("")),
+        ("jti", json!("x".repeat(300))),
+        ("jti", json!(1)),
     ];
     for (name, value) in cases {
         let mut claims = signing.good();
@@ -89,7 +116,11 @@ async fn each_wrong_claim_is_refused() {
     let mut near = signing.good();
     near["nbf"] = json!(now + 8);
     near["aud"] = json!([issuer]);
-    assert_eq!(signing.send(&signing.sign(&near)).await.0, StatusCode::OK, "8 s of skew and a one-element audience are fine");
+    assert_eq!(
+        signing.send(&signing.sign(&near)).await.0,
+        StatusCode::OK,
+        "8 s of skew and a one-element audience are fine"
+    );
 }
 
 #[tokio::test]
@@ -99,7 +130,14 @@ async fn wrong_keys_types_and_forms_are_refused() {
     let claims = signing.good().to_string();
     let forged = other.sign(TokenKind::ClientAssertion, claims.as_bytes()).unwrap();
     let good = signing.sign(&signing.good());
-    let mut cases = vec![forged, String::new() + "x", good.clone() + ".", good.replace('.', ".."), format!("{good}A"), good.to_uppercase()];
+    let mut cases = vec![
+        forged,
+        String::new() + "x",
+        good.clone() + ".",
+        good.replace('.', ".."),
+        format!("{good}A"),
+        good.to_uppercase(),
+    ];
     for kind in [TokenKind::AccessToken, TokenKind::DpopProof, TokenKind::IdJag, TokenKind::TxnToken] {
         cases.push(signing.signer.sign(kind, signing.good().to_string().as_bytes()).unwrap());
     }
@@ -121,7 +159,9 @@ async fn the_legacy_audience_is_a_switch() {
 
 #[rstest]
 #[tokio::test]
-async fn an_assertion_is_used_once_by_many_at_the_same_time(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn an_assertion_is_used_once_by_many_at_the_same_time(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let signing = Signing::new(backend, Algorithm::Es256, json!({})).await;
     let assertion = signing.sign(&signing.good());
     let answers = futures_util::future::join_all((0..32).map(|_| signing.send(&assertion))).await;
@@ -152,8 +192,14 @@ async fn the_type_and_the_assertion_go_together() {
         }
     };
     let grant = ("grant_type", "client_credentials".to_owned());
-    assert_eq!(post(vec![grant.clone(), ("client_assertion", good.clone())]).await, (400, "invalid_request".to_owned()));
-    assert_eq!(post(vec![grant.clone(), ("client_assertion_type", TYPE.to_owned())]).await, (400, "invalid_request".to_owned()));
+    assert_eq!(
+        post(vec![grant.clone(), ("client_assertion", good.clone())]).await,
+        (400, "invalid_request".to_owned())
+    );
+    assert_eq!(
+        post(vec![grant.clone(), ("client_assertion_type", TYPE.to_owned())]).await,
+        (400, "invalid_request".to_owned())
+    );
     assert_eq!(
         post(vec![grant, ("client_assertion", good), ("client_assertion_type", "urn:x".to_owned())]).await,
         (401, "invalid_client".to_owned())

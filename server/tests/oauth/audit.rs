@@ -28,7 +28,9 @@ async fn every_answer_has_its_record(#[values(Backend::Sqlite, Backend::Postgres
     let issued = records(&world, &format!("jti={jti}")).await;
     assert_eq!(issued.len(), 1);
     assert_eq!(issued[0]["detail"]["token"]["act"]["sub"], "agent:acme.refunds");
-    assert!(records(&world, "outcome=refused&client_id=acme.stranger").await.iter().any(|r| r["reason"] == "not_theirs"));
+    assert!(
+        records(&world, "outcome=refused&client_id=acme.stranger").await.iter().any(|r| r["reason"] == "not_theirs")
+    );
     assert_eq!(records(&world, "event=token.revoked").await.len(), 1);
     let wrong: i64 = records(&world, "event=token.refused")
         .await

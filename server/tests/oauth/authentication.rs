@@ -43,7 +43,11 @@ async fn failures_look_alike_and_name_the_scheme(#[values(Backend::Sqlite, Backe
     for authorization in cases {
         let (status, body, challenge) = raw(&world, Some(&authorization), &[GRANT]).await;
         assert_eq!(status, StatusCode::UNAUTHORIZED, "{authorization}");
-        assert_eq!(body, json!({"error": "invalid_client", "error_description": "client authentication failed"}), "{authorization}");
+        assert_eq!(
+            body,
+            json!({"error": "invalid_client", "error_description": "client authentication failed"}),
+            "{authorization}"
+        );
         assert!(challenge.unwrap().starts_with("Basic "));
     }
     let (status, body, _) = raw(&world, None, &[GRANT]).await;
@@ -71,7 +75,11 @@ async fn exactly_one_method_and_the_registered_one() {
     let (id, secret) = (world.planner.id.as_str(), world.planner.secret.as_str());
     let (status, body, _) = raw(&world, Some(&good), &[GRANT, ("client_id", id), ("client_secret", secret)]).await;
     assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_request"));
-    let assertion = [GRANT, ("client_assertion", "x"), ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")];
+    let assertion = [
+        GRANT,
+        ("client_assertion", "x"),
+        ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+    ];
     let (status, body, _) = raw(&world, Some(&good), &assertion).await;
     assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_request"));
     let (status, body, _) = raw(&world, None, &[GRANT, ("client_id", id), ("client_secret", secret)]).await;
@@ -99,10 +107,13 @@ async fn post_clients_use_the_body() {
 
 #[rstest]
 #[tokio::test]
-async fn two_secrets_are_valid_while_rotating_and_each_expires(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn two_secrets_are_valid_while_rotating_and_each_expires(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let world = World::new(backend).await;
     let created = world.server.create("/agents/acme.planner/secrets", json!({"expires_in_seconds": 3600})).await;
-    let second = TestClient { id: world.planner.id.clone(), secret: created["client_secret"].as_str().unwrap().to_owned() };
+    let second =
+        TestClient { id: world.planner.id.clone(), secret: created["client_secret"].as_str().unwrap().to_owned() };
     for client in [&world.planner, &second] {
         world.server.token(client, &[]).await;
     }
@@ -118,7 +129,8 @@ async fn a_deleted_secret_stops_at_once_although_it_was_proved() {
     world.server.token(&world.planner, &[]).await;
     let (_, agent) = world.server.admin(reqwest::Method::GET, "/agents/acme.planner", None).await;
     let id = agent["secrets"][0]["id"].as_str().unwrap();
-    let (status, _) = world.server.admin(reqwest::Method::DELETE, &format!("/agents/acme.planner/secrets/{id}"), None).await;
+    let (status, _) =
+        world.server.admin(reqwest::Method::DELETE, &format!("/agents/acme.planner/secrets/{id}"), None).await;
     assert!(status.is_success());
     let (status, _) = world.server.form("/oauth2/token", &world.planner, &[GRANT]).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);

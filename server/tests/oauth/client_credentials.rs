@@ -8,10 +8,15 @@ use stipend_schema::Backend;
 #[tokio::test]
 async fn a_token_says_who_for_whom_and_for_how_long(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let world = World::new(backend).await;
-    let (status, body) =
-        world.server.form("/oauth2/token", &world.planner, &[("grant_type", "client_credentials"), ("scope", "read")]).await;
+    let (status, body) = world
+        .server
+        .form("/oauth2/token", &world.planner, &[("grant_type", "client_credentials"), ("scope", "read")])
+        .await;
     assert_eq!(status, StatusCode::OK);
-    assert_eq!((&body["token_type"], &body["expires_in"], &body["scope"]), (&json!("Bearer"), &json!(300), &json!("read")));
+    assert_eq!(
+        (&body["token_type"], &body["expires_in"], &body["scope"]),
+        (&json!("Bearer"), &json!(300), &json!("read"))
+    );
     assert!(body.get("refresh_token").is_none() && body.get("issued_token_type").is_none());
     let token = body["access_token"].as_str().unwrap();
     assert_eq!(header(token)["typ"], "at+jwt");
@@ -30,7 +35,12 @@ async fn scope_is_narrowed_in_part_and_refused_in_whole() {
     let world = World::new(Backend::Sqlite).await;
     let ask = |scope: &'static str| {
         let world = &world;
-        async move { world.server.form("/oauth2/token", &world.refunds, &[("grant_type", "client_credentials"), ("scope", scope)]).await }
+        async move {
+            world
+                .server
+                .form("/oauth2/token", &world.refunds, &[("grant_type", "client_credentials"), ("scope", scope)])
+                .await
+        }
     };
     let (status, body) = ask("read write").await;
     assert_eq!((status, &body["scope"]), (StatusCode::OK, &json!("read")));
@@ -55,7 +65,11 @@ async fn targets_are_the_clients_own_and_share_their_scopes() {
     assert_eq!(claims(body["access_token"].as_str().unwrap())["aud"], LEDGER);
     let (_, body) = ask(vec![("resource", ORDERS), ("audience", LEDGER), ("scope", "read post")]).await;
     let both = claims(body["access_token"].as_str().unwrap());
-    assert_eq!((&both["aud"], &both["scope"]), (&json!([ORDERS, LEDGER]), &json!("read")), "post means nothing at orders");
+    assert_eq!(
+        (&both["aud"], &both["scope"]),
+        (&json!([ORDERS, LEDGER]), &json!("read")),
+        "post means nothing at orders"
+    );
     let (_, body) = ask(vec![("resource", "HTTPS://ORDERS.example/"), ("scope", "read")]).await;
     assert_eq!(claims(body["access_token"].as_str().unwrap())["aud"], ORDERS);
     for bad in ["https://unknown.example", "https://orders.example#f", "orders", "https://orders.example/x"] {

@@ -12,7 +12,8 @@ async fn metadata_names_what_works(#[values(Backend::Sqlite, Backend::Postgres)]
     let openid: serde_json::Value =
         server.http.get(server.url("/.well-known/openid-configuration")).send().await.unwrap().json().await.unwrap();
     assert_eq!(body, openid);
-    let jwks: serde_json::Value = server.http.get(body["jwks_uri"].as_str().unwrap()).send().await.unwrap().json().await.unwrap();
+    let jwks: serde_json::Value =
+        server.http.get(body["jwks_uri"].as_str().unwrap()).send().await.unwrap().json().await.unwrap();
     assert_eq!(jwks["keys"].as_array().unwrap().len(), 1);
     let token = server.admin_token().await;
     println!("{token}");

@@ -15,10 +15,14 @@ async fn delegation_names_the_actor_and_narrows(#[values(Backend::Sqlite, Backen
     let world = World::new(backend).await;
     let subject = world.subject().await;
     let actor = world.server.token(&world.refunds, &[]).await;
-    let form = [("scope", "refund"), ("actor_token", actor.as_str()), ("actor_token_type", ACCESS), ("resource", ORDERS)];
+    let form =
+        [("scope", "refund"), ("actor_token", actor.as_str()), ("actor_token_type", ACCESS), ("resource", ORDERS)];
     let (status, body) = world.server.exchange(&world.refunds, &subject, &form).await;
     assert_eq!(status, StatusCode::OK, "{body}");
-    assert_eq!((&body["issued_token_type"], &body["token_type"], &body["scope"]), (&json!(ACCESS), &json!("Bearer"), &json!("refund")));
+    assert_eq!(
+        (&body["issued_token_type"], &body["token_type"], &body["scope"]),
+        (&json!(ACCESS), &json!("Bearer"), &json!("refund"))
+    );
     assert!(body.get("refresh_token").is_none());
     let (parent, child) = (claims(&subject), claims(body["access_token"].as_str().unwrap()));
     assert_eq!(child["sub"], "agent:acme.planner");
@@ -34,7 +38,9 @@ async fn delegation_names_the_actor_and_narrows(#[values(Backend::Sqlite, Backen
 async fn scope_never_widens() {
     let world = World::new(Backend::Sqlite).await;
     let narrow = world.server.token(&world.planner, &[("scope", "read")]).await;
-    for (subject, scope) in [(world.subject().await, "write"), (world.subject().await, "refund write"), (narrow.clone(), "refund")] {
+    for (subject, scope) in
+        [(world.subject().await, "write"), (world.subject().await, "refund write"), (narrow.clone(), "refund")]
+    {
         let (status, body) = world.server.exchange(&world.refunds, &subject, &[("scope", scope)]).await;
         assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_scope"), "{scope}");
     }
@@ -171,7 +177,10 @@ async fn impersonation_is_by_rule_and_recorded_as_such() {
     let (_, next) = world.server.exchange(&world.stranger, body["access_token"].as_str().unwrap(), &[]).await;
     let last = next["access_token"].as_str().unwrap();
     assert!(world.active(last).await);
-    world.server.admin(Method::POST, "/agents/acme.stranger/revoke", Some(&json!({"reason": "test", "severity": "high"}))).await;
+    world
+        .server
+        .admin(Method::POST, "/agents/acme.stranger/revoke", Some(&json!({"reason": "test", "severity": "high"})))
+        .await;
     assert!(!world.active(last).await);
 }
 
@@ -187,7 +196,11 @@ async fn may_act_permits_its_actor_alone() {
     assert_eq!(status, StatusCode::OK, "{body}");
     assert!(claims(body["access_token"].as_str().unwrap()).get("may_act").is_none());
     let (status, body) = world.server.exchange(&world.refunds, &subject, &[]).await;
-    assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_request"), "a rule does not help against may_act");
+    assert_eq!(
+        (status, error(&body)),
+        (StatusCode::BAD_REQUEST, "invalid_request"),
+        "a rule does not help against may_act"
+    );
 }
 
 #[tokio::test]
@@ -198,7 +211,10 @@ async fn environments_do_not_mix() {
         "access": [{"resource": ORDERS, "scopes": ["read"], "default_scopes": ["read"]}],
     });
     let created = world.server.create("/agents", body).await;
-    let sandbox = stipend::testing::TestClient { id: "acme.box".into(), secret: created["client_secret"].as_str().unwrap().into() };
+    let sandbox = stipend::testing::TestClient {
+        id: "acme.box".into(),
+        secret: created["client_secret"].as_str().unwrap().into(),
+    };
     world.server.create_rule("acme.box", "acme.planner", ORDERS, &["read"]).await;
     let (status, body) = world.server.exchange(&sandbox, &world.subject().await, &[]).await;
     assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_request"));
@@ -216,11 +232,24 @@ async fn the_form_is_read_as_the_rfc_has_it() {
         (vec![grant, ("subject_token_type", ACCESS)], "invalid_request"),
         (vec![grant, ("subject_token", ""), ("subject_token_type", ACCESS)], "invalid_request"),
         (vec![grant, ("subject_token", &subject), ("subject_token_type", "urn:x")], "invalid_request"),
-        (vec![grant, ("subject_token", &subject), ("subject_token_type", "urn:ietf:params:oauth:token-type:refresh_token")], "invalid_request"),
-        (vec![grant, ("subject_token", &subject), ("subject_token_type", "urn:ietf:params:oauth:token-type:saml2")], "invalid_request"),
+        (
+            vec![
+                grant,
+                ("subject_token", &subject),
+                ("subject_token_type", "urn:ietf:params:oauth:token-type:refresh_token"),
+            ],
+            "invalid_request",
+        ),
+        (
+            vec![grant, ("subject_token", &subject), ("subject_token_type", "urn:ietf:params:oauth:token-type:saml2")],
+            "invalid_request",
+        ),
         ([&typed[..], &[("actor_token", subject.as_str())]].concat(), "invalid_request"),
         ([&typed[..], &[("actor_token_type", ACCESS)]].concat(), "invalid_request"),
-        ([&typed[..], &[("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")]].concat(), "invalid_request"),
+        (
+            [&typed[..], &[("requested_token_type", "urn:ietf:params:oauth:token-type:refresh_token")]].concat(),
+            "invalid_request",
+        ),
         ([&typed[..], &[("resource", "https://orders.example#x")]].concat(), "invalid_target"),
         ([&typed[..], &[("authorization_details", "[]")]].concat(), "invalid_authorization_details"),
     ];
@@ -228,7 +257,10 @@ async fn the_form_is_read_as_the_rfc_has_it() {
         let (status, body) = world.server.form("/oauth2/token", &world.refunds, &form).await;
         assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, code), "{form:?}");
     }
-    let (_, body) = world.server.exchange(&world.refunds, &subject, &[("requested_token_type", "urn:ietf:params:oauth:token-type:jwt")]).await;
+    let (_, body) = world
+        .server
+        .exchange(&world.refunds, &subject, &[("requested_token_type", "urn:ietf:params:oauth:token-type:jwt")])
+        .await;
     assert_eq!(body["issued_token_type"], "urn:ietf:params:oauth:token-type:jwt");
 }
 
@@ -243,7 +275,10 @@ async fn an_exchange_between_owners_needs_both() {
         "roles": [{"role": "owner-admin", "owner": "globex"}],
     });
     let created = world.server.create("/agents", admin).await;
-    let boss = stipend::testing::TestClient { id: "globex.boss".into(), secret: created["client_secret"].as_str().unwrap().into() };
+    let boss = stipend::testing::TestClient {
+        id: "globex.boss".into(),
+        secret: created["client_secret"].as_str().unwrap().into(),
+    };
     let boss = world.server.token(&boss, &[]).await;
     let rule = json!({
         "actor": {"client": partner.id}, "subject": {"client": "acme.planner"}, "to_audience": ORDERS,

@@ -9,7 +9,12 @@ use stipend_schema::Backend;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-async fn post(world: &World, client: &TestClient, kind: &str, body: impl Into<reqwest::Body>) -> (StatusCode, Value, String) {
+async fn post(
+    world: &World,
+    client: &TestClient,
+    kind: &str,
+    body: impl Into<reqwest::Body>,
+) -> (StatusCode, Value, String) {
     let answer = world
         .server
         .http
@@ -36,7 +41,13 @@ async fn malformed_requests_get_their_error_as_json_and_change_nothing() {
         ("empty grant type", FORM, "grant_type=", 400, "invalid_request"),
         ("unknown grant type", FORM, "grant_type=password", 400, "unsupported_grant_type"),
         ("implicit", FORM, "grant_type=implicit", 400, "unsupported_grant_type"),
-        ("repeated grant type", FORM, "grant_type=client_credentials&grant_type=client_credentials", 400, "invalid_request"),
+        (
+            "repeated grant type",
+            FORM,
+            "grant_type=client_credentials&grant_type=client_credentials",
+            400,
+            "invalid_request",
+        ),
         ("repeated scope", FORM, "grant_type=client_credentials&scope=read&scope=read", 400, "invalid_request"),
         ("repeated unknown", FORM, "grant_type=client_credentials&foo=1&foo=2", 400, "invalid_request"),
         ("bad percent", FORM, "grant_type=client_credentials&scope=%zz", 400, "invalid_request"),
@@ -59,7 +70,8 @@ async fn malformed_requests_get_their_error_as_json_and_change_nothing() {
 async fn unknown_and_empty_parameters_are_ignored_and_a_charset_is_tolerated() {
     let world = World::new(Backend::Sqlite).await;
     let body = "grant_type=client_credentials&foo=bar&scope=&resource=";
-    let (status, answer, cache) = post(&world, &world.planner, "application/x-www-form-urlencoded; charset=UTF-8", body).await;
+    let (status, answer, cache) =
+        post(&world, &world.planner, "application/x-www-form-urlencoded; charset=UTF-8", body).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!(cache, "no-store");
 }
@@ -97,7 +109,8 @@ async fn nothing_hostile_is_echoed() {
     let world = World::new(Backend::Sqlite).await;
     let hostile = "%3Cscript%3E%22%5C%0D%0ASet-Cookie%3A+x%F0%9F%92%A5";
     for name in ["grant_type", "scope", "resource", "client_id", "subject_token_type", "requested_token_type"] {
-        let body = format!("grant_type=client_credentials&{name}={hostile}").replace("grant_type=client_credentials&grant_type", "grant_type");
+        let body = format!("grant_type=client_credentials&{name}={hostile}")
+            .replace("grant_type=client_credentials&grant_type", "grant_type");
         let answer = world
             .server
             .http
@@ -117,7 +130,14 @@ async fn nothing_hostile_is_echoed() {
 #[tokio::test]
 async fn a_head_of_absurd_size_is_refused() {
     let world = World::new(Backend::Sqlite).await;
-    let answer = world.server.http.get(world.server.url("/healthz")).header("x-filler", "y".repeat(20_000)).send().await.unwrap();
+    let answer = world
+        .server
+        .http
+        .get(world.server.url("/healthz"))
+        .header("x-filler", "y".repeat(20_000))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 431);
     assert_eq!(world.server.http.get(world.server.url("/nowhere")).send().await.unwrap().status(), 404);
 }

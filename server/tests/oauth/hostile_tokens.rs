@@ -24,15 +24,31 @@ fn hostile(good: &str) -> Vec<(String, String)> {
         add(&format!("{alg} unsigned"), join(&head, &body.to_string(), ""));
     }
     for (name, value) in [
-        ("crit", json!(["exp"])), ("crit", json!([])), ("b64", json!(false)), ("zip", json!("DEF")), ("typ", json!("JWT")), ("typ", json!("dpop+jwt")),
-        ("kid", json!("../../etc/passwd")), ("kid", json!("' OR 1=1 --")), ("kid", json!("x".repeat(300))), ("kid", json!(1)),
-        ("jwk", json!({"kty": "EC"})), ("jku", json!("https://evil.example/jwks")), ("x5u", json!("https://evil.example/x")),
+        ("crit", json!(["exp"])),
+        ("crit", json!([])),
+        ("b64", json!(false)),
+        ("zip", json!("DEF")),
+        ("typ", json!("JWT")),
+        ("typ", json!("dpop+jwt")),
+        ("kid", json!("../../etc/passwd")),
+        ("kid", json!("' OR 1=1 --")),
+        ("kid", json!("x".repeat(300))),
+        ("kid", json!(1)),
+        ("jwk", json!({"kty": "EC"})),
+        ("jku", json!("https://evil.example/jwks")),
+        ("x5u", json!("https://evil.example/x")),
     ] {
         let mut head = head.clone();
         head[name] = value;
         add(name, join(&head, &body.to_string(), signature));
     }
-    for (name, value) in [("exp", json!(99_999_999_999_i64)), ("scope", json!("admin:write")), ("sub", json!("agent:acme.nobody")), ("aud", json!("https://ledger.example")), ("client_id", json!("acme.nobody"))] {
+    for (name, value) in [
+        ("exp", json!(99_999_999_999_i64)),
+        ("scope", json!("admin:write")),
+        ("sub", json!("agent:acme.nobody")),
+        ("aud", json!("https://ledger.example")),
+        ("client_id", json!("acme.nobody")),
+    ] {
         let mut body = body.clone();
         body[name] = value;
         add(&format!("changed {name}"), join(&head, &body.to_string(), signature));
@@ -58,12 +74,17 @@ async fn no_hostile_token_is_accepted_anywhere() {
     for (what, token) in hostile(&good) {
         let (status, body) = world.server.exchange(&world.refunds, &token, &[]).await;
         assert_eq!((status, &body["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_request")), "subject: {what}");
-        assert_eq!(world.server.introspect(&world.service, &token).await, json!({"active": false}), "introspect: {what}");
+        assert_eq!(
+            world.server.introspect(&world.service, &token).await,
+            json!({"active": false}),
+            "introspect: {what}"
+        );
         let (status, _) = world.server.form("/oauth2/revoke", &world.planner, &[("token", &token)]).await;
         assert_eq!(status, StatusCode::OK, "revoke: {what}");
         let admin = world.server.admin_as(&token.replace(['\n', ' '], ""), reqwest::Method::GET, "/owners", None).await;
         // A head of that size gets no further than the front door.
-        let expected = if what == "huge" { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::UNAUTHORIZED };
+        let expected =
+            if what == "huge" { StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE } else { StatusCode::UNAUTHORIZED };
         assert_eq!(admin.0, expected, "bearer: {what}");
     }
     for (what, token) in hostile(&own) {

@@ -6,7 +6,9 @@ use stipend_schema::Backend;
 
 #[rstest]
 #[tokio::test]
-async fn an_active_token_shows_its_claims_to_its_service(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn an_active_token_shows_its_claims_to_its_service(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let world = World::new(backend).await;
     let token = world.delegated(&world.subject().await).await;
     let seen = world.server.introspect(&world.service, &token).await;
@@ -47,7 +49,10 @@ async fn callers_are_authenticated_and_hints_are_ignored() {
     assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
     assert_eq!(world.server.http.get(&url).send().await.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
     for hint in ["refresh_token", "nonsense"] {
-        let (_, body) = world.server.form("/oauth2/introspect", &world.service, &[("token", &token), ("token_type_hint", hint)]).await;
+        let (_, body) = world
+            .server
+            .form("/oauth2/introspect", &world.service, &[("token", &token), ("token_type_hint", hint)])
+            .await;
         assert_eq!(body["active"], true, "{hint}");
     }
     let (status, body) = world.server.form("/oauth2/introspect", &world.service, &[]).await;

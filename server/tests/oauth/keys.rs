@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use stipend_schema::Backend;
 
 async fn kids(world: &World) -> Vec<String> {
-    let jwks: Value = world.server.http.get(world.server.url("/oauth2/jwks")).send().await.unwrap().json().await.unwrap();
+    let jwks: Value =
+        world.server.http.get(world.server.url("/oauth2/jwks")).send().await.unwrap().json().await.unwrap();
     let keys = jwks["keys"].as_array().unwrap();
     for key in keys {
         let members: Vec<&str> = key.as_object().unwrap().keys().map(String::as_str).collect();
@@ -36,7 +37,9 @@ async fn a_rotation_publishes_ahead_and_retires_late(#[values(Backend::Sqlite, B
 
 #[rstest]
 #[tokio::test]
-async fn a_distrusted_key_is_gone_at_once_with_all_its_tokens(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn a_distrusted_key_is_gone_at_once_with_all_its_tokens(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let world = World::new(backend).await;
     let token = world.subject().await;
     assert!(world.active(&token).await);

@@ -14,6 +14,7 @@ mod authentication;
 mod client_credentials;
 mod discovery;
 mod exchange;
+mod faults;
 mod form;
 mod hostile_tokens;
 mod introspect;

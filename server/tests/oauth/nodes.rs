@@ -21,7 +21,13 @@ async fn a_revocation_closes_on_every_node_within_a_second() {
     let seen = |token: String| {
         let (http, url, service) = (&world.server.http, format!("{other}/oauth2/introspect"), &world.service);
         async move {
-            let answer = http.post(url).basic_auth(&service.id, Some(&service.secret)).form(&[("token", token)]).send().await.unwrap();
+            let answer = http
+                .post(url)
+                .basic_auth(&service.id, Some(&service.secret))
+                .form(&[("token", token)])
+                .send()
+                .await
+                .unwrap();
             answer.json::<serde_json::Value>().await.unwrap()
         }
     };
@@ -31,8 +37,20 @@ async fn a_revocation_closes_on_every_node_within_a_second() {
     while seen(child.clone()).await != json!({"active": false}) {
         assert!(revoked.elapsed() < Duration::from_secs(1), "a second is over and the other node still says active");
     }
-    let form = [("grant_type", stipend::grant::TOKEN_EXCHANGE), ("subject_token", parent.as_str()), ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token")];
-    let answer = world.server.http.post(format!("{other}/oauth2/token")).basic_auth(&world.refunds.id, Some(&world.refunds.secret)).form(&form).send().await.unwrap();
+    let form = [
+        ("grant_type", stipend::grant::TOKEN_EXCHANGE),
+        ("subject_token", parent.as_str()),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+    ];
+    let answer = world
+        .server
+        .http
+        .post(format!("{other}/oauth2/token"))
+        .basic_auth(&world.refunds.id, Some(&world.refunds.secret))
+        .form(&form)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     second.stop().await;
 }
@@ -48,8 +66,20 @@ async fn what_commits_on_one_node_is_exact_against_a_revocation_on_the_other() {
         let parent = world.subject().await;
         world.server.form("/oauth2/revoke", &world.planner, &[("token", &parent)]).await;
         // No wait: the other node may not have heard of it, and must not issue all the same.
-        let form = [("grant_type", stipend::grant::TOKEN_EXCHANGE), ("subject_token", parent.as_str()), ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token")];
-        let answer = world.server.http.post(&other).basic_auth(&world.refunds.id, Some(&world.refunds.secret)).form(&form).send().await.unwrap();
+        let form = [
+            ("grant_type", stipend::grant::TOKEN_EXCHANGE),
+            ("subject_token", parent.as_str()),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ];
+        let answer = world
+            .server
+            .http
+            .post(&other)
+            .basic_auth(&world.refunds.id, Some(&world.refunds.secret))
+            .form(&form)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     }
     second.stop().await;

@@ -8,7 +8,9 @@ use stipend_schema::Backend;
 
 #[rstest]
 #[tokio::test]
-async fn revoking_a_parent_revokes_its_children_at_once(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn revoking_a_parent_revokes_its_children_at_once(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let world = World::new(backend).await;
     let parent = world.subject().await;
     let child = world.delegated(&parent).await;
@@ -51,7 +53,9 @@ async fn what_is_no_token_is_no_error_and_hints_do_not_matter() {
 
 #[rstest]
 #[tokio::test]
-async fn revoking_an_agent_ends_everything_that_came_through_it(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+async fn revoking_an_agent_ends_everything_that_came_through_it(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
     let world = World::new(backend).await;
     let parent = world.subject().await;
     let child = world.delegated(&parent).await;

@@ -36,7 +36,12 @@ impl World {
         server.create_resource("acme", ORDERS, &["read", "write", "refund"], &[&service.id]).await;
         server.create_resource("acme", LEDGER, &["read", "post"], &[&service.id]).await;
         let planner = server
-            .create_client("acme", "planner", "agent", &[(ORDERS, &["read", "write", "refund"]), (LEDGER, &["read", "post"])])
+            .create_client(
+                "acme",
+                "planner",
+                "agent",
+                &[(ORDERS, &["read", "write", "refund"]), (LEDGER, &["read", "post"])],
+            )
             .await;
         let refunds = server.create_client("acme", "refunds", "agent", &[(ORDERS, &["read"])]).await;
         let stranger = server.create_client("acme", "stranger", "agent", &[(ORDERS, &["read"])]).await;

@@ -6,38 +6,23 @@ use crate::{is_setting, read};
 use stipend::config::{Config, SETTINGS, Source};
 
 fn compose() -> Compose {
-    serde_saphyr::from_str(&read("docker-compose.yml"))
-        .unwrap_or_else(|error| panic!("docker-compose.yml: {error}"))
+    serde_saphyr::from_str(&read("docker-compose.yml")).unwrap_or_else(|error| panic!("docker-compose.yml: {error}"))
 }
 
 fn each(check: impl Fn(&str, &Service)) {
-    compose()
-        .services
-        .iter()
-        .for_each(|(name, service)| check(name, service));
+    compose().services.iter().for_each(|(name, service)| check(name, service));
 }
 
 #[test]
 fn it_has_the_server_and_what_it_works_with() {
     let compose = compose();
     assert_eq!(compose.name, "stipend");
-    assert_eq!(
-        compose.services.keys().collect::<Vec<_>>(),
-        ["collector", "postgres", "redis", "server"]
-    );
+    assert_eq!(compose.services.keys().collect::<Vec<_>>(), ["collector", "postgres", "redis", "server"]);
     let server = &compose.services["server"];
-    assert_eq!(
-        server.build.as_deref(),
-        Some("."),
-        "the server is built from here"
-    );
+    assert_eq!(server.build.as_deref(), Some("."), "the server is built from here");
     assert_eq!(server.depends_on["postgres"].condition, "service_healthy");
     assert_eq!(server.healthcheck.test, ["CMD", "stipend", "healthcheck"]);
-    assert!(
-        compose.services["postgres"]
-            .image
-            .starts_with("postgres:17.")
-    );
+    assert!(compose.services["postgres"].image.starts_with("postgres:17."));
     assert!(compose.services["redis"].image.starts_with("redis:8."));
 }
 
@@ -59,30 +44,16 @@ fn the_servers_environment_is_a_valid_configuration() {
     };
     let vars = environment.iter().map(|(name, value)| {
         let value = match value.strip_prefix("/run/secrets/") {
-            Some("stipend_toml") => file(
-                "toml",
-                "database_url = \"postgres://stipend:x@postgres/stipend\"\n",
-            ),
+            Some("stipend_toml") => file("toml", "database_url = \"postgres://stipend:x@postgres/stipend\"\n"),
             Some(secret) => file(secret, &"0123456789abcdef".repeat(4)),
-            None => value
-                .replace("${STIPEND_ISSUER:-", "")
-                .trim_end_matches('}')
-                .to_owned(),
+            None => value.replace("${STIPEND_ISSUER:-", "").trim_end_matches('}').to_owned(),
         };
         (name.clone(), value)
     });
-    let config = Source::from_vars(vars)
-        .and_then(Config::from_source)
-        .unwrap_or_else(|errors| panic!("{errors}"));
-    assert!(
-        config.database_url.0.starts_with("postgres://"),
-        "the empty variable leaves the file's word"
-    );
+    let config = Source::from_vars(vars).and_then(Config::from_source).unwrap_or_else(|errors| panic!("{errors}"));
+    assert!(config.database_url.0.starts_with("postgres://"), "the empty variable leaves the file's word");
     assert!(config.kek.is_some() && config.bootstrap_secret.is_some());
-    assert_eq!(
-        (config.listen.port(), config.issuer.as_str()),
-        (8080, "http://localhost:8080")
-    );
+    assert_eq!((config.listen.port(), config.issuer.as_str()), (8080, "http://localhost:8080"));
 }
 
 #[test]
@@ -90,14 +61,8 @@ fn every_service_has_a_health_check_and_comes_back() {
     each(|name, service| {
         assert_eq!(service.restart, "unless-stopped", "{name}");
         let check = &service.healthcheck;
-        assert!(
-            matches!(check.test[0].as_str(), "CMD" | "CMD-SHELL") && check.test.len() > 1,
-            "{name}"
-        );
-        assert!(
-            check.retries > 0 && !check.interval.is_empty() && !check.timeout.is_empty(),
-            "{name}"
-        );
+        assert!(matches!(check.test[0].as_str(), "CMD" | "CMD-SHELL") && check.test.len() > 1, "{name}");
+        assert!(check.retries > 0 && !check.interval.is_empty() && !check.timeout.is_empty(), "{name}");
     });
 }
 
@@ -110,17 +75,10 @@ fn no_service_has_more_rights_than_it_needs() {
         let user = service.user.split(':').next().unwrap();
         assert!(!matches!(user, "" | "0" | "root"), "{name} runs as {user}");
         for port in &service.ports {
-            assert!(
-                port.starts_with("127.0.0.1:"),
-                "{name} listens on {port} for everybody"
-            );
+            assert!(port.starts_with("127.0.0.1:"), "{name} listens on {port} for everybody");
         }
         if name != "server" {
-            assert_eq!(
-                service.networks,
-                ["back"],
-                "{name} is reached from inside alone"
-            );
+            assert_eq!(service.networks, ["back"], "{name} is reached from inside alone");
         }
     });
     assert!(compose().networks["back"].as_ref().unwrap().internal);
@@ -129,16 +87,10 @@ fn no_service_has_more_rights_than_it_needs() {
 #[test]
 fn every_image_is_pinned_to_a_full_version() {
     each(|name, service| {
-        let (_, tag) = service
-            .image
-            .rsplit_once(':')
-            .unwrap_or_else(|| panic!("{name}: {} has no tag", service.image));
+        let (_, tag) = service.image.rsplit_once(':').unwrap_or_else(|| panic!("{name}: {} has no tag", service.image));
         assert_ne!(tag, "latest", "{name}");
         let version = tag.split('-').next().unwrap();
-        assert!(
-            version.contains('.') && version.split('.').all(|part| part.parse::<u32>().is_ok()),
-            "{name}: {tag}"
-        );
+        assert!(version.contains('.') && version.split('.').all(|part| part.parse::<u32>().is_ok()), "{name}: {tag}");
     });
     let tag = compose().services["server"].image.clone();
     assert_eq!(tag, format!("stipend:{}", env!("CARGO_PKG_VERSION")));
@@ -148,34 +100,22 @@ fn every_image_is_pinned_to_a_full_version() {
 fn secrets_come_from_files_alone() {
     each(|name, service| {
         for (variable, value) in &service.environment {
-            let secret_setting = SETTINGS
-                .iter()
-                .any(|setting| setting.secret && setting.env == variable);
-            let sounds_secret = ["PASSWORD", "SECRET", "TOKEN", "KEK", "KEY"]
-                .iter()
-                .any(|word| variable.contains(word));
+            let secret_setting = SETTINGS.iter().any(|setting| setting.secret && setting.env == variable);
+            let sounds_secret =
+                ["PASSWORD", "SECRET", "TOKEN", "KEK", "KEY"].iter().any(|word| variable.contains(word));
             let is_path = variable.ends_with("_FILE") && value.starts_with("/run/secrets/");
-            assert!(
-                is_path || !(secret_setting || sounds_secret),
-                "{name}: {variable} is a secret in the file"
-            );
+            assert!(is_path || !(secret_setting || sounds_secret), "{name}: {variable} is a secret in the file");
             assert!(!value.contains('@'), "{name}: {variable} holds a password");
         }
         let words = service.command.iter().chain(&service.healthcheck.test);
         for word in words {
-            assert!(
-                !word.contains("--requirepass") && !word.contains("://"),
-                "{name}: {word}"
-            );
+            assert!(!word.contains("--requirepass") && !word.contains("://"), "{name}: {word}");
         }
     });
     for (name, secret) in &compose().secrets {
         assert!(secret.file.starts_with("./secrets/"), "{name}");
     }
-    assert!(
-        read(".gitignore").lines().any(|line| line == "/secrets"),
-        "secrets are never committed"
-    );
+    assert!(read(".gitignore").lines().any(|line| line == "/secrets"), "secrets are never committed");
 }
 
 #[test]
@@ -183,39 +123,12 @@ fn whatever_is_named_is_declared_and_whatever_is_declared_is_named() {
     let compose = compose();
     let mut named: Vec<(&str, &str)> = Vec::new();
     for (name, service) in &compose.services {
-        named.extend(
-            service
-                .secrets
-                .iter()
-                .map(|secret| ("secret", secret.as_str())),
-        );
-        named.extend(
-            service
-                .configs
-                .iter()
-                .map(|config| ("config", config.source.as_str())),
-        );
-        named.extend(
-            service
-                .networks
-                .iter()
-                .map(|network| ("network", network.as_str())),
-        );
-        named.extend(
-            service
-                .volumes
-                .iter()
-                .map(|volume| ("volume", volume.split(':').next().unwrap())),
-        );
-        for value in service
-            .environment
-            .values()
-            .filter_map(|value| value.strip_prefix("/run/secrets/"))
-        {
-            assert!(
-                service.secrets.iter().any(|secret| secret == value),
-                "{name}: {value} is not mounted"
-            );
+        named.extend(service.secrets.iter().map(|secret| ("secret", secret.as_str())));
+        named.extend(service.configs.iter().map(|config| ("config", config.source.as_str())));
+        named.extend(service.networks.iter().map(|network| ("network", network.as_str())));
+        named.extend(service.volumes.iter().map(|volume| ("volume", volume.split(':').next().unwrap())));
+        for value in service.environment.values().filter_map(|value| value.strip_prefix("/run/secrets/")) {
+            assert!(service.secrets.iter().any(|secret| secret == value), "{name}: {value} is not mounted");
         }
         for needed in service.depends_on.keys() {
             assert!(compose.services.contains_key(needed), "{name}: {needed}");
@@ -224,12 +137,7 @@ fn whatever_is_named_is_declared_and_whatever_is_declared_is_named() {
     let mut declared: Vec<(&str, &str)> = Vec::new();
     declared.extend(compose.secrets.keys().map(|name| ("secret", name.as_str())));
     declared.extend(compose.configs.keys().map(|name| ("config", name.as_str())));
-    declared.extend(
-        compose
-            .networks
-            .keys()
-            .map(|name| ("network", name.as_str())),
-    );
+    declared.extend(compose.networks.keys().map(|name| ("network", name.as_str())));
     declared.extend(compose.volumes.keys().map(|name| ("volume", name.as_str())));
     named.sort_unstable();
     named.dedup();
@@ -243,8 +151,7 @@ fn the_instructions_make_every_secret() {
     for (name, secret) in &compose().secrets {
         let made = format!("> {}", secret.file.trim_start_matches("./"));
         assert!(
-            text.lines()
-                .any(|line| line.starts_with('#') && line.ends_with(&made)),
+            text.lines().any(|line| line.starts_with('#') && line.ends_with(&made)),
             "{name}: nothing says how to make it"
         );
     }
@@ -261,10 +168,7 @@ fn the_collectors_configuration_is_whole() {
     for (name, pipeline) in config["service"]["pipelines"].as_object().unwrap() {
         for part in ["receivers", "processors", "exporters"] {
             for used in pipeline[part].as_array().unwrap() {
-                assert!(
-                    config[part].get(used.as_str().unwrap()).is_some(),
-                    "{name}: {used} is not among the {part}"
-                );
+                assert!(config[part].get(used.as_str().unwrap()).is_some(), "{name}: {used} is not among the {part}");
             }
         }
     }

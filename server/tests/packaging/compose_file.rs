@@ -1,8 +1,5 @@
 //! The compose file as types: a member that is not named here is a mistake in the file.
-#![expect(
-    dead_code,
-    reason = "members that no test reads are named all the same"
-)]
+#![expect(dead_code, reason = "members that no test reads are named all the same")]
 
 use serde::Deserialize;
 use serde_json::Value;

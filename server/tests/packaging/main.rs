@@ -1,11 +1,6 @@
 //! What is shipped beside the code, held against it: the compose file, the image, the
 //! README's table of settings, and the policies on dependencies.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod compose;
 mod compose_file;
@@ -27,7 +22,7 @@ fn read(name: &str) -> String {
 /// Whether the server reads a variable of this name.
 fn is_setting(name: &str) -> bool {
     name == CONFIG_FILE
-        || SETTINGS.iter().any(|setting| {
-            setting.env == name || setting.secret && name.strip_suffix("_FILE") == Some(setting.env)
-        })
+        || SETTINGS
+            .iter()
+            .any(|setting| setting.env == name || setting.secret && name.strip_suffix("_FILE") == Some(setting.env))
 }

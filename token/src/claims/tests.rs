@@ -18,20 +18,13 @@ fn golden() -> AccessToken {
         iat: 1_795_230_000,
         exp: 1_795_230_300,
         env: Environment::Live,
-        act: ActorChain::default().acted_by(Actor {
-            sub: "agent:payments.planner".to_owned(),
-            iss: None,
-        }),
+        act: ActorChain::default().acted_by(Actor { sub: "agent:payments.planner".to_owned(), iss: None }),
         may_act: None,
     }
 }
 
 fn claims(token: &AccessToken) -> Map<String, Value> {
-    serde_json::to_value(token)
-        .unwrap()
-        .as_object()
-        .unwrap()
-        .clone()
+    serde_json::to_value(token).unwrap().as_object().unwrap().clone()
 }
 
 #[test]
@@ -43,9 +36,7 @@ fn members_come_in_a_fixed_order() {
 fn a_token_reads_back_as_it_was_written() {
     let mut token = golden();
     assert_eq!(AccessToken::from_claims(&claims(&token)), Ok(token.clone()));
-    token
-        .aud
-        .push(Audience::parse("https://b.example").unwrap());
+    token.aud.push(Audience::parse("https://b.example").unwrap());
     token.lineage = Lineage::default();
     token.act = ActorChain::default();
     token.may_act = Some(MayAct::from_json(&json!({"sub":"agent:x.y"})).unwrap());
@@ -57,11 +48,7 @@ fn every_required_claim_is_required() {
     for name in ["iss", "sub", "client_id", "aud", "jti", "iat", "exp", "env"] {
         let mut without = claims(&golden());
         without.remove(name);
-        assert_eq!(
-            AccessToken::from_claims(&without),
-            Err(ClaimsError::Missing),
-            "{name}"
-        );
+        assert_eq!(AccessToken::from_claims(&without), Err(ClaimsError::Missing), "{name}");
     }
 }
 
@@ -92,11 +79,7 @@ fn mistyped_claims_are_refused() {
     for (name, value) in odd {
         let mut bad = claims(&golden());
         bad.insert(name.to_owned(), value.clone());
-        assert_eq!(
-            AccessToken::from_claims(&bad),
-            Err(ClaimsError::Malformed),
-            "{name}={value}"
-        );
+        assert_eq!(AccessToken::from_claims(&bad), Err(ClaimsError::Malformed), "{name}={value}");
     }
 }
 
@@ -105,21 +88,14 @@ fn a_lineage_without_its_clients_is_refused() {
     for name in ["lineage", "lineage_clients"] {
         let mut half = claims(&golden());
         half.remove(name);
-        assert_eq!(
-            AccessToken::from_claims(&half),
-            Err(ClaimsError::Malformed),
-            "{name}"
-        );
+        assert_eq!(AccessToken::from_claims(&half), Err(ClaimsError::Malformed), "{name}");
     }
 }
 
 #[test]
 fn the_parties_are_the_client_and_its_ancestors_once_each() {
     let mut token = golden();
-    assert_eq!(
-        token.parties().collect::<Vec<_>>(),
-        ["payments.planner", "payments.refunds"]
-    );
+    assert_eq!(token.parties().collect::<Vec<_>>(), ["payments.planner", "payments.refunds"]);
     token.client_id = "payments.refunds".to_owned();
     assert_eq!(token.parties().collect::<Vec<_>>(), ["payments.refunds"]);
 }

@@ -33,10 +33,7 @@ pub enum RuleVerdict {
 /// The edge to `target`: the client's own token first, then `may_act`, then the
 /// rules, delegation before impersonation and by id, so that no order decides.
 pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge, Refusal> {
-    if target
-        .environment
-        .is_some_and(|env| env != exchange.presenter.environment)
-    {
+    if target.environment.is_some_and(|env| env != exchange.presenter.environment) {
         return Err(Refusal::EnvironmentCrossed);
     }
     let subject = exchange.subject;
@@ -54,11 +51,7 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
     }
     let mut rules: Vec<&ExchangeRule> = exchange.rules.iter().collect();
     rules.sort_unstable_by_key(|rule| (rule.spec.mode, rule.id.as_str()));
-    let mut refusal = if own || subject.may_act.is_some() {
-        Refusal::NoRule
-    } else {
-        Refusal::NotTheirs
-    };
+    let mut refusal = if own || subject.may_act.is_some() { Refusal::NoRule } else { Refusal::NotTheirs };
     for rule in rules {
         match judge(exchange, target, rule) {
             RuleVerdict::Allows(scope) => {
@@ -72,9 +65,7 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
             }
             RuleVerdict::ScopeExceeded => refusal = Refusal::ScopeWider,
             // The client may use this token, only not for this.
-            RuleVerdict::OtherAudience | RuleVerdict::OtherOrigin
-                if refusal == Refusal::NotTheirs =>
-            {
+            RuleVerdict::OtherAudience | RuleVerdict::OtherOrigin if refusal == Refusal::NotTheirs => {
                 refusal = Refusal::NoRule;
             }
             RuleVerdict::OtherAudience
@@ -90,14 +81,8 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
 }
 
 /// What one rule says to one target.
-pub(super) fn judge(
-    exchange: &Exchange<'_>,
-    target: &Target<'_>,
-    rule: &ExchangeRule,
-) -> RuleVerdict {
-    let Exchange {
-        subject, presenter, ..
-    } = exchange;
+pub(super) fn judge(exchange: &Exchange<'_>, target: &Target<'_>, rule: &ExchangeRule) -> RuleVerdict {
+    let Exchange { subject, presenter, .. } = exchange;
     let spec = &rule.spec;
     if !rule.enabled {
         return RuleVerdict::Disabled;
@@ -112,20 +97,11 @@ pub(super) fn judge(
     if &spec.to_audience != target.audience {
         return RuleVerdict::OtherAudience;
     }
-    if spec
-        .from_audience
-        .as_ref()
-        .is_some_and(|from| !subject.aud.contains(from))
-    {
+    if spec.from_audience.as_ref().is_some_and(|from| !subject.aud.contains(from)) {
         return RuleVerdict::OtherOrigin;
     }
-    let mut parties = exchange
-        .subject_owners
-        .iter()
-        .chain([&presenter.owner_id, &target.owner_id]);
-    if let Some(missing) =
-        parties.find(|owner| !rule.accepted_by.iter().any(|have| have == **owner))
-    {
+    let mut parties = exchange.subject_owners.iter().chain([&presenter.owner_id, &target.owner_id]);
+    if let Some(missing) = parties.find(|owner| !rule.accepted_by.iter().any(|have| have == **owner)) {
         return RuleVerdict::NotAcceptedBy((*missing).to_owned());
     }
     if spec.mode == ExchangeMode::Impersonation && exchange.actor_token.is_some() {
@@ -133,9 +109,7 @@ pub(super) fn judge(
     }
     let stays = subject.aud.contains(target.audience);
     let scope = capped(spec.ceiling(&subject.scope, stays), exchange, target);
-    let exceeded = exchange
-        .scope
-        .is_some_and(|requested| !requested.is_subset(&scope));
+    let exceeded = exchange.scope.is_some_and(|requested| !requested.is_subset(&scope));
     if exceeded || scope.is_empty() {
         return RuleVerdict::ScopeExceeded;
     }

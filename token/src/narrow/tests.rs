@@ -5,11 +5,7 @@ use proptest::prelude::*;
 const NOW: Timestamp = 1_000;
 
 fn scopes(text: &str) -> ScopeSet {
-    if text.is_empty() {
-        ScopeSet::default()
-    } else {
-        ScopeSet::parse(text).unwrap()
-    }
+    if text.is_empty() { ScopeSet::default() } else { ScopeSet::parse(text).unwrap() }
 }
 
 fn aud(uri: &str) -> Audience {
@@ -42,13 +38,7 @@ fn rule(id: &str, actor: &str, subject: &str, to: &str, allowed: &[&str]) -> Exc
             subject: PartySelector::Client(subject.into()),
             from_audience: None,
             to_audience: aud(to),
-            scopes: allowed
-                .iter()
-                .map(|s| ScopeEdge {
-                    scope: (*s).into(),
-                    stands_for: None,
-                })
-                .collect(),
+            scopes: allowed.iter().map(|s| ScopeEdge { scope: (*s).into(), stands_for: None }).collect(),
             mode: ExchangeMode::Delegation,
             max_ttl_seconds: None,
             max_depth: None,
@@ -126,17 +116,10 @@ impl Case {
 #[test]
 fn a_rule_delegates_within_the_subjects_scope() {
     let got = Case::new().decide().unwrap();
-    assert_eq!(
-        got.scope,
-        scopes("read"),
-        "admin is in the rule but not in the subject token"
-    );
+    assert_eq!(got.scope, scopes("read"), "admin is in the rule but not in the subject token");
     assert_eq!(got.act.current().unwrap().sub, "agent:o.b");
     assert_eq!(got.lineage.tokens, ["t_o.a"]);
-    assert_eq!(
-        (got.exp, got.mode, got.rules),
-        (NOW + 200, ExchangeMode::Delegation, vec!["r1".to_owned()])
-    );
+    assert_eq!((got.exp, got.mode, got.rules), (NOW + 200, ExchangeMode::Delegation, vec!["r1".to_owned()]));
 }
 
 #[test]
@@ -162,11 +145,7 @@ fn rules_for_others_do_not_help() {
         let mut case = Case::new();
         bend(case.rules.first_mut().unwrap());
         let got = case.decide();
-        assert!(
-            matches!(got, Err(Refusal::NoRule | Refusal::NotTheirs)),
-            "{got:?} {:?}",
-            case.rules
-        );
+        assert!(matches!(got, Err(Refusal::NoRule | Refusal::NotTheirs)), "{got:?} {:?}", case.rules);
     }
 }
 
@@ -175,11 +154,7 @@ fn every_party_and_the_target_must_have_accepted_the_rule() {
     let mut case = Case::new();
     case.owners = vec!["o", "root-owner"];
     assert_eq!(case.decide(), Err(Refusal::NotTheirs));
-    case.rules
-        .first_mut()
-        .unwrap()
-        .accepted_by
-        .push("root-owner".into());
+    case.rules.first_mut().unwrap().accepted_by.push("root-owner".into());
     assert!(case.decide().is_ok());
     case.target_owner = "target-owner";
     assert_eq!(case.decide(), Err(Refusal::NotTheirs));
@@ -205,20 +180,13 @@ fn the_holder_may_narrow_its_own_token_without_a_rule_and_without_act() {
     let got = case.decide().unwrap();
     assert!(got.act.is_empty() && got.rules.is_empty());
     case.target = aud("https://y");
-    assert_eq!(
-        case.decide(),
-        Err(Refusal::NoRule),
-        "another audience needs an edge"
-    );
+    assert_eq!(case.decide(), Err(Refusal::NoRule), "another audience needs an edge");
 }
 
 #[test]
 fn act_is_never_lost() {
     let mut case = Case::new();
-    case.subject.act = ActorChain::default().acted_by(Actor {
-        sub: "agent:o.a".into(),
-        iss: None,
-    });
+    case.subject.act = ActorChain::default().acted_by(Actor { sub: "agent:o.a".into(), iss: None });
     case.rules.first_mut().unwrap().spec.mode = ExchangeMode::Impersonation;
     assert_eq!(case.decide().unwrap().act, case.subject.act);
     case.rules.first_mut().unwrap().spec.mode = ExchangeMode::Delegation;
@@ -244,10 +212,7 @@ fn the_actor_token_is_the_clients_own_and_alive() {
     case.actor = Some(token("o.c", "https://z", "x"));
     assert_eq!(case.decide(), Err(Refusal::ActorNotClient));
     let mut delegated = token("o.b", "https://z", "x");
-    delegated.act = ActorChain::default().acted_by(Actor {
-        sub: "agent:o.c".into(),
-        iss: None,
-    });
+    delegated.act = ActorChain::default().acted_by(Actor { sub: "agent:o.c".into(), iss: None });
     case.actor = Some(delegated);
     assert_eq!(case.decide(), Err(Refusal::ActorNotClient));
     let mut old = token("o.b", "https://z", "x");
@@ -259,26 +224,19 @@ fn the_actor_token_is_the_clients_own_and_alive() {
 #[test]
 fn may_act_permits_its_actor_and_refuses_every_other_even_with_a_rule() {
     let mut case = Case::new();
-    let may =
-        |sub: &str| Some(crate::MayAct::from_json(&serde_json::json!({ "sub": sub })).unwrap());
+    let may = |sub: &str| Some(crate::MayAct::from_json(&serde_json::json!({ "sub": sub })).unwrap());
     case.subject.may_act = may("agent:o.c");
     assert_eq!(case.decide(), Err(Refusal::MayActMismatch));
     case.subject.may_act = may("agent:o.b");
     case.rules.clear();
-    assert_eq!(
-        case.decide().unwrap().act.current().unwrap().sub,
-        "agent:o.b"
-    );
+    assert_eq!(case.decide().unwrap().act.current().unwrap().sub, "agent:o.b");
 }
 
 #[test]
 fn chains_and_lineages_are_bounded() {
     let mut case = Case::new();
     for sub in ["a", "b", "c", "d"] {
-        case.subject.act = case.subject.act.acted_by(Actor {
-            sub: sub.into(),
-            iss: None,
-        });
+        case.subject.act = case.subject.act.acted_by(Actor { sub: sub.into(), iss: None });
     }
     assert_eq!(case.decide(), Err(Refusal::TooDeep));
     case.max_depth = 5;
@@ -331,51 +289,35 @@ fn some_case() -> impl Strategy<Value = Case> {
         0..2usize,
         (1i64..500, 0..4usize),
     )
-        .prop_map(
-            |(have, target, ceiling, request, rules, holder, (life, depth))| {
-                let mut case = Case::new();
-                case.subject = token(
-                    ["o.a", "o.b"].get(holder).unwrap(),
-                    "https://x",
-                    "placeholder",
-                );
-                case.subject.scope = have;
-                case.subject.exp = NOW + life;
-                for n in 0..depth {
-                    case.subject.act = case.subject.act.acted_by(Actor {
-                        sub: format!("p{n}"),
-                        iss: None,
-                    });
-                }
-                case.target_scopes = target;
-                case.ceiling = ceiling;
-                case.scope = request.filter(|scope| !scope.is_empty());
-                case.rules = rules
-                    .into_iter()
-                    .enumerate()
-                    .map(|(n, (who, edges, impersonate, ttl, depth))| {
-                        let mut one = rule(
-                            &format!("r{n}"),
-                            "o.b",
-                            ["o.a", "o.b", "o.c"].get(who).unwrap(),
-                            "https://x",
-                            &[],
-                        );
-                        one.spec.scopes = edges
-                            .into_iter()
-                            .map(|(scope, stands_for)| ScopeEdge { scope, stands_for })
-                            .collect();
-                        one.spec.max_ttl_seconds = ttl;
-                        one.spec.max_depth = depth;
-                        if impersonate {
-                            one.spec.mode = ExchangeMode::Impersonation;
-                        }
-                        one
-                    })
-                    .collect();
-                case
-            },
-        )
+        .prop_map(|(have, target, ceiling, request, rules, holder, (life, depth))| {
+            let mut case = Case::new();
+            case.subject = token(["o.a", "o.b"].get(holder).unwrap(), "https://x", "placeholder");
+            case.subject.scope = have;
+            case.subject.exp = NOW + life;
+            for n in 0..depth {
+                case.subject.act = case.subject.act.acted_by(Actor { sub: format!("p{n}"), iss: None });
+            }
+            case.target_scopes = target;
+            case.ceiling = ceiling;
+            case.scope = request.filter(|scope| !scope.is_empty());
+            case.rules = rules
+                .into_iter()
+                .enumerate()
+                .map(|(n, (who, edges, impersonate, ttl, depth))| {
+                    let mut one =
+                        rule(&format!("r{n}"), "o.b", ["o.a", "o.b", "o.c"].get(who).unwrap(), "https://x", &[]);
+                    one.spec.scopes =
+                        edges.into_iter().map(|(scope, stands_for)| ScopeEdge { scope, stands_for }).collect();
+                    one.spec.max_ttl_seconds = ttl;
+                    one.spec.max_depth = depth;
+                    if impersonate {
+                        one.spec.mode = ExchangeMode::Impersonation;
+                    }
+                    one
+                })
+                .collect();
+            case
+        })
 }
 
 proptest! {

@@ -88,7 +88,10 @@ pub(super) fn check_roles(caller: &Caller, kind: ClientKind, grants: &[RoleGrant
     for (index, grant) in grants.iter().enumerate() {
         if !roles::is_well_formed(grant) {
             let pointer = format!("/roles/{index}/owner");
-            return Err(Refusal::field(pointer, "a platform-admin has no owner; every other role but auditor needs one"));
+            return Err(Refusal::field(
+                pointer,
+                "a platform-admin has no owner; every other role but auditor needs one",
+            ));
         }
         if let Some(owner) = &grant.owner {
             check::slug(&format!("/roles/{index}/owner"), owner)?;
@@ -107,7 +110,7 @@ pub(super) fn check_may_act(may_act: &Map<String, Value>) -> Result<(), Refusal>
     }
     for (name, value) in may_act {
         let known = matches!(name.as_str(), "sub" | "client_id" | "iss");
-        if !known || !value.as_str().is_some_and(|text| !text.is_empty()) {
+        if !known || value.as_str().is_none_or(str::is_empty) {
             let pointer = format!("/may_act/{}", name.replace('~', "~0").replace('/', "~1"));
             return Err(Refusal::field(pointer, "must be a text named sub, client_id or iss"));
         }

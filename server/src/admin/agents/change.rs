@@ -32,9 +32,10 @@ fn narrowed(row: &ClientRow, to: &NarrowAgent) -> Result<ClientRow, Refusal> {
     if let Some(wanted) = &to.access {
         let have: Vec<AccessEntry> = check::parse_column(&row.access)?;
         let is_narrower = wanted.iter().all(|entry| have.iter().any(|have| access::is_within(entry, have)));
-        let is_once = wanted.iter().enumerate().all(|(index, entry)| {
-            !wanted.iter().take(index).any(|earlier| earlier.resource == entry.resource)
-        });
+        let is_once = wanted
+            .iter()
+            .enumerate()
+            .all(|(index, entry)| !wanted.iter().take(index).any(|earlier| earlier.resource == entry.resource));
         if !is_narrower || !is_once {
             return Err(wider("access is not within what the agent has"));
         }

@@ -43,7 +43,8 @@ pub(in super::super) async fn create(session: &Session<'_>, new: &NewAgent) -> R
             let keys = keys(new)?;
             let row = row(new, kind, environment, session.now())?;
             let have = find(session, &row.id).await?;
-            let has: Vec<AccessEntry> = have.as_ref().map(|have| check::parse_column(&have.client.access)).transpose()?.unwrap_or_default();
+            let has: Vec<AccessEntry> =
+                have.as_ref().map(|have| check::parse_column(&have.client.access)).transpose()?.unwrap_or_default();
             let mut deps = access::check_access(session, caller, &new.access, &has, environment).await?;
             deps.extend(deps_of(&row));
             let registration =
@@ -113,7 +114,8 @@ pub(super) async fn register(
         let answer = AgentCreated { agent, client_secret: None, client_secret_expires_at: None };
         return Ok(Change::none(&owner_id, new.deps, (false, answer)));
     }
-    let now = session.now();
+    // One registration, one time: its credentials begin when it does.
+    let now = new.row.created_at;
     let pointer = "/secret_expires_in_seconds";
     let id = new.row.id.clone();
     let mut bundle = ClientBundle { client: new.row, owner: new.owner, secrets: Vec::new(), keys: Vec::new() };
@@ -121,7 +123,7 @@ pub(super) async fn register(
     let mut writes = vec![Write::Insert(Row::Client(bundle.client.clone()))];
     if credentials::takes_secrets(&bundle.client)? {
         let end = check::credential_end(pointer, new.credential_seconds, DEFAULT_SECRET_SECONDS, now)?;
-        let fresh = credentials::fresh_secret(session.app, &id, end).await?;
+        let fresh = credentials::fresh_secret(session.app, &id, now, end).await?;
         writes.push(Write::Insert(Row::ClientSecret(fresh.row.clone())));
         bundle.secrets.push(fresh.row);
         shown = (Some(fresh.shown), Some(end));
@@ -134,7 +136,8 @@ pub(super) async fn register(
     }
     let agent = view::view(bundle, now)?;
     let answer = AgentCreated { agent, client_secret: shown.0, client_secret_expires_at: shown.1 };
-    let change = Change { writes, changes: vec![deps::client(&id)], ..Change::none(&owner_id, new.deps, (true, answer)) };
+    let change =
+        Change { writes, changes: vec![deps::client(&id)], ..Change::none(&owner_id, new.deps, (true, answer)) };
     Ok(change.with("effect", "created").with("target", id))
 }
 

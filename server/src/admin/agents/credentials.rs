@@ -8,9 +8,9 @@ use super::super::problem::{Code, Refusal};
 use super::super::roles::Action;
 use super::super::session::{Change, Session};
 use super::{deps_of, load, refuse_ended, view};
-use crate::limits::MAX_VALID_SECRETS;
 use crate::app::App;
 use crate::deps;
+use crate::limits::MAX_VALID_SECRETS;
 use crate::records::AuthMethod;
 use serde_json::{Map, Value};
 use stipend_keys::{PublicJwk, Secret, generate_client_secret, random_id};
@@ -25,14 +25,19 @@ pub(super) struct FreshSecret {
 }
 
 /// Makes a secret, hashed on the one worker that may.
-pub(super) async fn fresh_secret(app: &App, client_id: &str, expires_at: i64) -> Result<FreshSecret, Refusal> {
+pub(super) async fn fresh_secret(
+    app: &App,
+    client_id: &str,
+    created_at: i64,
+    expires_at: i64,
+) -> Result<FreshSecret, Refusal> {
     let secret = generate_client_secret();
     let shown = ShownSecret::new(&secret);
     let row = ClientSecretRow {
         id: random_id("sec_"),
         client_id: client_id.to_owned(),
         hash: hash(app, secret).await?,
-        created_at: app.clock.now(),
+        created_at,
         expires_at,
     };
     Ok(FreshSecret { shown, row })
@@ -62,7 +67,8 @@ pub(in super::super) async fn add_secret(
     session
         .change(id, async |caller| {
             let now = session.now();
-            let end = check::credential_end("/expires_in_seconds", new.expires_in_seconds, DEFAULT_SECRET_SECONDS, now)?;
+            let end =
+                check::credential_end("/expires_in_seconds", new.expires_in_seconds, DEFAULT_SECRET_SECONDS, now)?;
             let bundle = load(session, caller, id, Action::ManageCredentials).await?;
             refuse_ended(&bundle.client)?;
             if !takes_secrets(&bundle.client)? {
@@ -72,7 +78,7 @@ pub(in super::super) async fn add_secret(
             if valid.len() >= MAX_VALID_SECRETS {
                 return Err(Refusal::new(Code::TooManySecrets, "two secrets are valid already: delete one first"));
             }
-            let fresh = fresh_secret(session.app, id, end).await?;
+            let fresh = fresh_secret(session.app, id, now, end).await?;
             let mut writes: Vec<Write> =
                 expired.iter().map(|old| Write::Delete(Table::ClientSecret, old.id.clone())).collect();
             let secret_id = fresh.row.id.clone();
@@ -107,8 +113,8 @@ pub(super) fn parse_jwks(jwks: &Map<String, Value>) -> Result<Vec<PublicJwk>, Re
     let mut keys: Vec<PublicJwk> = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let pointer = format!("/jwks/keys/{index}");
-        let key = PublicJwk::parse_value(entry).map_err(|error| Refusal::field(&pointer, error.to_string()))?;
-        check_kid(&pointer, &key)?;
+        let Value::Object(entry) = entry else { return Err(Refusal::field(&pointer, "must be an object")) };
+        let key = parse_jwk(&pointer, entry)?;
         if keys.iter().any(|have| is_same(have, &key)) {
             return Err(Refusal::field(&pointer, "is the same key, or has the same kid, as an earlier one"));
         }
@@ -117,9 +123,14 @@ pub(super) fn parse_jwks(jwks: &Map<String, Value>) -> Result<Vec<PublicJwk>, Re
     Ok(keys)
 }
 
-fn check_kid(pointer: &str, key: &PublicJwk) -> Result<(), Refusal> {
+fn parse_jwk(pointer: &str, jwk: &Map<String, Value>) -> Result<PublicJwk, Refusal> {
+    // RFC 7517 section 4 lets us ignore them; a caller that sends one expects us to follow it.
+    if let Some(name) = ["x5u", "jku"].into_iter().find(|name| jwk.contains_key(*name)) {
+        return Err(Refusal::field(format!("{pointer}/{name}"), "no key is fetched: send the key itself"));
+    }
+    let key = PublicJwk::parse(jwk).map_err(|error| Refusal::field(pointer, error.to_string()))?;
     if stipend_token::id::is_identifier(key.kid()) {
-        Ok(())
+        Ok(key)
     } else {
         Err(Refusal::field(format!("{pointer}/kid"), "must be 1 to 128 visible ASCII characters"))
     }
@@ -150,9 +161,9 @@ pub(in super::super) async fn add_key(
     session
         .change(id, async |caller| {
             let now = session.now();
-            let end = check::credential_end("/expires_in_seconds", new.expires_in_seconds, MAX_CREDENTIAL_SECONDS, now)?;
-            let key = PublicJwk::parse(&new.jwk).map_err(|error| Refusal::field("/jwk", error.to_string()))?;
-            check_kid("/jwk", &key)?;
+            let end =
+                check::credential_end("/expires_in_seconds", new.expires_in_seconds, MAX_CREDENTIAL_SECONDS, now)?;
+            let key = parse_jwk("/jwk", &new.jwk)?;
             let bundle = load(session, caller, id, Action::ManageCredentials).await?;
             refuse_ended(&bundle.client)?;
             if takes_secrets(&bundle.client)? {
@@ -203,6 +214,7 @@ pub(in super::super) async fn delete_key(session: &Session<'_>, id: &str, key_id
 }
 
 fn change<T>(row: &ClientRow, writes: Vec<Write>, answer: T) -> Change<T> {
-    let change = Change { writes, changes: vec![deps::client(&row.id)], ..Change::none(&row.owner_id, deps_of(row), answer) };
+    let change =
+        Change { writes, changes: vec![deps::client(&row.id)], ..Change::none(&row.owner_id, deps_of(row), answer) };
     change.with("effect", "changed")
 }

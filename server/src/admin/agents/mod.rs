@@ -20,13 +20,13 @@ pub(super) use state::{Verb, set_state};
 
 use super::api::{Agent, ListQuery, Page};
 use super::caller::Caller;
+use super::check;
 use super::page;
 use super::problem::{Code, Refusal};
 use super::roles::Action;
 use super::session::Session;
 use crate::deps;
 use crate::records::{ClientState, RoleGrant};
-use super::check;
 use stipend_schema::queries::{self, ClientBundle};
 use stipend_schema::{ClientRow, Dep};
 

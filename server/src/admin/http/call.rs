@@ -159,10 +159,14 @@ pub(super) async fn method_not_allowed(allow: &'static str) -> HttpResponse {
     response
 }
 
+pub(super) async fn no_such_route() -> HttpResponse {
+    problem(&Refusal::not_found(), SCOPE_READ)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::super::api::NewOwner;
+    use super::*;
 
     #[test]
     fn a_body_with_an_unknown_or_repeated_member_is_refused_by_its_name() {

@@ -52,13 +52,19 @@ macro_rules! table {
                     $(.route(web::$method().to($module::$handler)))+
                     .default_service(web::to(|| call::method_not_allowed($allow))),
             );)+
-            config.service(web::resource("/openapi.json").route(web::get().to(document)));
+            config.service(web::resource("/admin/v1{rest:(/.*)?}").default_service(web::to(call::no_such_route)));
+            config.service(
+                web::resource("/openapi.json")
+                    .route(web::get().to(document))
+                    .default_service(web::to(|| call::method_not_allowed("GET"))),
+            );
         }
 
         #[derive(OpenApi)]
         #[openapi(
             info(title = "Stipend admin API", version = "1"),
             modifiers(&Secured),
+            components(schemas(Problem)),
             paths($($($module::$handler),+),+)
         )]
         struct Document;

@@ -1,5 +1,6 @@
 //! The file of an export: one JSON object a line. First who it is from and with which keys
-//! its checkpoints are signed, then each writer's records in order with their checkpoints.
+//! its checkpoints are signed, then each writer's records in order with their checkpoints, and
+//! last how many records there are, so that a file that was cut off is seen.
 
 use super::super::error::CliError;
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,17 @@ impl Head {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub(super) enum Line {
-    Record { record: String, hash: String },
-    Checkpoint { checkpoint: String },
+    Record {
+        record: String,
+        hash: String,
+    },
+    Checkpoint {
+        checkpoint: String,
+    },
+    /// The last one: how many records there are.
+    End {
+        end: u64,
+    },
 }
 
 pub(super) fn write(out: &mut impl Write, line: &impl Serialize) -> Result<(), CliError> {
@@ -48,9 +58,8 @@ impl<R: BufRead> Reader<R> {
     /// Reads the first line as well.
     pub fn open(input: R) -> Result<(Head, Self), CliError> {
         let mut reader = Self { input, line: 0 };
-        let head: Option<Head> = reader.next_json()?;
-        match head {
-            Some(head) if head.format == FORMAT => Ok((head, reader)),
+        match reader.next_json::<Head>() {
+            Ok(Some(head)) if head.format == FORMAT => Ok((head, reader)),
             _ => Err(CliError::usage("this is no file of `stipend audit export`")),
         }
     }
@@ -81,15 +90,16 @@ mod tests {
     use super::*;
     use std::io::Cursor;
 
-    fn archive(lines: &str) -> Result<(Head, Reader<Cursor<Vec<u8>>>), CliError> {
+    type Opened = (Head, Reader<Cursor<Vec<u8>>>);
+
+    fn archive(lines: &str) -> Result<Opened, CliError> {
         let head = serde_json::to_string(&Head::new("https://as.example".to_owned(), Vec::new())).unwrap();
         Reader::open(Cursor::new(format!("{head}\n{lines}").into_bytes()))
     }
 
     #[test]
     fn lines_are_records_or_checkpoints() {
-        let (head, mut reader) =
-            archive("{\"record\":\"{}\",\"hash\":\"x\"}\n{\"checkpoint\":\"a.b.c\"}\n").unwrap();
+        let (head, mut reader) = archive("{\"record\":\"{}\",\"hash\":\"x\"}\n{\"checkpoint\":\"a.b.c\"}\n").unwrap();
         assert_eq!(head.issuer, "https://as.example");
         assert!(matches!(reader.next().unwrap(), Some(Line::Record { .. })));
         assert!(matches!(reader.next().unwrap(), Some(Line::Checkpoint { .. })));

@@ -30,7 +30,9 @@ pub(super) async fn to_new_file(session: &Session<'_>, path: &Path) -> Result<()
     out.get_ref().sync_all().map_err(unwritable)?;
     let Written { records, checkpoints } = written;
     if session.out.json {
-        session.out.value(&json!({ "file": path.display().to_string(), "records": records, "checkpoints": checkpoints }));
+        session
+            .out
+            .value(&json!({ "file": path.display().to_string(), "records": records, "checkpoints": checkpoints }));
     } else {
         session.out.line(format!("{records} records and {checkpoints} signed checkpoints in {}", path.display()));
     }
@@ -56,6 +58,7 @@ pub(super) async fn write_all(session: &Session<'_>, out: &mut impl Write) -> Re
         let writer: Writer = read(writer)?;
         write_chain(session, out, &writer.writer, &mut written).await?;
     }
+    archive::write(out, &Line::End { end: written.records })?;
     Ok(written)
 }
 

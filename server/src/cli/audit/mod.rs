@@ -15,10 +15,14 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Show the newest records; with --follow, new ones as they come
-    #[command(after_help = "Examples:\n  stipend audit tail --outcome refused\n  stipend audit tail --client payments.refunds --follow")]
+    #[command(
+        after_help = "Examples:\n  stipend audit tail --outcome refused\n  stipend audit tail --client payments.refunds --follow"
+    )]
     Tail(Tail),
     /// Write all records and signed checkpoints to a file, to be kept and proved elsewhere
-    #[command(after_help = "Example:\n  stipend audit export audit-2026-11.jsonl && stipend audit verify --file audit-2026-11.jsonl")]
+    #[command(
+        after_help = "Example:\n  stipend audit export audit-2026-11.jsonl && stipend audit verify --file audit-2026-11.jsonl"
+    )]
     Export {
         /// The file, one JSON object a line; must not exist yet
         file: PathBuf,

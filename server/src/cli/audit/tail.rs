@@ -66,7 +66,12 @@ async fn follow(session: &Session<'_>, args: &Tail, mut items: Vec<AuditItem>) -
 }
 
 /// The newest records that match, newest first.
-async fn newest(session: &Session<'_>, args: &Tail, since: Option<i64>, count: usize) -> Result<Vec<AuditItem>, CliError> {
+async fn newest(
+    session: &Session<'_>,
+    args: &Tail,
+    since: Option<i64>,
+    count: usize,
+) -> Result<Vec<AuditItem>, CliError> {
     let filters = [("event", &args.event), ("outcome", &args.outcome), ("client_id", &args.client), ("jti", &args.jti)];
     let mut query: Vec<(&str, String)> =
         filters.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))).collect();

@@ -84,7 +84,11 @@ fn parse_keys(text: &str) -> Result<Vec<Map<String, Value>>, CliError> {
     Ok(set.keys)
 }
 
-fn verify_file(mut file: File, keys: Option<Vec<Map<String, Value>>>, known: Option<&Proof>) -> Result<Proof, CliError> {
+fn verify_file(
+    mut file: File,
+    keys: Option<Vec<Map<String, Value>>>,
+    known: Option<&Proof>,
+) -> Result<Proof, CliError> {
     let unreadable = |error: std::io::Error| CliError::failed("unreadable", error.to_string());
     file.rewind().map_err(unreadable)?;
     let (mut head, reader) = Reader::open(BufReader::new(&file))?;
@@ -97,12 +101,18 @@ fn verify_file(mut file: File, keys: Option<Vec<Map<String, Value>>>, known: Opt
     (&file).rewind().map_err(unreadable)?;
     let (_, mut reader) = Reader::open(BufReader::new(&file))?;
     let mut verifier = ChainVerifier::new(anchors.list.iter().cloned()).map_err(|fault| refuse(&fault))?;
+    let mut promised = None;
     while let Some(line) = reader.next()? {
-        if let Line::Record { record, hash } = line {
-            verifier.push(&row(record, &hash)?).map_err(|fault| refuse(&fault))?;
+        match line {
+            Line::Record { record, hash } => verifier.push(&row(record, &hash)?).map_err(|fault| refuse(&fault))?,
+            Line::Checkpoint { .. } => {}
+            Line::End { end } => promised = Some(end),
         }
     }
     let summary = verifier.finish().map_err(|fault| refuse(&fault))?;
+    if promised != Some(summary.records) {
+        return Err(not_proved("the file does not have as many records as it says"));
+    }
     let met = u64::try_from(summary.anchors_met).unwrap_or(u64::MAX);
     let chain = |head: stipend_schema::audit::WriterHead| ProvedChain {
         writer: head.writer,
@@ -159,9 +169,10 @@ impl<'a> Anchors<'a> {
                     }
                 }
                 Line::Checkpoint { checkpoint } => self.take_checkpoint(&checkpoint)?,
+                Line::End { end: _ } => return Ok(()),
             }
         }
-        Ok(())
+        Err(not_proved("the file is cut off"))
     }
 
     fn take_checkpoint(&mut self, jws: &str) -> Result<(), CliError> {
@@ -243,9 +254,13 @@ fn show(out: Out, proof: &Proof) -> Result<(), CliError> {
         ("named heads", format!("{} met", proof.heads_named_elsewhere)),
     ]);
     if proof.checkpoints_unproved > 0 {
-        out.note(format!("{} checkpoints are signed by keys that are gone or distrusted: they prove nothing", proof.checkpoints_unproved));
+        out.note(format!(
+            "{} checkpoints are signed by keys that are gone or distrusted: they prove nothing",
+            proof.checkpoints_unproved
+        ));
     }
-    let rows = proof.chains.iter().map(|chain| vec![chain.writer.clone(), chain.records.to_string(), chain.head.clone()]);
+    let rows =
+        proof.chains.iter().map(|chain| vec![chain.writer.clone(), chain.records.to_string(), chain.head.clone()]);
     out.line("");
     out.table(&["WRITER", "RECORDS", "HEAD"], rows.collect(), "No records yet.");
     Ok(())

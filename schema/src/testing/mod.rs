@@ -2,6 +2,10 @@
 //! end. On PostgreSQL it is a copy of a template made once per set of migrations.
 //! Only behind the feature `testing`; nothing here may be called by the server.
 
+mod proxy;
+
+pub use proxy::{Proxy, Way};
+
 use crate::db::{Backend, Db, DbError, Limits};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -48,10 +52,7 @@ impl TestDatabase {
             Backend::Sqlite => new_file().await,
             Backend::Postgres => new_postgres().await,
         };
-        #[expect(
-            clippy::expect_used,
-            reason = "for tests: without a database they must fail"
-        )]
+        #[expect(clippy::expect_used, reason = "for tests: without a database they must fail")]
         made.expect("a database for the test")
     }
 
@@ -76,10 +77,7 @@ impl TestDatabase {
             Place::Postgres { .. } => batch(&self.url, sql).await,
             Place::File(_) => {
                 let sql = sql.to_owned();
-                self.on_file(move |conn| {
-                    diesel::connection::SimpleConnection::batch_execute(conn, &sql)
-                })
-                .await
+                self.on_file(move |conn| diesel::connection::SimpleConnection::batch_execute(conn, &sql)).await
             }
         }
     }
@@ -90,15 +88,9 @@ impl TestDatabase {
         let row: Number = match &self.place {
             Place::Postgres { .. } => {
                 let mut conn = establish(&self.url).await?;
-                query
-                    .get_result(&mut conn)
-                    .await
-                    .map_err(DbError::from_diesel)?
+                query.get_result(&mut conn).await.map_err(DbError::from_diesel)?
             }
-            Place::File(_) => {
-                self.on_file(|conn| diesel::RunQueryDsl::get_result(query, conn))
-                    .await?
-            }
+            Place::File(_) => self.on_file(|conn| diesel::RunQueryDsl::get_result(query, conn)).await?,
         };
         Ok(row.value)
     }
@@ -111,10 +103,7 @@ impl TestDatabase {
                 let mut conn = establish(&self.url).await?;
                 query.load(&mut conn).await.map_err(DbError::from_diesel)?
             }
-            Place::File(_) => {
-                self.on_file(|conn| diesel::RunQueryDsl::load(query, conn))
-                    .await?
-            }
+            Place::File(_) => self.on_file(|conn| diesel::RunQueryDsl::load(query, conn)).await?,
         };
         Ok(rows.into_iter().map(|row| row.value).collect())
     }
@@ -154,10 +143,7 @@ impl Drop for TestDatabase {
                 let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
                 // Drop may run inside a runtime, where waiting is not allowed: use another thread.
                 let dropped = std::thread::spawn(move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread()
-                        .enable_all()
-                        .build()
-                        .ok()?;
+                    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
                     runtime.block_on(batch(maintenance.as_str(), &sql)).ok()
                 });
                 let _ = dropped.join();
@@ -178,28 +164,17 @@ async fn new_file() -> Result<TestDatabase, DbError> {
 }
 
 async fn new_postgres() -> Result<TestDatabase, DbError> {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "for tests: the one variable they read"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "for tests: the one variable they read")]
     let maintenance = std::env::var(POSTGRES_VARIABLE)
         .map_err(|_| DbError::Url("set STIPEND_TEST_POSTGRES_URL or run scripts/test"))?;
-    let maintenance = url::Url::parse(&maintenance)
-        .map_err(|_| DbError::Url("STIPEND_TEST_POSTGRES_URL is not a URL"))?;
+    let maintenance =
+        url::Url::parse(&maintenance).map_err(|_| DbError::Url("STIPEND_TEST_POSTGRES_URL is not a URL"))?;
     let name = random_name();
     let mut conn = establish(maintenance.as_str()).await?;
     // Goes with the session, at the end of this function.
-    run(
-        &mut conn,
-        &format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})"),
-    )
-    .await?;
+    run(&mut conn, &format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await?;
     let template = template(&mut conn, &maintenance).await?;
-    run(
-        &mut conn,
-        &format!("CREATE DATABASE {name} TEMPLATE {template}"),
-    )
-    .await?;
+    run(&mut conn, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await?;
     let url = with_database(&maintenance, &name);
     let place = Place::Postgres { maintenance, name };
     Ok(TestDatabase { url, place })
@@ -208,11 +183,7 @@ async fn new_postgres() -> Result<TestDatabase, DbError> {
 /// Makes the template unless it is there; it is marked as one only when it is complete.
 async fn template(conn: &mut AsyncPgConnection, maintenance: &url::Url) -> Result<String, DbError> {
     let hash = URL_SAFE_NO_PAD.encode(crate::audit::hash(&migration_texts()?));
-    let name: String = hash
-        .chars()
-        .filter(char::is_ascii_alphanumeric)
-        .take(20)
-        .collect();
+    let name: String = hash.chars().filter(char::is_ascii_alphanumeric).take(20).collect();
     let name = format!("stipend_template_{}", name.to_ascii_lowercase());
     let found: Number = diesel::sql_query(format!(
         "SELECT count(*) AS value FROM pg_database WHERE datname = '{name}' AND datistemplate"
@@ -221,11 +192,7 @@ async fn template(conn: &mut AsyncPgConnection, maintenance: &url::Url) -> Resul
     .await
     .map_err(DbError::from_diesel)?;
     if found.value == 0 {
-        run(
-            conn,
-            &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
-        )
-        .await?;
+        run(conn, &format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")).await?;
         run(conn, &format!("CREATE DATABASE {name}")).await?;
         let db = Db::connect(&with_database(maintenance, &name), Limits::default()).await?;
         db.migrate().await?;
@@ -266,9 +233,7 @@ fn with_database(maintenance: &url::Url, name: &str) -> String {
 }
 
 async fn establish(url: &str) -> Result<AsyncPgConnection, DbError> {
-    AsyncPgConnection::establish(url)
-        .await
-        .map_err(|error| DbError::Unavailable(error.to_string()))
+    AsyncPgConnection::establish(url).await.map_err(|error| DbError::Unavailable(error.to_string()))
 }
 
 async fn batch(url: &str, sql: &str) -> Result<(), DbError> {
@@ -282,10 +247,6 @@ async fn run(conn: &mut AsyncPgConnection, sql: &str) -> Result<(), DbError> {
 fn random_name() -> String {
     let mut bytes = [0_u8; 12];
     #[expect(clippy::expect_used, reason = "for tests")]
-    ring::rand::SystemRandom::new()
-        .fill(&mut bytes)
-        .expect("random bytes");
-    bytes.iter().fold("stipend_test_".to_owned(), |name, byte| {
-        format!("{name}{byte:02x}")
-    })
+    ring::rand::SystemRandom::new().fill(&mut bytes).expect("random bytes");
+    bytes.iter().fold("stipend_test_".to_owned(), |name, byte| format!("{name}{byte:02x}"))
 }

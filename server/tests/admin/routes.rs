@@ -1,0 +1,261 @@
+//! A case for every operation of the OpenAPI document. A new route without one fails the tests
+//! that walk the document.
+
+use crate::world::{World, jwk, keyed};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+/// One of each thing that a path or a body can name.
+pub struct Things {
+    pub owner: String,
+    /// Has a secret; stands.
+    pub agent: String,
+    pub secret: String,
+    /// Has a key; stands.
+    pub keyed: String,
+    pub key: String,
+    /// To be revoked.
+    pub doomed: String,
+    /// Is revoked.
+    pub ended: String,
+    pub resource: String,
+    pub uri: String,
+    pub rule: String,
+    /// A signing key that is published and does not sign yet.
+    pub kid: String,
+    pub writer: String,
+    /// Begins the names of what is made.
+    pub tag: String,
+}
+
+/// Who may see what an operation is about.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// A list: everybody has one, and each sees its own.
+    List,
+    /// About an owner's thing: hidden from whoever has no role over that owner.
+    Owned,
+    /// About the deployment: forbidden to whoever may not.
+    Deployment,
+    /// Anybody's.
+    Open,
+}
+
+pub struct Case {
+    pub method: Method,
+    pub path: String,
+    pub body: Option<Value>,
+    pub kind: Kind,
+    pub scope: &'static str,
+    pub event: &'static str,
+}
+
+impl Things {
+    /// Makes one of each for `owner`; `tag` keeps them apart from others.
+    pub async fn new(world: &World, owner: &str, tag: &str) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_else(|| panic!("{value}")).to_owned();
+        let agent = json!({"owner": owner, "name": format!("{tag}-agent"), "auth_method": "client_secret_basic"});
+        let agent = world.post("/agents", agent).await.ok();
+        let keyed = world.create_keyed(owner, &format!("{tag}-keyed")).await;
+        let doomed = world.create_keyed(owner, &format!("{tag}-doomed")).await;
+        let ended = world.create_keyed(owner, &format!("{tag}-ended")).await;
+        let how = json!({"reason": "test", "severity": "low"});
+        world.post(&format!("/agents/{owner}.{tag}-ended/revoke"), how).await.ok();
+        let uri = format!("https://{tag}.{owner}.example");
+        let resource = json!({"owner": owner, "uri": uri, "name": tag, "scopes": ["read", "write"]});
+        let resource = world.post("/resources", resource).await.ok();
+        let mut things = Self {
+            owner: owner.to_owned(),
+            secret: text(&agent["agent"]["secrets"][0]["id"]),
+            agent: text(&agent["agent"]["id"]),
+            key: text(&keyed["agent"]["keys"][0]["id"]),
+            keyed: text(&keyed["agent"]["id"]),
+            doomed: text(&doomed["agent"]["id"]),
+            ended: text(&ended["agent"]["id"]),
+            resource: text(&resource["id"]),
+            uri,
+            rule: String::new(),
+            kid: String::new(),
+            writer: text(&world.get("/audit/writers").await["items"][0]["writer"]),
+            tag: tag.to_owned(),
+        };
+        things.rule = text(&world.post("/exchange-rules", things.rule_body()).await.ok()["id"]);
+        let keys = world.post("/signing-keys/rotate", json!({})).await.ok();
+        let published = |key: &&Value| key["status"] == "published";
+        things.kid = text(&keys["items"].as_array().unwrap().iter().find(published).unwrap()["kid"]);
+        things
+    }
+
+    /// Names of the same form that nothing has.
+    pub fn missing() -> Self {
+        Self {
+            owner: "nowhere".into(),
+            agent: "nowhere.agent".into(),
+            secret: "sec_none".into(),
+            keyed: "nowhere.keyed".into(),
+            key: "key_none".into(),
+            doomed: "nowhere.doomed".into(),
+            ended: "nowhere.ended".into(),
+            resource: "res_none".into(),
+            uri: "https://nowhere.example".into(),
+            rule: "rule_none".into(),
+            kid: "none".into(),
+            writer: "w_none".into(),
+            tag: "missing".into(),
+        }
+    }
+
+    pub fn rule_body(&self) -> Value {
+        json!({
+            "actor": {"client": self.agent}, "subject": {"client": self.keyed}, "to_audience": self.uri,
+            "scopes": [{"scope": "read"}], "mode": "delegation",
+        })
+    }
+
+    /// What an operation (`GET /admin/v1/owners`) is called with.
+    pub fn case(&self, operation: &str) -> Case {
+        let operation = operation.replacen("/admin/v1", "", 1);
+        let (verb, route) = operation.split_once(' ').unwrap();
+        let (agent, event) = self.event(&operation);
+        let path = route
+            .replace("/owners/{id}", &format!("/owners/{}", self.owner))
+            .replace("/agents/{id}", &format!("/agents/{agent}"))
+            .replace("/resources/{id}", &format!("/resources/{}", self.resource))
+            .replace("/exchange-rules/{id}", &format!("/exchange-rules/{}", self.rule))
+            .replace("{secret_id}", &self.secret)
+            .replace("{key_id}", &self.key)
+            .replace("{kid}", &self.kid);
+        let query = if route == "/audit/export" { format!("?writer={}", self.writer) } else { String::new() };
+        let (kind, body) = (kind(&operation), self.body(&operation));
+        let scope = match (verb, route) {
+            ("GET", "/audit" | "/audit/writers" | "/audit/export") => "admin:audit",
+            ("GET", _) | ("POST", "/exchange-rules/explain") => "admin:read",
+            _ => "admin:write",
+        };
+        let method: Method = verb.parse().unwrap();
+        assert!(!path.contains('{'), "{operation} has a parameter without a value");
+        Case { method, path: path + &query, body, kind, scope, event }
+    }
+
+    /// The agent an operation is about, and the audit's word for it.
+    fn event(&self, operation: &str) -> (&str, &'static str) {
+        let event = match operation {
+            "GET /owners" => "owner.listed",
+            "POST /owners" => "owner.created",
+            "GET /owners/{id}" => "owner.read",
+            "POST /owners/{id}/disable" => "owner.disabled",
+            "POST /owners/{id}/enable" => "owner.enabled",
+            "GET /agents" => "agent.listed",
+            "POST /agents" => "agent.created",
+            "GET /agents/{id}" => "agent.read",
+            "PATCH /agents/{id}" => "agent.changed",
+            "POST /agents/{id}/narrow" => "agent.narrowed",
+            "POST /agents/{id}/suspend" => "agent.suspended",
+            "POST /agents/{id}/resume" => "agent.resumed",
+            "POST /agents/{id}/secrets" => "agent.secret_added",
+            "DELETE /agents/{id}/secrets/{secret_id}" => "agent.secret_deleted",
+            "GET /resources" => "resource.listed",
+            "POST /resources" => "resource.created",
+            "GET /resources/{id}" => "resource.read",
+            "PATCH /resources/{id}" => "resource.changed",
+            "POST /resources/{id}/disable" => "resource.disabled",
+            "POST /resources/{id}/enable" => "resource.enabled",
+            "GET /exchange-rules" => "rule.listed",
+            "POST /exchange-rules" => "rule.created",
+            "POST /exchange-rules/explain" => "rule.explained",
+            "GET /exchange-rules/{id}" => "rule.read",
+            "DELETE /exchange-rules/{id}" => "rule.deleted",
+            "POST /exchange-rules/{id}/accept" => "rule.accepted",
+            "POST /exchange-rules/{id}/disable" => "rule.disabled",
+            "POST /exchange-rules/{id}/enable" => "rule.enabled",
+            "GET /signing-keys" => "signing_key.listed",
+            "POST /signing-keys/rotate" => "signing_key.rotated",
+            "POST /signing-keys/{kid}/distrust" => "signing_key.distrusted",
+            "GET /revocations" => "revocation.listed",
+            "POST /revocations" => "revocation.created",
+            "GET /audit" => "audit.searched",
+            "GET /audit/writers" => "audit.writers_listed",
+            "GET /audit/export" => "audit.exported",
+            "GET /whoami" => "whoami",
+            "POST /agents/{id}/revoke" => return (&self.doomed, "agent.revoked"),
+            "POST /agents/{id}/retire" => return (&self.ended, "agent.retired"),
+            "POST /agents/{id}/reissue" => return (&self.keyed, "agent.reissued"),
+            "POST /agents/{id}/keys" => return (&self.keyed, "agent.key_added"),
+            "DELETE /agents/{id}/keys/{key_id}" => return (&self.keyed, "agent.key_deleted"),
+            other => panic!("{other} is a new route: give it a case here"),
+        };
+        (&self.agent, event)
+    }
+
+    fn body(&self, operation: &str) -> Option<Value> {
+        let tag = &self.tag;
+        let body = match operation {
+            "POST /owners" => json!({"id": format!("{tag}-owner"), "name": "An owner"}),
+            "POST /agents" => keyed(&self.owner, &format!("{tag}-made")),
+            "PATCH /agents/{id}" => json!({"purpose": "changed"}),
+            "POST /agents/{id}/narrow" => json!({"ttl_seconds": 200}),
+            "POST /agents/{id}/revoke" => json!({"reason": "test", "severity": "low"}),
+            "POST /agents/{id}/reissue" => {
+                json!({"name": format!("{tag}-clone"), "jwks": {"keys": [jwk()]}})
+            }
+            "POST /agents/{id}/keys" => json!({"jwk": jwk()}),
+            "POST /resources" => {
+                let uri = format!("https://{tag}-made.{}.example", self.owner);
+                json!({"owner": self.owner, "uri": uri, "name": "made", "scopes": ["read"]})
+            }
+            "PATCH /resources/{id}" => json!({"name": "changed"}),
+            "POST /exchange-rules" => self.rule_body(),
+            "POST /exchange-rules/explain" => json!({
+                "actor": self.agent, "audience": [self.uri],
+                "subject": {"client_id": self.keyed, "audience": [self.uri], "scope": "read"},
+            }),
+            "POST /signing-keys/{kid}/distrust" => json!({"reason": "test"}),
+            "POST /revocations" => {
+                json!({"kind": "client", "value": self.doomed, "reason": "test", "severity": "low"})
+            }
+            _ if operation.starts_with("POST") => json!({}),
+            _ => return None,
+        };
+        Some(body)
+    }
+}
+
+fn kind(operation: &str) -> Kind {
+    match operation {
+        "GET /owners"
+        | "GET /agents"
+        | "GET /resources"
+        | "GET /exchange-rules"
+        | "GET /revocations"
+        | "GET /audit" => Kind::List,
+        "POST /owners"
+        | "POST /signing-keys/rotate"
+        | "POST /signing-keys/{kid}/distrust"
+        | "GET /audit/writers"
+        | "GET /audit/export" => Kind::Deployment,
+        "GET /whoami" | "GET /signing-keys" => Kind::Open,
+        _ => Kind::Owned,
+    }
+}
+
+/// Every operation of the served document, `GET /admin/v1/owners`.
+pub async fn operations(world: &World) -> Vec<String> {
+    let answer = world.server.http.get(world.server.url("/openapi.json")).send().await.unwrap();
+    let document: Value = answer.json().await.unwrap();
+    operations_of(&document).into_iter().map(|(operation, _)| operation).collect()
+}
+
+/// The operations of a document with what it says of them.
+pub fn operations_of(document: &Value) -> Vec<(String, Value)> {
+    let verbs = ["get", "put", "post", "delete", "options", "head", "patch", "trace"];
+    let mut all = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (verb, operation) in item.as_object().unwrap() {
+            if verbs.contains(&verb.as_str()) {
+                all.push((format!("{} {path}", verb.to_uppercase()), operation.clone()));
+            }
+        }
+    }
+    assert!(all.len() > 30, "the document lost its paths");
+    all
+}

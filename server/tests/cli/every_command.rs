@@ -1,0 +1,142 @@
+//! Each command once for people and once for programs, along a story in which all of them work.
+
+use crate::terminal::{ORDERS, Terminal};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Commands that need more than a server: a process that stays, or a database of their own.
+const ELSEWHERE: &[&str] = &["serve", "demo", "migrate", "healthcheck", "token exchange"];
+
+/// The story. `$ACCESS`, `$JWK`, `$JWKS`, `$SECRET_ID` and the like are filled in.
+const STORY: &[&str] = &[
+    "whoami",
+    "openapi",
+    "config",
+    "owner create acme --name Acme",
+    "owner list",
+    "owner show acme",
+    "owner disable acme --reason test",
+    "owner enable acme",
+    "resource create https://orders.example --owner acme --scopes read,refund",
+    "resource list",
+    "resource show https://orders.example",
+    "resource update https://orders.example --name Orders",
+    "resource disable https://orders.example --reason test",
+    "resource enable https://orders.example",
+    "agent create acme.planner --access $ACCESS --jwks $JWKS",
+    "agent create acme.refunds --access $ACCESS --defaults $ACCESS --ttl 2m --purpose test",
+    "agent list",
+    "agent show acme.refunds",
+    "agent update acme.refunds --purpose refunds --expires-at 2100-01-01 --ceiling read,refund",
+    "agent narrow acme.refunds --ttl 1m",
+    "agent secret add acme.refunds --life 12h",
+    "agent secret remove acme.refunds $SECRET_ID",
+    "agent key add acme.planner --jwk $JWK --life 90d",
+    "agent key remove acme.planner $KEY_ID",
+    "rule create --id acme.refunding --actor acme.refunds --subject acme.planner --to https://orders.example --scopes refund",
+    "rule list",
+    "rule show acme.refunding",
+    "rule disable acme.refunding",
+    "rule enable acme.refunding",
+    "rule accept acme.refunding --owner acme",
+    "rule explain --actor acme.refunds --subject acme.planner --subject-audience https://orders.example --subject-scope refund --scope refund",
+    "rule delete acme.refunding",
+    "revocation create --kind client --value acme.planner --reason test --severity low",
+    "revocation list",
+    "agent suspend acme.refunds --reason test",
+    "agent resume acme.refunds",
+    "agent reissue acme.refunds --name refunds-2",
+    "agent revoke acme.refunds --reason test --severity high",
+    "agent retire acme.refunds",
+    "token get",
+    "token get --scope admin:read",
+    "token show $TOKEN",
+    "token verify $TOKEN --audience $ADMIN --scope admin:read",
+    "token introspect $TOKEN",
+    "token revoke $TOKEN",
+    "doctor",
+    "audit tail",
+    "audit tail -n 3 --outcome issued --client stipend.admin",
+    "audit writers",
+    "audit export $NEW_FILE",
+    "audit verify",
+    "keys list",
+    "keys rotate",
+    "keys distrust $KID --reason test",
+];
+
+#[tokio::test]
+async fn every_command_works_for_people() {
+    tell(false).await;
+}
+
+#[tokio::test]
+async fn every_command_works_for_programs() {
+    tell(true).await;
+}
+
+async fn tell(json: bool) {
+    let terminal = Terminal::new().await;
+    let (jwk, _) = terminal.key_files("added");
+    let (_, jwks) = terminal.key_files("first");
+    let access = format!("{ORDERS}=read,refund");
+    for line in STORY {
+        let mut args = Vec::new();
+        for word in line.split(' ') {
+            args.push(match word {
+                "$ACCESS" => access.clone(),
+                "$JWK" => jwk.clone(),
+                "$JWKS" => jwks.clone(),
+                "$ADMIN" => format!("{}/admin", terminal.server.issuer),
+                "$TOKEN" => text(&terminal.json(&["token", "get"]).await["access_token"]),
+                "$NEW_FILE" => terminal.folder.path().join("audit.jsonl").display().to_string(),
+                "$SECRET_ID" => of_agent(&terminal, "acme.refunds", "secrets").await,
+                "$KEY_ID" => of_agent(&terminal, "acme.planner", "keys").await,
+                "$KID" => text(&terminal.json(&["keys", "list"]).await[0]["kid"]),
+                word => word.to_owned(),
+            });
+        }
+        if json {
+            args.push("--json".to_owned());
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let ran = terminal.run(&args).await;
+        if json {
+            ran.json();
+        } else {
+            let said = ran.done();
+            assert!(!said.trim().is_empty() && !said.contains('\u{1b}'), "{line}: {said}");
+        }
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// The id of an agent's newest secret or key.
+async fn of_agent(terminal: &Terminal, agent: &str, what: &str) -> String {
+    let shown = terminal.json(&["agent", "show", agent]).await;
+    text(&shown[what].as_array().unwrap().last().unwrap()["id"])
+}
+
+#[test]
+fn no_command_is_missing_from_the_story() {
+    fn leaves(command: &clap::Command, path: &str, found: &mut BTreeSet<String>) {
+        for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+            let path = format!("{path} {}", sub.get_name()).trim().to_owned();
+            if sub.has_subcommands() {
+                leaves(sub, &path, found);
+            } else {
+                found.insert(path);
+            }
+        }
+    }
+    let mut missing = BTreeSet::new();
+    leaves(&stipend::cli::tree(), "", &mut missing);
+    missing.retain(|path| {
+        let told = STORY.iter().any(|line| *line == path || line.starts_with(&format!("{path} ")));
+        !told && !ELSEWHERE.contains(&path.as_str())
+    });
+    assert!(missing.is_empty(), "add these to STORY: {missing:?}");
+}

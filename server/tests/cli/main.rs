@@ -1,0 +1,15 @@
+//! The real binary against a real server: what people read, what programs read, exit codes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::too_many_lines)]
+
+mod agents;
+mod audit;
+mod errors;
+mod every_command;
+mod explain;
+mod help;
+mod revocations;
+mod rules;
+mod secrets;
+mod servers;
+mod terminal;
+mod tokens;

@@ -1,0 +1,45 @@
+//! `stipend token`: an agent's day by hand.
+
+use crate::terminal::{ORDERS, Terminal};
+use stipend::testing::TestClient;
+
+#[tokio::test]
+async fn a_token_goes_to_standard_output_alone_and_is_read_from_standard_input() {
+    let terminal = Terminal::with_company().await;
+    let planner = terminal.planner().await;
+    let got = terminal.run_as(&planner, &["token", "get", "--scope", "read"]).await;
+    assert_eq!((got.code, got.out.trim().split('.').count()), (0, 3), "{got:?}");
+    assert!(got.err.contains("for 300 s, scope read"), "{got:?}");
+    let shown = terminal.run_with_input(&got.out, &["token", "show", "-"]).await;
+    assert!(shown.out.contains("agent:acme.planner"), "{shown:?}");
+    let token = got.out.trim();
+    terminal.run(&["token", "verify", token, "--audience", ORDERS, "--scope", "read"]).await.done();
+    terminal.run(&["token", "verify", token, "--audience", "https://else.example"]).await.refused(1);
+    terminal.run(&["token", "verify", token, "--audience", ORDERS, "--scope", "refund"]).await.refused(1);
+    terminal.run(&["token", "show", "x.y.z"]).await.refused(1);
+}
+
+#[tokio::test]
+async fn an_exchange_a_revocation_and_an_introspection() {
+    let terminal = Terminal::with_company().await;
+    let planner = terminal.planner().await;
+    let rule =
+        ["rule", "create", "--actor", "acme.refunds", "--subject", "acme.planner", "--to", ORDERS, "--scopes", "read"];
+    terminal.run(&rule).await.done();
+    let made = terminal.json(&["agent", "secret", "add", "acme.refunds"]).await;
+    let refunds =
+        TestClient { id: "acme.refunds".to_owned(), secret: made["client_secret"].as_str().unwrap().to_owned() };
+    let subject = terminal.run_as(&planner, &["token", "get"]).await.done();
+    let actor = terminal.run_as(&refunds, &["token", "get", "--scope", "read"]).await.done();
+    let exchange = ["token", "exchange", subject.trim(), "--actor-token", actor.trim(), "--scope", "read"];
+    let child = terminal.run_as(&refunds, &exchange).await.done();
+    let seen = terminal.run_as(&refunds, &["token", "introspect", child.trim(), "--json"]).await.json();
+    assert_eq!(seen["act"]["sub"], "agent:acme.refunds");
+    let wider = ["token", "exchange", subject.trim(), "--actor-token", actor.trim(), "--scope", "refund"];
+    let said = terminal.run_as(&refunds, &wider).await.refused(1);
+    assert!(said.contains("invalid_scope") && said.contains("rule explain"), "{said}");
+    terminal.run_as(&planner, &["token", "revoke", subject.trim()]).await.done();
+    let dead = terminal.run_as(&refunds, &["token", "introspect", child.trim()]).await;
+    assert_eq!(dead.code, 1, "{dead:?}");
+    assert!(dead.out.contains("false"), "{dead:?}");
+}
