@@ -48,7 +48,7 @@ pub(crate) fn verifier(alg: Algorithm, kty: &str, members: &[(&str, String)]) ->
     })
 }
 
-/// A new private key as PKCS#8 DER.
+/// A new private key as DER.
 pub(crate) fn generate(alg: Algorithm) -> Result<Secret<Vec<u8>>, Refused> {
     let der = match alg {
         Algorithm::Es256 => ES256.generate_key_pair()?.to_der_private_key(),
@@ -61,7 +61,7 @@ pub(crate) fn generate(alg: Algorithm) -> Result<Secret<Vec<u8>>, Refused> {
     Ok(Secret::new(der))
 }
 
-/// Loads a private key from PKCS#8 DER.
+/// Loads a private key from DER.
 pub(crate) fn load(alg: Algorithm, der: &Secret<Vec<u8>>) -> Result<Loaded, Refused> {
     let der = der.expose();
     let (signer, jwk): (Box<dyn JwsSigner>, Jwk) = match alg {

@@ -50,7 +50,8 @@ impl SigningKey {
         Self::from_private_der(alg, &private_der)
     }
 
-    /// Loads a key from PKCS#8 DER.
+    /// Loads a key from the DER that [`SigningKey::to_private_der`] gives: SEC 1 for P-256, PKCS#8
+    /// for the others; P-256 in PKCS#8 is read too.
     pub fn from_private_der(alg: Algorithm, der: &Secret<Vec<u8>>) -> Result<Self, KeyError> {
         let mut loaded = jose::load(alg, der).map_err(|_| KeyError::Malformed)?;
         loaded.public.insert("alg".to_owned(), alg.as_str().into());
@@ -60,7 +61,7 @@ impl SigningKey {
         Ok(Self { private_der: der.clone(), public: public.named_by_thumbprint() })
     }
 
-    /// The key as PKCS#8 DER, for sealing.
+    /// The key as DER, for sealing.
     pub fn to_private_der(&self) -> Secret<Vec<u8>> {
         self.private_der.clone()
     }

@@ -34,7 +34,12 @@ pub const SETTINGS: &[Setting] = &[
         "Issuer identifier (RFC 8414 section 2): the public URL. https, or http on loopback, or http behind a trusted proxy",
     ),
     setting("STIPEND_LISTEN", Some("127.0.0.1:8080"), "Address and port to listen on"),
-    setting("STIPEND_DATABASE_URL", Some("sqlite://stipend.db"), "sqlite://path or postgres://user@host/database"),
+    Setting {
+        env: "STIPEND_DATABASE_URL",
+        default: Some("sqlite://stipend.db"),
+        secret: true,
+        about: "sqlite://path or postgres://user:password@host/database",
+    },
     setting("STIPEND_DATABASE_POOL", Some("8"), "PostgreSQL connections of this node, 2 to 64"),
     secret(
         "STIPEND_KEK",

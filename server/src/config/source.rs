@@ -43,6 +43,9 @@ impl Source {
                 && !name.starts_with("STIPEND_TEST_")
                 && !name.starts_with("STIPEND_INTEROP_")
         });
+        for of in vars.keys().filter(|of| is_secret(of) && vars.contains_key(&format!("{of}_FILE"))) {
+            source.faults.push(format!("{of} and {of}_FILE exclude each other"));
+        }
         for (name, value) in vars {
             source.take(name, value);
         }
@@ -90,13 +93,15 @@ impl Source {
     #[must_use]
     pub fn shown(&self, setting: &Setting) -> Option<String> {
         let value = self.values.get(setting.env)?;
-        if setting.secret {
-            return Some("(set)".to_owned());
+        if !setting.secret {
+            return Some(value.clone());
         }
-        // A database's URL may hold a password.
-        let mut url = Url::parse(value).ok().filter(|url| url.password().is_some());
-        let hidden = url.as_mut().is_some_and(|url| url.set_password(Some("***")).is_ok());
-        Some(url.filter(|_| hidden).map_or_else(|| value.clone(), String::from))
+        // A database's URL may hold a password; the rest of it is worth seeing.
+        let url = Url::parse(value).ok().filter(Url::has_host).and_then(|mut url| {
+            let hidden = url.password().is_none() || url.set_password(Some("***")).is_ok();
+            hidden.then(|| url.into())
+        });
+        Some(url.unwrap_or_else(|| "(set)".to_owned()))
     }
 
     fn value(&self, env: &str) -> Option<&str> {

@@ -14,6 +14,12 @@ fn the_defaults_are_a_working_configuration() {
 }
 
 #[test]
+fn a_secret_comes_from_one_place() {
+    let errors = config(&[("STIPEND_KEK", "x"), ("STIPEND_KEK_FILE", "/dev/null")]).unwrap_err();
+    assert!(errors.iter().any(|error| error == "STIPEND_KEK and STIPEND_KEK_FILE exclude each other"), "{errors:?}");
+}
+
+#[test]
 fn every_mistake_is_reported_at_once() {
     let errors = config(&[
         ("STIPEND_ISSUER", "http://as.example"),

@@ -95,38 +95,20 @@ async fn an_impersonated_admin_administers_nothing(#[values(Backend::Sqlite, Bac
 
 #[rstest]
 #[tokio::test]
-async fn ones_own_token_exchanged_is_not_taken(
-    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
-) {
+async fn ones_own_token_exchanged_is_not_taken(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let world = World::new(backend).await;
     let audience = world.server.app.urls.admin_resource.clone();
-    let agent = world
-        .server
-        .create_client("acme", "agent", "agent", &[(&audience, &["admin:read"])])
-        .await;
+    let agent = world.server.create_client("acme", "agent", "agent", &[(&audience, &["admin:read"])]).await;
     let own = world.server.token(&agent, &[]).await;
     let taken = world.send(Some(&own), Method::GET, "/whoami", None).await;
     assert_eq!(taken.ok()["client_id"], "acme.agent");
     let (status, body) = world.server.exchange(&agent, &own, &[]).await;
     assert_eq!(status, 200, "{body}");
-    let reply = world
-        .send(body["access_token"].as_str(), Method::GET, "/whoami", None)
-        .await;
-    assert_eq!(
-        reply.problem(),
-        (401, "invalid_token"),
-        "its own sub and no act, but a lineage"
-    );
+    let reply = world.send(body["access_token"].as_str(), Method::GET, "/whoami", None).await;
+    assert_eq!(reply.problem(), (401, "invalid_token"), "its own sub and no act, but a lineage");
     let admin = world.server.admin_client();
-    let (status, body) = world
-        .server
-        .exchange(&admin, &world.server.admin_token().await, &[])
-        .await;
-    assert_eq!(
-        (status.as_u16(), &body["error"]),
-        (400, &json!("unauthorized_client")),
-        "an admin exchanges nothing"
-    );
+    let (status, body) = world.server.exchange(&admin, &world.server.admin_token().await, &[]).await;
+    assert_eq!((status.as_u16(), &body["error"]), (400, &json!("unauthorized_client")), "an admin exchanges nothing");
 }
 
 #[rstest]

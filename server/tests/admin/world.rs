@@ -20,32 +20,19 @@ pub struct Reply {
 
 impl Reply {
     pub fn header(&self, name: &str) -> &str {
-        self.headers
-            .get(name)
-            .map(|value| value.to_str().unwrap())
-            .unwrap_or_default()
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
     /// The status and the problem's code.
     pub fn problem(&self) -> (u16, &str) {
-        assert_eq!(
-            self.header("content-type"),
-            "application/problem+json",
-            "{}",
-            self.text
-        );
+        assert_eq!(self.header("content-type"), "application/problem+json", "{}", self.text);
         assert_eq!(self.body["status"], json!(self.status), "{}", self.text);
         (self.status, self.body["code"].as_str().unwrap())
     }
 
     /// Asserts success and answers the body.
     pub fn ok(self) -> Value {
-        assert!(
-            (200..300).contains(&self.status),
-            "{}: {}",
-            self.status,
-            self.text
-        );
+        assert!((200..300).contains(&self.status), "{}: {}", self.status, self.text);
         self.body
     }
 }
@@ -64,17 +51,8 @@ impl World {
     }
 
     /// Any request to the admin API.
-    pub async fn send(
-        &self,
-        token: Option<&str>,
-        method: Method,
-        path: &str,
-        body: Option<&Value>,
-    ) -> Reply {
-        let mut request = self
-            .server
-            .http
-            .request(method, self.server.url(&format!("/admin/v1{path}")));
+    pub async fn send(&self, token: Option<&str>, method: Method, path: &str, body: Option<&Value>) -> Reply {
+        let mut request = self.server.http.request(method, self.server.url(&format!("/admin/v1{path}")));
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }
@@ -85,21 +63,10 @@ impl World {
     }
 
     /// A body that is not what `json` would write.
-    pub async fn raw(
-        &self,
-        method: Method,
-        path: &str,
-        kind: Option<&str>,
-        body: impl Into<Vec<u8>>,
-    ) -> Reply {
+    pub async fn raw(&self, method: Method, path: &str, kind: Option<&str>, body: impl Into<Vec<u8>>) -> Reply {
         let token = self.server.admin_token().await;
         let url = self.server.url(&format!("/admin/v1{path}"));
-        let mut request = self
-            .server
-            .http
-            .request(method, url)
-            .bearer_auth(token)
-            .body(body.into());
+        let mut request = self.server.http.request(method, url).bearer_auth(token).body(body.into());
         if let Some(kind) = kind {
             request = request.header(CONTENT_TYPE, kind);
         }
@@ -140,13 +107,7 @@ impl World {
     }
 
     /// An admin, with further access beside the admin API.
-    pub async fn admin_client(
-        &self,
-        owner: &str,
-        name: &str,
-        roles: Value,
-        more: &[Value],
-    ) -> TestClient {
+    pub async fn admin_client(&self, owner: &str, name: &str, roles: Value, more: &[Value]) -> TestClient {
         let all = ["admin:read", "admin:write", "admin:audit"];
         let mut access = vec![json!({
             "resource": self.server.app.urls.admin_resource, "scopes": all, "default_scopes": all,
@@ -161,12 +122,7 @@ impl World {
 
     /// The owner-admin of an owner.
     pub async fn boss(&self, owner: &str) -> String {
-        self.admin(
-            owner,
-            "boss",
-            json!([{"role": "owner-admin", "owner": owner}]),
-        )
-        .await
+        self.admin(owner, "boss", json!([{"role": "owner-admin", "owner": owner}])).await
     }
 
     /// A client that authenticates by key: cheap to make, and never heard of again.
@@ -186,12 +142,7 @@ pub async fn reply(request: reqwest::RequestBuilder) -> Reply {
     let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
     let text = answer.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::Null);
-    Reply {
-        status,
-        headers,
-        text,
-        body,
-    }
+    Reply { status, headers, text, body }
 }
 
 /// The client of a registration's answer.
@@ -215,8 +166,6 @@ pub fn jwk() -> Value {
 
 /// The members `changes` names laid over `base`.
 pub fn with(mut base: Value, changes: Value) -> Value {
-    base.as_object_mut()
-        .unwrap()
-        .extend(changes.as_object().unwrap().clone());
+    base.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
     base
 }

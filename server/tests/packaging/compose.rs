@@ -44,7 +44,7 @@ fn the_servers_environment_is_a_valid_configuration() {
     };
     let vars = environment.iter().map(|(name, value)| {
         let value = match value.strip_prefix("/run/secrets/") {
-            Some("stipend_toml") => file("toml", "database_url = \"postgres://stipend:x@postgres/stipend\"\n"),
+            Some("database_url") => file("database_url", "postgres://stipend:x@postgres/stipend\n"),
             Some(secret) => file(secret, &"0123456789abcdef".repeat(4)),
             None => value.replace("${STIPEND_ISSUER:-", "").trim_end_matches('}').to_owned(),
         };
@@ -104,7 +104,10 @@ fn secrets_come_from_files_alone() {
             let sounds_secret =
                 ["PASSWORD", "SECRET", "TOKEN", "KEK", "KEY"].iter().any(|word| variable.contains(word));
             let is_path = variable.ends_with("_FILE") && value.starts_with("/run/secrets/");
-            assert!(is_path || !(secret_setting || sounds_secret), "{name}: {variable} is a secret in the file");
+            assert!(
+                is_path || value.is_empty() || !(secret_setting || sounds_secret),
+                "{name}: {variable} is a secret in the file"
+            );
             assert!(!value.contains('@'), "{name}: {variable} holds a password");
         }
         let words = service.command.iter().chain(&service.healthcheck.test);

@@ -60,6 +60,6 @@ fn banned_crates_are_not_locked() {
         let name = ban["crate"].as_str().unwrap();
         assert!(!ban["reason"].as_str().unwrap().is_empty(), "{name} has no reason");
         // Those with a version are compared by scripts/check-deps.
-        assert!(name.contains('@') || !locked.contains(name), "{name} is banned and locked");
+        assert!(name.contains(':') || !locked.contains(name), "{name} is banned and locked");
     }
 }
