@@ -220,16 +220,9 @@ async fn access(
 }
 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
-    let items = session.api.list(&["agents"]).await?;
     let out = session.out;
-    if out.json {
-        out.value(&Value::Array(items));
-        return Ok(());
-    }
-    let mut rows = Vec::with_capacity(items.len());
-    for item in &items {
-        let agent: Agent = read(item)?;
-        rows.push(vec![
+    let row = |agent: Agent| {
+        vec![
             agent.id,
             word(&agent.kind),
             out.state(&word(&agent.state)),
@@ -237,11 +230,10 @@ async fn list(session: &Session<'_>) -> Result<(), CliError> {
             agent.environment.as_str().to_owned(),
             agent.access.iter().map(|entry| entry.resource.as_str()).collect::<Vec<_>>().join(" "),
             relative(session.now, agent.created_at),
-        ]);
-    }
+        ]
+    };
     let headings = ["AGENT", "KIND", "STATE", "READY", "ENV", "ACCESS", "CREATED"];
-    out.table(&headings, rows, "No agents. Make one with `stipend agent create`.");
-    Ok(())
+    session.list(&["agents"], &headings, "No agents. Make one with `stipend agent create`.", row).await
 }
 
 fn reasons(readiness: &Readiness) -> String {
@@ -278,12 +270,7 @@ fn show_secret(session: &Session<'_>, secret: &ShownSecret, expires_at: Option<i
 }
 
 fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
-    if session.out.json {
-        session.out.value(answer);
-        return Ok(());
-    }
-    facts(session, read(answer)?);
-    Ok(())
+    session.show(answer, |agent| facts(session, agent))
 }
 
 fn facts(session: &Session<'_>, agent: Agent) {

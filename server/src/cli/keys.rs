@@ -1,7 +1,6 @@
 //! `stipend keys`: the keys that tokens are signed with.
 
 use super::Session;
-use super::api::read;
 use super::error::CliError;
 use super::print::{moment, word};
 use crate::admin::api::{Distrust, Page, SigningKey};
@@ -50,11 +49,6 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
 
 fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
     let (out, now) = (session.out, session.now);
-    if out.json {
-        out.value(answer);
-        return Ok(());
-    }
-    let page: Page<SigningKey> = read(answer)?;
     let row = |key: SigningKey| {
         let end = key.distrusted_at.or(key.remove_at);
         vec![
@@ -66,7 +60,8 @@ fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
             end.map(|at| moment(now, at)).unwrap_or_default(),
         ]
     };
-    let rows = page.items.into_iter().map(row).collect();
-    out.table(&["KID", "ALG", "STATUS", "SIGNS FROM", "UNTIL", "GONE"], rows, "No signing keys.");
-    Ok(())
+    let headings = ["KID", "ALG", "STATUS", "SIGNS FROM", "UNTIL", "GONE"];
+    session.show(answer, |page: Page<SigningKey>| {
+        out.table(&headings, page.items.into_iter().map(row).collect(), "No signing keys.");
+    })
 }

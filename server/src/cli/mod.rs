@@ -26,11 +26,13 @@ pub use audit::verify::{Proof, verify_online};
 
 use crate::clock::{Clock, SystemClock};
 use crate::demo;
-use api::Api;
+use api::{Api, read};
 use clap::{CommandFactory, Parser, Subcommand};
 use connect::Connection;
 use error::CliError;
 use print::Out;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 use std::process::ExitCode;
 
 const AFTER_HELP: &str = "\
@@ -112,6 +114,34 @@ impl<'a> Session<'a> {
     /// [`CliError`] when the connection's settings are unusable.
     pub fn new(connection: &'a Connection, out: Out) -> Result<Self, CliError> {
         Ok(Self { api: Api::new(connection)?, out, now: SystemClock.now() })
+    }
+
+    /// All of a list: as it came for programs, a table for people.
+    async fn list<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        headings: &[&str],
+        if_empty: &str,
+        row: impl Fn(T) -> Vec<String>,
+    ) -> Result<(), CliError> {
+        let items = self.api.list(path).await?;
+        if self.out.json {
+            self.out.value(&Value::Array(items));
+            return Ok(());
+        }
+        let rows = items.iter().map(|item| read(item).map(&row)).collect::<Result<_, _>>()?;
+        self.out.table(headings, rows, if_empty);
+        Ok(())
+    }
+
+    /// An answer: as it came for programs, `view` for people.
+    fn show<T: DeserializeOwned>(&self, answer: &Value, view: impl FnOnce(T)) -> Result<(), CliError> {
+        if self.out.json {
+            self.out.value(answer);
+        } else {
+            view(read(answer)?);
+        }
+        Ok(())
     }
 }
 

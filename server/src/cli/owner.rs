@@ -1,7 +1,6 @@
 //! `stipend owner`.
 
 use super::Session;
-use super::api::read;
 use super::error::CliError;
 use super::print::{moment, relative};
 use crate::admin::api::{ChangeState, NewOwner, Owner};
@@ -57,34 +56,23 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
 }
 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
-    let items = session.api.list(&["owners"]).await?;
     let out = session.out;
-    if out.json {
-        out.value(&Value::Array(items));
-        return Ok(());
-    }
-    let mut rows = Vec::with_capacity(items.len());
-    for item in &items {
-        let owner: Owner = read(item)?;
-        rows.push(vec![owner.id, owner.name, out.state(owner.state.as_str()), relative(session.now, owner.created_at)]);
-    }
-    out.table(&["OWNER", "NAME", "STATE", "CREATED"], rows, "No owners. Make one with `stipend owner create`.");
-    Ok(())
+    let row = |owner: Owner| {
+        vec![owner.id, owner.name, out.state(owner.state.as_str()), relative(session.now, owner.created_at)]
+    };
+    let headings = ["OWNER", "NAME", "STATE", "CREATED"];
+    session.list(&["owners"], &headings, "No owners. Make one with `stipend owner create`.", row).await
 }
 
 fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
     let out = session.out;
-    if out.json {
-        out.value(answer);
-        return Ok(());
-    }
-    let owner: Owner = read(answer)?;
-    out.facts(&[
-        ("owner", owner.id),
-        ("name", owner.name),
-        ("state", out.state(owner.state.as_str())),
-        ("created", moment(session.now, owner.created_at)),
-        ("changed", moment(session.now, owner.updated_at)),
-    ]);
-    Ok(())
+    session.show(answer, |owner: Owner| {
+        out.facts(&[
+            ("owner", owner.id),
+            ("name", owner.name),
+            ("state", out.state(owner.state.as_str())),
+            ("created", moment(session.now, owner.created_at)),
+            ("changed", moment(session.now, owner.updated_at)),
+        ]);
+    })
 }

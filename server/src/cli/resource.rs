@@ -151,47 +151,35 @@ async fn id_of(session: &Session<'_>, name: String) -> Result<String, CliError> 
 }
 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
-    let items = session.api.list(&["resources"]).await?;
     let out = session.out;
-    if out.json {
-        out.value(&Value::Array(items));
-        return Ok(());
-    }
-    let mut rows = Vec::with_capacity(items.len());
-    for item in &items {
-        let resource: Resource = read(item)?;
-        rows.push(vec![
+    let row = |resource: Resource| {
+        vec![
             resource.uri.to_string(),
             resource.owner,
             resource.scopes.to_string(),
             resource.environment.map_or("any", Environment::as_str).to_owned(),
             out.state(resource.state.as_str()),
-        ]);
-    }
+        ]
+    };
     let headings = ["RESOURCE", "OWNER", "SCOPES", "ENV", "STATE"];
-    out.table(&headings, rows, "No resources. Make one with `stipend resource create`.");
-    Ok(())
+    session.list(&["resources"], &headings, "No resources. Make one with `stipend resource create`.", row).await
 }
 
 fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
     let out = session.out;
-    if out.json {
-        out.value(answer);
-        return Ok(());
-    }
-    let resource: Resource = read(answer)?;
-    out.facts(&[
-        ("resource", resource.uri.to_string()),
-        ("id", resource.id),
-        ("owner", resource.owner),
-        ("name", resource.name),
-        ("state", out.state(resource.state.as_str())),
-        ("scopes", resource.scopes.to_string()),
-        ("environment", resource.environment.map_or("any", Environment::as_str).to_owned()),
-        ("token life", format!("{} s at most", resource.ttl_seconds)),
-        ("introspectors", resource.introspectors.join("\n")),
-        ("created", moment(session.now, resource.created_at)),
-        ("changed", moment(session.now, resource.updated_at)),
-    ]);
-    Ok(())
+    session.show(answer, |resource: Resource| {
+        out.facts(&[
+            ("resource", resource.uri.to_string()),
+            ("id", resource.id),
+            ("owner", resource.owner),
+            ("name", resource.name),
+            ("state", out.state(resource.state.as_str())),
+            ("scopes", resource.scopes.to_string()),
+            ("environment", resource.environment.map_or("any", Environment::as_str).to_owned()),
+            ("token life", format!("{} s at most", resource.ttl_seconds)),
+            ("introspectors", resource.introspectors.join("\n")),
+            ("created", moment(session.now, resource.created_at)),
+            ("changed", moment(session.now, resource.updated_at)),
+        ]);
+    })
 }

@@ -8,7 +8,6 @@ use super::parse;
 use super::print::{moment, relative, word};
 use crate::admin::api::{NewRevocation, Revocation, RevokeKind, Severity};
 use clap::{Args, Subcommand};
-use serde_json::Value;
 
 const KINDS: &[&str] = &["token", "client", "subject", "resource", "owner"];
 
@@ -93,16 +92,8 @@ fn dead(now: i64, issued_before: Option<i64>) -> String {
 }
 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
-    let items = session.api.list(&["revocations"]).await?;
-    let out = session.out;
-    if out.json {
-        out.value(&Value::Array(items));
-        return Ok(());
-    }
-    let mut rows = Vec::with_capacity(items.len());
-    for item in &items {
-        let found: Revocation = read(item)?;
-        rows.push(vec![
+    let row = |found: Revocation| {
+        vec![
             found.id,
             found.kind,
             found.value,
@@ -111,9 +102,8 @@ async fn list(session: &Session<'_>) -> Result<(), CliError> {
             found.revoked_by,
             relative(session.now, found.created_at),
             relative(session.now, found.expires_at),
-        ]);
-    }
+        ]
+    };
     let headings = ["REVOCATION", "KIND", "VALUE", "SEVERITY", "REASON", "BY", "MADE", "KEPT UNTIL"];
-    out.table(&headings, rows, "Nothing is revoked.");
-    Ok(())
+    session.list(&["revocations"], &headings, "Nothing is revoked.", row).await
 }

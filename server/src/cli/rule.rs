@@ -203,16 +203,9 @@ fn edges(edges: &[ScopeEdge]) -> String {
 }
 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
-    let items = session.api.list(&["exchange-rules"]).await?;
     let out = session.out;
-    if out.json {
-        out.value(&Value::Array(items));
-        return Ok(());
-    }
-    let mut rows = Vec::with_capacity(items.len());
-    for item in &items {
-        let rule: Rule = read(item)?;
-        rows.push(vec![
+    let row = |rule: Rule| {
+        vec![
             rule.id,
             party(&rule.spec.actor),
             party(&rule.spec.subject),
@@ -220,20 +213,18 @@ async fn list(session: &Session<'_>) -> Result<(), CliError> {
             edges(&rule.spec.scopes),
             out.state(rule.state.as_str()),
             rule.awaiting.join(" "),
-        ]);
-    }
+        ]
+    };
     let headings = ["RULE", "ACTOR", "SUBJECT", "TO", "SCOPES", "STATE", "AWAITING"];
-    out.table(&headings, rows, "No rules. Make one with `stipend rule create`.");
-    Ok(())
+    session.list(&["exchange-rules"], &headings, "No rules. Make one with `stipend rule create`.", row).await
 }
 
 fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
+    session.show(answer, |rule| facts(session, rule))
+}
+
+fn facts(session: &Session<'_>, rule: Rule) {
     let (out, now) = (session.out, session.now);
-    if out.json {
-        out.value(answer);
-        return Ok(());
-    }
-    let rule: Rule = read(answer)?;
     let spec = rule.spec;
     if !rule.awaiting.is_empty() {
         let id = &rule.id;
@@ -256,7 +247,6 @@ fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
         ("created", moment(now, rule.created_at)),
         ("changed", moment(now, rule.updated_at)),
     ]);
-    Ok(())
 }
 
 async fn explain(session: &Session<'_>, args: ExplainArgs) -> Result<(), CliError> {

@@ -9,7 +9,6 @@ use super::Session;
 use super::error::CliError;
 use crate::admin::api::Writer;
 use clap::{Args, Subcommand};
-use serde_json::Value;
 use std::path::PathBuf;
 
 #[derive(Debug, Subcommand)]
@@ -78,17 +77,7 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
 }
 
 async fn writers(session: &Session<'_>) -> Result<(), CliError> {
-    let items = session.api.list(&["audit", "writers"]).await?;
-    let out = session.out;
-    if out.json {
-        out.value(&Value::Array(items));
-        return Ok(());
-    }
-    let mut rows = Vec::with_capacity(items.len());
-    for item in &items {
-        let writer: Writer = super::api::read(item)?;
-        rows.push(vec![writer.writer, writer.n.to_string(), writer.hash]);
-    }
-    out.table(&["WRITER", "RECORDS", "HEAD"], rows, "No records yet.");
-    Ok(())
+    let row = |writer: Writer| vec![writer.writer, writer.n.to_string(), writer.hash];
+    let headings = ["WRITER", "RECORDS", "HEAD"];
+    session.list(&["audit", "writers"], &headings, "No records yet.", row).await
 }
