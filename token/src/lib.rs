@@ -6,6 +6,7 @@
 //! share these types, so a scope means the same on both sides of the wire.
 
 pub mod access;
+pub mod budget;
 pub mod chain;
 pub mod claims;
 pub mod id;
