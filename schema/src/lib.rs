@@ -11,6 +11,7 @@ mod committer;
 mod db;
 pub mod feed;
 mod janitor;
+pub mod ledger;
 pub mod queries;
 mod rows;
 mod tables;

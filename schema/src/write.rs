@@ -1,6 +1,7 @@
 //! What a work may write: whole rows, by primary key. No statement text and no condition
 //! comes from outside; a condition on other rows is what `deps` and the fence are for.
 
+use crate::ledger::BudgetLineRow;
 use crate::rows::{
     AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,
@@ -19,6 +20,7 @@ pub enum Row {
     /// Its `seq` is set by the committer; the work must publish a change.
     Revocation(RevocationRow),
     AuditCheckpoint(AuditCheckpointRow),
+    BudgetLine(BudgetLineRow),
 }
 
 /// Tables a row may be deleted from, by its id (`kid` for signing keys).
@@ -76,6 +78,7 @@ impl Row {
             Self::SigningKey(row) => row.has_nul(),
             Self::Revocation(row) => row.has_nul(),
             Self::AuditCheckpoint(row) => row.has_nul(),
+            Self::BudgetLine(row) => row.has_nul(),
         }
     }
 }

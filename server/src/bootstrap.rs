@@ -62,7 +62,9 @@ pub async fn bootstrap(app: &App) -> Result<Option<Secret<String>>, BootstrapErr
         Outcome::Committed { .. } => Ok(made.then_some(secret)),
         // Another node was quicker.
         Outcome::Conflict | Outcome::Stale => Ok(None),
-        Outcome::Replayed { .. } | Outcome::Invalid(_) | Outcome::Unavailable => Err(BootstrapError::Refused),
+        Outcome::Replayed { .. } | Outcome::Invalid(_) | Outcome::Settled { .. } | Outcome::Unavailable => {
+            Err(BootstrapError::Refused)
+        }
     }
 }
 
@@ -89,6 +91,7 @@ fn work(app: &App, hash: String) -> Result<Work, BootstrapError> {
         basis: app.live.applied(),
         deps: vec![deps::client(ADMIN)],
         burn: None,
+        spend: None,
         writes: vec![
             Write::Insert(Row::Owner(owner)),
             Write::Insert(Row::Resource(resource(&audience, now)?)),

@@ -126,6 +126,7 @@ async fn record(committer: &CommitterHandle, kind: &Kind, origin: &Origin, count
         basis: 0,
         deps: Vec::new(),
         burn: None,
+        spend: None,
         writes: Vec::new(),
         changes: Vec::new(),
         record: draft.refused(kind.reason),

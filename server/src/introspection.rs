@@ -57,6 +57,7 @@ async fn burn(app: &App, caller: &AuthenticatedClient, origin: &Origin) -> Resul
         basis: 0,
         deps: Vec::new(),
         burn: Some(burn),
+        spend: None,
         writes: Vec::new(),
         changes: Vec::new(),
         record: draft.outcome(DONE),
@@ -64,7 +65,7 @@ async fn burn(app: &App, caller: &AuthenticatedClient, origin: &Origin) -> Resul
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Ok(()),
         Outcome::Replayed { .. } => Err(Reason::AssertionReplayed),
-        Outcome::Stale | Outcome::Conflict | Outcome::Invalid(_) | Outcome::Unavailable => {
+        Outcome::Stale | Outcome::Conflict | Outcome::Invalid(_) | Outcome::Settled { .. } | Outcome::Unavailable => {
             Err(Reason::StoreUnavailable)
         }
     }

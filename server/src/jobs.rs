@@ -110,6 +110,7 @@ pub async fn checkpoint(app: &App) {
         basis: app.live.applied(),
         deps: Vec::new(),
         burn: None,
+        spend: None,
         writes: vec![Write::Insert(Row::AuditCheckpoint(row))],
         changes: Vec::new(),
         record: draft.outcome(DONE),

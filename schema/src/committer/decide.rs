@@ -5,6 +5,7 @@
 use super::work::{Outcome, Position, Prepared};
 use crate::audit::{Anchor, Chain, RecordDraft, WRITER_STARTED, draft_text};
 use crate::feed::Head;
+use crate::ledger::{Answer, Books, Entries, Settled, Spend, Stored};
 use crate::rows::{AuditRow, ChangeRow};
 use crate::write::Write;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -34,6 +35,8 @@ enum Verdict {
     Fresh,
     Stale,
     Replayed,
+    /// The ledger declined, or had answered before: recorded, and nothing else.
+    Answered,
 }
 
 /// A key to burn and until when it must be remembered.
@@ -43,6 +46,8 @@ pub(super) type BurnKey<'a> = (&'a [u8], i64);
 pub(super) struct Decision<'a> {
     works: &'a [Prepared],
     verdicts: Vec<Verdict>,
+    /// The ledger's answers, for works that asked.
+    settled: Vec<Option<Settled>>,
     head: Head,
 }
 
@@ -63,7 +68,8 @@ impl<'a> Decision<'a> {
                 Verdict::Fresh
             }
         };
-        Self { works: &batch.works, verdicts: batch.works.iter().map(verdict).collect(), head }
+        let settled = vec![None; batch.works.len()];
+        Self { works: &batch.works, verdicts: batch.works.iter().map(verdict).collect(), settled, head }
     }
 
     fn with(&self, wanted: Verdict) -> impl Iterator<Item = &'a Prepared> {
@@ -123,6 +129,27 @@ impl<'a> Decision<'a> {
         }
     }
 
+    /// What the ledger is asked for.
+    pub(super) fn orders(&self) -> impl Iterator<Item = &'a Spend> {
+        self.with(Verdict::Fresh).filter_map(|prepared| prepared.work.spend.as_ref())
+    }
+
+    /// Decides the orders one after the other, and answers what must be stored. A work whose
+    /// order was not done now writes and publishes nothing else.
+    pub(super) fn settle(&mut self, stored: Stored, at: i64) -> Entries {
+        let mut books = Books::open(stored);
+        let now = at.div_euclid(MICROS);
+        for ((prepared, verdict), settled) in self.works.iter().zip(&mut self.verdicts).zip(&mut self.settled) {
+            let (Verdict::Fresh, Some(spend)) = (*verdict, &prepared.work.spend) else { continue };
+            let answer = books.settle(spend, now);
+            if answer.repeated || matches!(answer.answer, Answer::Declined(_)) {
+                *verdict = Verdict::Answered;
+            }
+            *settled = Some(answer);
+        }
+        books.close()
+    }
+
     pub(super) fn writes(&self) -> impl Iterator<Item = &'a Write> {
         self.with(Verdict::Fresh).flat_map(|prepared| &prepared.work.writes)
     }
@@ -158,14 +185,14 @@ impl<'a> Decision<'a> {
         let mut rows = Vec::with_capacity(self.works.len());
         let mut outcomes = Vec::with_capacity(self.works.len());
         let head = self.new_head();
-        for (prepared, verdict) in self.works.iter().zip(&self.verdicts) {
+        for ((prepared, verdict), settled) in self.works.iter().zip(&self.verdicts).zip(&self.settled) {
             let replayed = match verdict {
                 Verdict::Stale => {
                     outcomes.push(Outcome::Stale);
                     continue;
                 }
                 Verdict::Replayed => true,
-                Verdict::Fresh => false,
+                Verdict::Fresh | Verdict::Answered => false,
             };
             let record = &prepared.work.record;
             rows.push(AuditRow {
@@ -173,14 +200,14 @@ impl<'a> Decision<'a> {
                 subject_owner_id: record.subject_owner_id.clone(),
                 client_id: record.client_id.clone(),
                 jti: record.jti.clone(),
-                ..AuditRow::new(chain, at, prepared.draft(replayed))
+                ..AuditRow::new(chain, at, prepared.draft(replayed, settled.as_ref()))
             });
             let writer = chain.writer.clone();
             let position = Position { writer, n: chain.n };
-            outcomes.push(if replayed {
-                Outcome::Replayed { position }
-            } else {
-                Outcome::Committed { head, position }
+            outcomes.push(match settled {
+                _ if replayed => Outcome::Replayed { position },
+                Some(settled) => Outcome::Settled { head, position, settled: Box::new(settled.clone()) },
+                None => Outcome::Committed { head, position },
             });
         }
         (rows, outcomes)

@@ -2,16 +2,21 @@
 //! connection. The single writer is the feed's lock.
 
 use super::decide::{Batch, BurnKey};
+use super::ledger::{Wanted, ledger_statements};
 use super::statements::{
     Done, Failure, OTHER_HEADS, StepError, async_or_sync_writes, shared_statements, transaction_steps,
 };
 use crate::audit::{Anchor, Chain};
 use crate::db::{DbError, LitePools};
 use crate::feed::Head;
-use crate::rows::{AuditRow, ChangeRow, RevocationRow};
+use crate::ledger::{Entries, Stored};
+use crate::rows::{
+    AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow, RevocationRow,
+};
 use crate::tables::{
-    audit_checkpoints, audit_records, audit_writers, changes, client_keys, client_secrets, clients, exchange_rules,
-    feed_head, jti_used, owners, resources, revocations, signing_keys,
+    audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_holds, budget_lines,
+    budget_uses, changes, client_keys, client_secrets, clients, exchange_rules, feed_head, jti_used, owners, resources,
+    revocations, signing_keys,
 };
 use crate::write::{Row, Table, Write};
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
@@ -49,6 +54,7 @@ fn steps(conn: &mut SqliteConnection, batch: &Batch, chain: Chain, at: i64) -> R
 }
 
 shared_statements!(SqliteConnection, [], []);
+ledger_statements!(SqliteConnection, [], [], []);
 
 fn burn(conn: &mut SqliteConnection, keys: &[BurnKey<'_>]) -> QueryResult<HashSet<Vec<u8>>> {
     let mut won = HashSet::with_capacity(keys.len());

@@ -5,6 +5,7 @@
 //! drop a work because the request that submitted it is gone.
 
 mod decide;
+mod ledger;
 mod lite;
 mod pg;
 mod pg_bulk;

@@ -4,6 +4,7 @@
 //! Every wait is bounded here too: a hung server sends no error.
 
 use super::decide::{Batch, BurnKey};
+use super::ledger::{Wanted, ledger_statements};
 use super::pg_bulk::{AppendRecords, BurnKeys, PublishChanges};
 use super::statements::{
     Done, Failure, OTHER_HEADS, StepError, async_or_sync_writes, shared_statements, transaction_steps,
@@ -11,10 +12,14 @@ use super::statements::{
 use crate::audit::{Anchor, Chain};
 use crate::db::{PgObject, PgPool};
 use crate::feed::Head;
-use crate::rows::{AuditRow, ChangeRow, RevocationRow};
+use crate::ledger::{Entries, Stored};
+use crate::rows::{
+    AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow, RevocationRow,
+};
 use crate::tables::{
-    audit_checkpoints, audit_records, audit_writers, changes, client_keys, client_secrets, clients, exchange_rules,
-    feed_head, owners, resources, revocations, signing_keys,
+    audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_holds, budget_lines,
+    budget_uses, changes, client_keys, client_secrets, clients, exchange_rules, feed_head, owners, resources,
+    revocations, signing_keys,
 };
 use crate::write::{Row, Table, Write};
 use diesel::prelude::{BoolExpressionMethods, ExpressionMethods, QueryResult};
@@ -104,6 +109,7 @@ async fn steps(conn: &mut PgObject, batch: &Batch, chain: Chain, at: i64) -> Res
 }
 
 shared_statements!(AsyncPgConnection, [async], [.await]);
+ledger_statements!(AsyncPgConnection, [async], [.await], [.for_update()]);
 
 async fn burn(conn: &mut AsyncPgConnection, keys: &[BurnKey<'_>]) -> QueryResult<HashSet<Vec<u8>>> {
     let won = BurnKeys::new(keys).get_results::<Vec<u8>>(conn).await?;

@@ -1,6 +1,6 @@
 //! The statements of a transaction that read the same on both backends, and the order in which
 //! all of them run, written once and expanded for each: async on PostgreSQL, plain on SQLite.
-//! The order is the promise: lock, fence, burns, (ledger), writes, changes, audit, commit.
+//! The order is the promise: lock, fence, burns, ledger, writes, changes, audit, commit.
 
 use super::work::Outcome;
 use crate::audit::Chain;
@@ -93,7 +93,12 @@ macro_rules! transaction_steps {
             let won = on::burn($conn, &burns)$($wait)*?;
             decision.burned(won);
         }
-        // The budget ledger belongs here: after the burns, before anything is written.
+        let wanted = super::ledger::Wanted::new(decision.orders());
+        if decision.orders().next().is_some() {
+            let stored = on::open_books($conn, wanted, at.div_euclid(1_000_000))$($wait)*?;
+            let entries = decision.settle(stored, at);
+            on::keep_books($conn, &entries)$($wait)*?;
+        }
         let new_head = decision.new_head();
         for write in decision.writes() {
             on::write($conn, write, new_head)$($wait)*?;
@@ -212,6 +217,7 @@ macro_rules! async_or_sync_writes {
                     into!(revocations, &RevocationRow { seq, ..row.clone() })
                 }
                 Row::AuditCheckpoint(row) => into!(audit_checkpoints, row),
+                Row::BudgetLine(row) => into!(budget_lines, row),
             }
         }
 
@@ -231,6 +237,7 @@ macro_rules! async_or_sync_writes {
                 Row::Resource(row) => set!(resources, row, id),
                 Row::ExchangeRule(row) => set!(exchange_rules, row, id),
                 Row::SigningKey(row) => set!(signing_keys, row, kid),
+                Row::BudgetLine(row) => set!(budget_lines, row, id),
                 // Refused before the transaction; never updated.
                 Row::Revocation(_) | Row::AuditCheckpoint(_) => Ok(0),
             }

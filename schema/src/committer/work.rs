@@ -4,6 +4,7 @@
 
 use crate::audit::{RecordDraft, draft_text};
 use crate::change::Dep;
+use crate::ledger::{Answer, Settled, Spend};
 use crate::write::Write;
 use serde_json::{Map, Value};
 
@@ -45,6 +46,9 @@ pub struct Work {
     /// Everything the decision read that may change. With none, `basis` does not matter.
     pub deps: Vec<Dep>,
     pub burn: Option<Burn>,
+    /// A step of the ledger, decided inside the transaction; declined, it is recorded as a
+    /// refusal, and what else the work would write is not written.
+    pub spend: Option<Spend>,
     pub writes: Vec<Write>,
     /// What this work changes, for other decisions' `deps` and for the nodes' caches.
     pub changes: Vec<Dep>,
@@ -64,6 +68,8 @@ pub enum Outcome {
     Committed { head: i64, position: Position },
     /// Something in `deps` changed after `basis`: nothing was written, decide again.
     Stale,
+    /// Durable, with the ledger's answer: the step was done, or declined, or both before.
+    Settled { head: i64, position: Position, settled: Box<Settled> },
     /// The burn was used before: only the refusal was recorded.
     Replayed { position: Position },
     /// A row was there already, was missing, or is still referred to: nothing was written.
@@ -110,12 +116,13 @@ impl Prepared {
     }
 
     /// The record to store: as drafted, or as a refusal.
-    pub(super) fn draft(&self, replayed: bool) -> RecordDraft<'_> {
+    pub(super) fn draft(&self, replayed: bool, settled: Option<&Settled>) -> RecordDraft<'_> {
         let record = &self.work.record;
-        let (outcome, reason) = if replayed {
-            ("refused", Some(record.on_replay.unwrap_or("replayed")))
-        } else {
-            (record.outcome, record.reason)
+        let (outcome, reason) = match settled {
+            _ if replayed => ("refused", Some(record.on_replay.unwrap_or("replayed"))),
+            Some(Settled { answer: Answer::Declined(refusal), .. }) => ("refused", Some(refusal.as_str())),
+            Some(Settled { repeated: true, .. }) => ("repeated", None),
+            Some(_) | None => (record.outcome, record.reason),
         };
         RecordDraft { event: record.event, outcome, reason, members: &self.members }
     }
@@ -137,6 +144,7 @@ fn check_texts(work: &Work) -> Result<(), &'static str> {
     let has_nul = |text: &str| text.contains('\0');
     let nul = columns.into_iter().flatten().any(|text| has_nul(text))
         || (work.changes.iter()).any(|dep| has_nul(&dep.kind) || has_nul(&dep.id))
+        || work.spend.as_ref().is_some_and(Spend::has_nul)
         || work.writes.iter().any(Write::has_nul);
     if nul {
         return Err("text contains U+0000");

@@ -19,6 +19,7 @@ mod feed;
 mod fence;
 mod hang;
 mod janitor;
+mod ledger;
 mod migrations;
 mod queries;
 mod support;

@@ -71,7 +71,15 @@ pub fn draft(event: &'static str) -> AuditDraft {
 
 /// A work that only records.
 pub fn issue(basis: i64) -> Work {
-    Work { basis, deps: Vec::new(), burn: None, writes: Vec::new(), changes: Vec::new(), record: draft("issue") }
+    Work {
+        basis,
+        deps: Vec::new(),
+        burn: None,
+        spend: None,
+        writes: Vec::new(),
+        changes: Vec::new(),
+        record: draft("issue"),
+    }
 }
 
 pub fn issue_for(basis: i64, client_id: &str) -> Work {

@@ -136,7 +136,9 @@ impl<'a> Session<'a> {
                     tracing::error!(what, event = self.event, "an admin work was refused by the committer");
                     return Err(Refusal::internal());
                 }
-                Outcome::Replayed { .. } | Outcome::Unavailable => return Err(Refusal::unavailable()),
+                Outcome::Replayed { .. } | Outcome::Settled { .. } | Outcome::Unavailable => {
+                    return Err(Refusal::unavailable());
+                }
             }
         }
         Err(Refusal::new(Code::Overtaken, "the configuration is changing: try again"))
@@ -155,6 +157,7 @@ impl<'a> Session<'a> {
             basis,
             deps,
             burn: None,
+            spend: None,
             writes: change.writes,
             changes: change.changes,
             record: draft.outcome(DONE),
@@ -182,6 +185,7 @@ impl<'a> Session<'a> {
             basis: self.app.live.applied(),
             deps: Vec::new(),
             burn: None,
+            spend: None,
             writes: Vec::new(),
             changes: Vec::new(),
             record,

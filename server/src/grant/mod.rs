@@ -163,14 +163,14 @@ fn unsuccessful(outcome: &Outcome) -> Round {
             tracing::error!(what, "a token work was refused by the committer");
             Round::Refused(Reason::Internal)
         }
-        Outcome::Committed { .. } | Outcome::Conflict | Outcome::Unavailable => {
+        Outcome::Committed { .. } | Outcome::Conflict | Outcome::Settled { .. } | Outcome::Unavailable => {
             Round::Refused(Reason::StoreUnavailable)
         }
     }
 }
 
 fn work(basis: i64, deps: Vec<Dep>, burn: Option<Burn>, record: stipend_schema::AuditDraft) -> Work {
-    Work { basis, deps, burn, writes: Vec::new(), changes: Vec::new(), record }
+    Work { basis, deps, burn, spend: None, writes: Vec::new(), changes: Vec::new(), record }
 }
 
 fn method_name(client: &AuthenticatedClient) -> &'static str {

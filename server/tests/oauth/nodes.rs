@@ -1,10 +1,11 @@
 //! Two nodes on one PostgreSQL: what one revokes or burns holds on the other.
 
-use crate::world::World;
-use reqwest::StatusCode;
+use crate::world::{ORDERS, World, header};
+use reqwest::{Method, StatusCode};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use stipend::testing::TestServer;
+use stipend_relying::{Options, Verifier};
 use stipend_schema::Backend;
 
 #[tokio::test]
@@ -83,4 +84,43 @@ async fn what_commits_on_one_node_is_exact_against_a_revocation_on_the_other() {
         assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
     }
     second.stop().await;
+}
+
+/// RFC 7517 section 5 says nothing of clusters; a relying service must never meet a token of a
+/// key that the document it was given lacks.
+#[tokio::test]
+async fn two_nodes_sign_with_the_same_new_key_and_one_verifier_takes_both() {
+    let server = TestServer::start(Backend::Postgres).await;
+    let (issuer, url) = (server.issuer.clone(), server.database_url.clone());
+    let world = World::on(server).await;
+    let second = TestServer::start_on(&url, &[("STIPEND_ISSUER", &issuer)]).await;
+    let listed = world.server.admin(Method::GET, "/signing-keys", None).await.1;
+    let kid = listed["items"][0]["kid"].as_str().unwrap().to_owned();
+    let reason = json!({"reason": "test"});
+    world.server.admin(Method::POST, &format!("/signing-keys/{kid}/distrust"), Some(&reason)).await;
+    let other = format!("http://{}/oauth2/token", second.address());
+    let theirs = loop {
+        let token = token_at(&world, &other).await;
+        // The other node may sign with the old key until it has heard, within a second.
+        if header(&token)["kid"] != kid.as_str() {
+            break token;
+        }
+        assert!(!world.active(&token).await, "what a distrusted key signed is dead");
+    };
+    let ours = world.subject().await;
+    assert_eq!(header(&ours)["kid"], header(&theirs)["kid"]);
+    let now = stipend::clock::Clock::now(&*world.server.clock);
+    let verifier = Verifier::discover(&issuer, ORDERS, now, Options::default()).await.unwrap();
+    for token in [&ours, &theirs] {
+        verifier.verify(token, now).await.unwrap();
+        assert!(world.active(token).await);
+    }
+    second.stop().await;
+}
+
+async fn token_at(world: &World, url: &str) -> String {
+    let request = world.server.http.post(url).basic_auth(&world.planner.id, Some(&world.planner.secret));
+    let answer = request.form(&[("grant_type", "client_credentials")]).send().await.unwrap();
+    let body: serde_json::Value = answer.json().await.unwrap();
+    body["access_token"].as_str().unwrap().to_owned()
 }

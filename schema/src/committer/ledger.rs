@@ -1,0 +1,180 @@
+//! The ledger's statements: lock and load what a batch of orders may touch, store what became
+//! of it. Locks are taken by table and then by id, so that two nodes never wait for each other
+//! in a circle; the answers to keys are read last, when whoever had the same key has committed.
+
+use crate::ledger::{Spend, Step};
+use crate::rows::{BudgetCaptureRow, BudgetHoldRow, BudgetLineRow};
+use std::collections::BTreeSet;
+use stipend_token::budget::Window;
+
+/// What a batch of orders names.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub captures: BTreeSet<String>,
+    pub holds: BTreeSet<String>,
+    pub lines: BTreeSet<String>,
+    pub keys: BTreeSet<Vec<u8>>,
+    /// Starts of the periods that holds were booked in.
+    periods: BTreeSet<i64>,
+}
+
+impl Wanted {
+    pub fn new<'a>(orders: impl Iterator<Item = &'a Spend>) -> Self {
+        let mut wanted = Self::default();
+        for order in orders {
+            if let Some(key) = &order.key {
+                wanted.keys.insert(key.key_hash.to_vec());
+            }
+            match &order.step {
+                Step::Hold(new) | Step::Charge { hold: new, .. } => wanted.lines.extend(new.path.iter().cloned()),
+                Step::Capture { hold_id, .. }
+                | Step::Void { hold_id }
+                | Step::Extend { hold_id, .. }
+                | Step::Expire { hold_id } => {
+                    wanted.holds.insert(hold_id.clone());
+                }
+                Step::Refund { capture_id, .. } => {
+                    wanted.captures.insert(capture_id.clone());
+                }
+            }
+        }
+        wanted
+    }
+
+    pub fn add_captures(&mut self, rows: &[BudgetCaptureRow]) {
+        self.holds.extend(rows.iter().map(|row| row.hold_id.clone()));
+    }
+
+    pub fn add_holds(&mut self, rows: &[BudgetHoldRow]) {
+        for row in rows {
+            // What can't be read is refused when its order is decided.
+            let places: Vec<(String, i64)> = serde_json::from_str(&row.path).unwrap_or_default();
+            for (line, period) in places {
+                self.lines.insert(line);
+                self.periods.insert(period);
+            }
+        }
+    }
+
+    /// The periods to load whole, and the rolling lines with the time from which their parts
+    /// count. `now` in seconds.
+    pub fn uses(&self, lines: &[BudgetLineRow], now: i64) -> Uses {
+        let mut uses = Uses { periods: self.periods.clone(), rolling: BTreeSet::new(), from: i64::MAX };
+        let oldest = self.periods.iter().copied().filter(|period| *period > 0).min().unwrap_or(now).min(now);
+        for row in lines {
+            let Ok(window) = Window::parse(&row.time_window) else { continue };
+            if let Ok(period) = window.period(now) {
+                uses.periods.insert(period.start);
+            }
+            if let (Window::Rolling(_), Ok(from)) = (&window, window.counts_from(oldest)) {
+                uses.rolling.insert(row.id.clone());
+                uses.from = uses.from.min(from);
+            }
+        }
+        uses
+    }
+}
+
+/// Which rows of use to load.
+#[derive(Debug)]
+pub(super) struct Uses {
+    pub periods: BTreeSet<i64>,
+    pub rolling: BTreeSet<String>,
+    pub from: i64,
+}
+
+/// Statements of one backend. `$lock` is what keeps a selected row from others until the end.
+macro_rules! ledger_statements {
+    ($conn:ty, [$($asyncness:ident)?], [$($wait:tt)*], [$($lock:tt)*]) => {
+        pub(super) $($asyncness)? fn open_books(
+            conn: &mut $conn,
+            mut wanted: Wanted,
+            now: i64,
+        ) -> QueryResult<Stored> {
+            let mut stored = Stored::default();
+            if !wanted.captures.is_empty() {
+                stored.captures = budget_captures::table
+                    .filter(budget_captures::id.eq_any(&wanted.captures))
+                    .order(budget_captures::id)
+                    .select(BudgetCaptureRow::as_select())
+                    $($lock)*
+                    .load(conn)$($wait)*?;
+                wanted.add_captures(&stored.captures);
+            }
+            if !wanted.holds.is_empty() {
+                stored.holds = budget_holds::table
+                    .filter(budget_holds::id.eq_any(&wanted.holds))
+                    .order(budget_holds::id)
+                    .select(BudgetHoldRow::as_select())
+                    $($lock)*
+                    .load(conn)$($wait)*?;
+                wanted.add_holds(&stored.holds);
+            }
+            stored.lines = budget_lines::table
+                .filter(budget_lines::id.eq_any(&wanted.lines))
+                .order(budget_lines::id)
+                .select(BudgetLineRow::as_select())
+                $($lock)*
+                .load(conn)$($wait)*?;
+            let uses = wanted.uses(&stored.lines, now);
+            stored.uses = budget_uses::table
+                .filter(budget_uses::line_id.eq_any(&wanted.lines))
+                .filter(budget_uses::period.eq_any(&uses.periods))
+                .select(BudgetUseRow::as_select())
+                .load(conn)$($wait)*?;
+            if !uses.rolling.is_empty() {
+                stored.uses.extend(
+                    budget_uses::table
+                        .filter(budget_uses::line_id.eq_any(&uses.rolling))
+                        .filter(budget_uses::period.ge(uses.from))
+                        .select(BudgetUseRow::as_select())
+                        .load(conn)$($wait)*?,
+                );
+            }
+            if !wanted.keys.is_empty() {
+                stored.answers = budget_answers::table
+                    .filter(budget_answers::key_hash.eq_any(&wanted.keys))
+                    .select(BudgetAnswerRow::as_select())
+                    .load(conn)$($wait)*?;
+            }
+            Ok(stored)
+        }
+
+        pub(super) $($asyncness)? fn keep_books(conn: &mut $conn, entries: &Entries) -> QueryResult<()> {
+            for row in &entries.uses {
+                diesel::insert_into(budget_uses::table)
+                    .values(row)
+                    .on_conflict((budget_uses::line_id, budget_uses::period))
+                    .do_update()
+                    .set((
+                        budget_uses::held.eq(row.held),
+                        budget_uses::spent.eq(row.spent),
+                        budget_uses::carved.eq(row.carved),
+                        budget_uses::overage.eq(row.overage),
+                        budget_uses::told.eq(row.told),
+                    ))
+                    .execute(conn)$($wait)*?;
+            }
+            if !entries.new_holds.is_empty() {
+                diesel::insert_into(budget_holds::table).values(&entries.new_holds).execute(conn)$($wait)*?;
+            }
+            for row in &entries.holds {
+                diesel::update(budget_holds::table.find(&row.id)).set(row).execute(conn)$($wait)*?;
+            }
+            if !entries.new_captures.is_empty() {
+                diesel::insert_into(budget_captures::table)
+                    .values(&entries.new_captures)
+                    .execute(conn)$($wait)*?;
+            }
+            for row in &entries.captures {
+                diesel::update(budget_captures::table.find(&row.id)).set(row).execute(conn)$($wait)*?;
+            }
+            if !entries.answers.is_empty() {
+                diesel::insert_into(budget_answers::table).values(&entries.answers).execute(conn)$($wait)*?;
+            }
+            Ok(())
+        }
+    };
+}
+
+pub(super) use ledger_statements;

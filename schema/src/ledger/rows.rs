@@ -1,0 +1,82 @@
+//! Rows of the ledger's tables. Amounts are in the unit's smallest part, times in seconds.
+
+use crate::rows::row;
+use crate::tables;
+
+row! {
+    /// A limit of an account in one unit. `parent_id` and the unit never change.
+    #[derive(Debug, diesel::AsChangeset)]
+    #[diesel(treat_none_as_null = true)]
+    BudgetLineRow of budget_lines (id) {
+        id: String,
+        owner_id: String,
+        account_kind: String,
+        account_id: String,
+        parent_id: Option<String>,
+        unit: String,
+        decimals: i64,
+        amount: i64,
+        per_call: Option<i64>,
+        time_window: String,
+        enforce: String,
+        state: String,
+        expires_at: Option<i64>,
+        created_at: i64,
+        updated_at: i64,
+    }
+}
+
+row! {
+    /// What a line has used in the period that began at `period`.
+    #[derive(Debug)]
+    BudgetUseRow of budget_uses (line_id, period) {
+        line_id: String,
+        period: i64,
+        held: i64,
+        spent: i64,
+        carved: i64,
+        overage: i64,
+        told: i64,
+    }
+}
+
+row! {
+    /// `path` is a JSON list of `[line, period]`, leaf first: where the hold was booked.
+    #[derive(Debug, diesel::AsChangeset)]
+    #[diesel(treat_none_as_null = true)]
+    BudgetHoldRow of budget_holds (id) {
+        id: String,
+        line_id: String,
+        client_id: String,
+        jti: Option<String>,
+        amount: i64,
+        captured: i64,
+        state: String,
+        path: String,
+        expires_at: i64,
+        created_at: i64,
+    }
+}
+
+row! {
+    #[derive(Debug, diesel::AsChangeset)]
+    BudgetCaptureRow of budget_captures (id) {
+        id: String,
+        hold_id: String,
+        spent: i64,
+        overage: i64,
+        refunded: i64,
+        created_at: i64,
+    }
+}
+
+row! {
+    /// The answer given to a key, as JSON.
+    #[derive(Debug)]
+    BudgetAnswerRow of budget_answers (key_hash) {
+        key_hash: Vec<u8>,
+        digest: Vec<u8>,
+        answer: String,
+        expires_at: i64,
+    }
+}
