@@ -139,41 +139,6 @@ macro_rules! ledger_statements {
             }
             Ok(stored)
         }
-
-        pub(super) $($asyncness)? fn keep_books(conn: &mut $conn, entries: &Entries) -> QueryResult<()> {
-            for row in &entries.uses {
-                diesel::insert_into(budget_uses::table)
-                    .values(row)
-                    .on_conflict((budget_uses::line_id, budget_uses::period))
-                    .do_update()
-                    .set((
-                        budget_uses::held.eq(row.held),
-                        budget_uses::spent.eq(row.spent),
-                        budget_uses::carved.eq(row.carved),
-                        budget_uses::overage.eq(row.overage),
-                        budget_uses::told.eq(row.told),
-                    ))
-                    .execute(conn)$($wait)*?;
-            }
-            if !entries.new_holds.is_empty() {
-                diesel::insert_into(budget_holds::table).values(&entries.new_holds).execute(conn)$($wait)*?;
-            }
-            for row in &entries.holds {
-                diesel::update(budget_holds::table.find(&row.id)).set(row).execute(conn)$($wait)*?;
-            }
-            if !entries.new_captures.is_empty() {
-                diesel::insert_into(budget_captures::table)
-                    .values(&entries.new_captures)
-                    .execute(conn)$($wait)*?;
-            }
-            for row in &entries.captures {
-                diesel::update(budget_captures::table.find(&row.id)).set(row).execute(conn)$($wait)*?;
-            }
-            if !entries.answers.is_empty() {
-                diesel::insert_into(budget_answers::table).values(&entries.answers).execute(conn)$($wait)*?;
-            }
-            Ok(())
-        }
     };
 }
 

@@ -82,3 +82,37 @@ fn append(conn: &mut SqliteConnection, records: &[AuditRow]) -> QueryResult<()> 
     }
     Ok(())
 }
+
+/// Row by row: no round trip lies between.
+pub(super) fn keep_books(conn: &mut SqliteConnection, entries: &Entries) -> QueryResult<()> {
+    for row in &entries.uses {
+        diesel::insert_into(budget_uses::table)
+            .values(row)
+            .on_conflict((budget_uses::line_id, budget_uses::period))
+            .do_update()
+            .set((
+                budget_uses::held.eq(row.held),
+                budget_uses::spent.eq(row.spent),
+                budget_uses::carved.eq(row.carved),
+                budget_uses::overage.eq(row.overage),
+                budget_uses::told.eq(row.told),
+            ))
+            .execute(conn)?;
+    }
+    if !entries.new_holds.is_empty() {
+        diesel::insert_into(budget_holds::table).values(&entries.new_holds).execute(conn)?;
+    }
+    for row in &entries.holds {
+        diesel::update(budget_holds::table.find(&row.id)).set(row).execute(conn)?;
+    }
+    if !entries.new_captures.is_empty() {
+        diesel::insert_into(budget_captures::table).values(&entries.new_captures).execute(conn)?;
+    }
+    for row in &entries.captures {
+        diesel::update(budget_captures::table.find(&row.id)).set(row).execute(conn)?;
+    }
+    if !entries.answers.is_empty() {
+        diesel::insert_into(budget_answers::table).values(&entries.answers).execute(conn)?;
+    }
+    Ok(())
+}

@@ -9,6 +9,7 @@ mod ledger;
 mod lite;
 mod pg;
 mod pg_bulk;
+mod pg_ledger;
 mod run;
 mod statements;
 mod work;

@@ -6,6 +6,7 @@
 use super::decide::{Batch, BurnKey};
 use super::ledger::{Wanted, ledger_statements};
 use super::pg_bulk::{AppendRecords, BurnKeys, PublishChanges};
+use super::pg_ledger::{AddAnswers, AddCaptures, AddHolds, ChangeCaptures, ChangeHolds, KeepUses};
 use super::statements::{
     Done, Failure, OTHER_HEADS, StepError, async_or_sync_writes, shared_statements, transaction_steps,
 };
@@ -124,5 +125,24 @@ async fn publish(conn: &mut AsyncPgConnection, changes: &[ChangeRow], head: i64)
 
 async fn append(conn: &mut AsyncPgConnection, records: &[AuditRow]) -> QueryResult<()> {
     AppendRecords::new(records).execute(conn).await?;
+    Ok(())
+}
+
+async fn keep_books(conn: &mut AsyncPgConnection, entries: &Entries) -> QueryResult<()> {
+    macro_rules! keep {
+        ($($statement:ident($rows:ident)),+) => {
+            $(if !entries.$rows.is_empty() {
+                $statement::new(&entries.$rows).execute(conn).await?;
+            })+
+        };
+    }
+    keep!(
+        KeepUses(uses),
+        AddHolds(new_holds),
+        ChangeHolds(holds),
+        AddCaptures(new_captures),
+        ChangeCaptures(captures),
+        AddAnswers(answers)
+    );
     Ok(())
 }
