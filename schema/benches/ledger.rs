@@ -86,7 +86,8 @@ async fn spend_on(committer: CommitterHandle, task: usize, hot_root: bool, until
     while Instant::now() < until {
         let hold_id = format!("bh_{task}_{steps}");
         let amount = Amount::new(1_000).unwrap();
-        let hold = NewHold { hold_id: hold_id.clone(), path: path.clone(), jti: None, amount, expires_at: i64::MAX };
+        let hold =
+            NewHold { hold_id: hold_id.clone(), paths: vec![path.clone()], jti: None, amount, expires_at: i64::MAX };
         order(&committer, Step::Hold(hold)).await;
         let capture_id = format!("bc_{task}_{steps}");
         order(&committer, Step::Capture { capture_id, hold_id, amount, last: true }).await;

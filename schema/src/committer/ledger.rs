@@ -26,7 +26,9 @@ impl Wanted {
                 wanted.keys.insert(key.key_hash.to_vec());
             }
             match &order.step {
-                Step::Hold(new) | Step::Charge { hold: new, .. } => wanted.lines.extend(new.path.iter().cloned()),
+                Step::Hold(new) | Step::Charge { hold: new, .. } => {
+                    wanted.lines.extend(new.paths.iter().flatten().cloned())
+                }
                 Step::Capture { hold_id, .. }
                 | Step::Void { hold_id }
                 | Step::Extend { hold_id, .. }

@@ -136,7 +136,7 @@ impl Books {
     }
 
     fn hold(&mut self, client_id: &str, new: &NewHold, now: i64) -> Result<Receipt, Refusal> {
-        let places = self.places(&new.path, now)?;
+        let places = self.places(&new.paths, now)?;
         let mut path = self.levels(&places, now);
         let hold = budget::hold(&mut path, new.amount, new.expires_at).map_err(|declined| name(declined, &places))?;
         let leaf = places.first().map(|(line, _)| line.clone()).unwrap_or_default();
@@ -244,16 +244,15 @@ impl Books {
         })
     }
 
-    /// Where a new hold is booked: the path as it was ordered, if it is a path, and open.
-    fn places(&self, path: &[String], now: i64) -> Result<Vec<Place>, Refusal> {
-        if path.is_empty() || path.len() > MAX_PATH {
-            return Err(Refusal::NotFound);
-        }
-        let mut places = Vec::with_capacity(path.len());
-        for (index, id) in path.iter().enumerate() {
+    /// Where a new hold is booked: on every line of its chains, if they are chains, and open.
+    fn places(&self, paths: &[Vec<String>], now: i64) -> Result<Vec<Place>, Refusal> {
+        let mut places: Vec<Place> = Vec::new();
+        for (chain, index, id) in
+            paths.iter().flat_map(|chain| chain.iter().enumerate().map(move |(i, id)| (chain, i, id)))
+        {
             let line = self.lines.get(id).ok_or(Refusal::NotFound)?;
             let pays = line.row.enforce == "rs" || line.row.parent_id.is_none();
-            let above = path.get(index.saturating_add(1));
+            let above = chain.get(index.saturating_add(1));
             let leads_on = if pays { above.is_none() } else { above == line.row.parent_id.as_ref() };
             if !leads_on {
                 return Err(Refusal::NotFound);
@@ -263,9 +262,13 @@ impl Books {
                 return Err(Refusal::Closed { line_id: id.clone() });
             }
             let period = line.window.period(now).map_err(|_| Refusal::Closed { line_id: id.clone() })?;
-            places.push((id.clone(), period.start));
+            let place = (id.clone(), period.start);
+            if !places.contains(&place) {
+                places.push(place);
+            }
         }
-        Ok(places)
+        let none = places.is_empty() || paths.iter().any(Vec::is_empty) || places.len() > MAX_PATH;
+        if none { Err(Refusal::NotFound) } else { Ok(places) }
     }
 
     /// The levels of a path as they are. What other parts of a rolling window have used counts

@@ -14,8 +14,8 @@ pub use rows::{BudgetAnswerRow, BudgetCaptureRow, BudgetHoldRow, BudgetLineRow, 
 use serde::{Deserialize, Serialize};
 use stipend_token::budget::Amount;
 
-/// Most lines on one path.
-pub const MAX_PATH: usize = 16;
+/// Most lines that one hold is charged to.
+pub const MAX_PATH: usize = 32;
 
 /// One step of the ledger, decided inside the transaction.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -73,8 +73,9 @@ pub enum Step {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct NewHold {
     pub hold_id: String,
-    /// The lines charged, leaf first, up to the one that pays.
-    pub path: Vec<String>,
+    /// The lines charged: each chain leaf first, up to the line that pays. A line in two
+    /// chains is charged once. Overage is recorded at the first chain's leaf.
+    pub paths: Vec<Vec<String>>,
     pub jti: Option<String>,
     pub amount: Amount,
     /// Seconds.
@@ -98,7 +99,7 @@ impl Spend {
             Step::Charge { capture_id, .. } | Step::Refund { capture_id, .. } => [Some(capture_id), None],
             Step::Void { hold_id } | Step::Extend { hold_id, .. } | Step::Expire { hold_id } => [Some(hold_id), None],
         };
-        let of_hold = new.into_iter().flat_map(|new| new.path.iter().chain([&new.hold_id]).chain(&new.jti));
+        let of_hold = new.into_iter().flat_map(|new| new.paths.iter().flatten().chain([&new.hold_id]).chain(&new.jti));
         ids.into_iter().flatten().chain(of_hold).chain([&self.client_id]).any(|text| text.contains('\0'))
     }
 }

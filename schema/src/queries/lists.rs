@@ -33,7 +33,7 @@ pub struct Page {
 }
 
 impl Page {
-    fn parts(&self) -> (String, i64) {
+    pub(super) fn parts(&self) -> (String, i64) {
         (self.after.clone().unwrap_or_default(), self.limit.clamp(1, PAGE_LIMIT))
     }
 }
@@ -54,6 +54,8 @@ macro_rules! list {
         })
     }};
 }
+
+pub(super) use list;
 
 pub async fn list_owners(db: &Db, owners: &OwnerFilter, page: &Page) -> Result<Vec<OwnerRow>, DbError> {
     list!(db, owners, page, OwnerRow, owners, |query, only| query.filter(owners::id.eq_any(only)))

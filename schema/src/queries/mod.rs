@@ -3,6 +3,7 @@
 //! who may see a row beyond the [`OwnerFilter`] it is given.
 
 mod audit;
+mod budgets;
 mod clients;
 mod lists;
 mod records;
@@ -10,6 +11,10 @@ mod records;
 pub use audit::{
     AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, WRITER_PAGE_LIMIT, audit_anchors, audit_export, audit_records,
     audit_writers, checkpoints_of, newest_checkpoint,
+};
+pub use budgets::{
+    ACCOUNT_LINES_LIMIT, DUE_HOLDS_LIMIT, due_holds, find_budget_hold, find_budget_line, lines_of_account,
+    list_budget_lines, uses_of_line,
 };
 pub use clients::{ClientBundle, find_client, find_client_bundle, find_client_secrets};
 pub use lists::{

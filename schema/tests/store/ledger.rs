@@ -3,6 +3,8 @@
 
 use crate::support::*;
 use rstest::rstest;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use stipend_schema::ledger::{Answer, BudgetLineRow, NewHold, Receipt, Refusal, Settled, Spend, SpendKey, Step};
 use stipend_schema::testing::TestDatabase;
 use stipend_schema::*;
@@ -48,7 +50,7 @@ fn path(lines: &[&str]) -> Vec<String> {
 fn charge(id: &str, lines: &[&str], parts: i64) -> Step {
     let hold = NewHold {
         hold_id: format!("bh_{id}"),
-        path: path(lines),
+        paths: vec![path(lines)],
         jti: None,
         amount: amount(parts),
         expires_at: i64::MAX,
@@ -58,7 +60,7 @@ fn charge(id: &str, lines: &[&str], parts: i64) -> Step {
 
 fn hold(id: &str, lines: &[&str], parts: i64, expires_at: i64) -> Step {
     let hold_id = format!("bh_{id}");
-    Step::Hold(NewHold { hold_id, path: path(lines), jti: None, amount: amount(parts), expires_at })
+    Step::Hold(NewHold { hold_id, paths: vec![path(lines)], jti: None, amount: amount(parts), expires_at })
 }
 
 fn capture(id: &str, hold: &str, parts: i64, last: bool) -> Step {
@@ -247,4 +249,61 @@ async fn late_captures_are_booked_and_overage_stops_the_leaf(
     done(&node, Step::Refund { capture_id: "bc_1".into(), amount: amount(15) }).await;
     assert_eq!(books(&database, "bl_root").await, (0, 10, 0), "the overage is taken back first");
     done(&node, hold("c", &["bl_root"], 10, i64::MAX)).await;
+}
+
+/// The subject's chain pays and the actor's own caps: both are charged, what they share once.
+#[rstest]
+#[tokio::test]
+async fn two_chains_are_charged_and_what_they_share_once(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let database = TestDatabase::new(backend).await;
+    let node = node(&database).await;
+    let lines = vec![line("bl_root", None, 100), line("bl_a", Some("bl_root"), 50), line("bl_b", Some("bl_root"), 30)];
+    make(&node, lines).await;
+    let both = |id: &str, parts| {
+        Step::Hold(NewHold {
+            hold_id: format!("bh_{id}"),
+            paths: vec![path(&["bl_a", "bl_root"]), path(&["bl_b", "bl_root"])],
+            jti: None,
+            amount: amount(parts),
+            expires_at: i64::MAX,
+        })
+    };
+    done(&node, both("1", 20)).await;
+    for name in ["bl_a", "bl_b", "bl_root"] {
+        assert_eq!(books(&database, name).await, (20, 0, 0), "{name}");
+    }
+    let refusal = declined(&node, both("2", 11)).await;
+    assert_eq!(refusal, Refusal::Insufficient { line_id: "bl_b".into(), required: 11, remaining: 10 });
+    done(&node, Step::Void { hold_id: "bh_1".into() }).await;
+    assert_eq!(books(&database, "bl_root").await, (0, 0, 0));
+}
+
+/// A day's use ends with the day; a rolling window forgets part by part, never early.
+#[rstest]
+#[tokio::test]
+async fn windows_count_what_they_say(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let database = TestDatabase::new(backend).await;
+    let now = Arc::new(AtomicI64::new(NOW));
+    let seen = Arc::clone(&now);
+    let clock: Clock = Arc::new(move || seen.load(Ordering::SeqCst) * 1_000_000);
+    let db = database.connect().await;
+    let committer = Committer::start(db.clone(), CommitterConfig::default(), clock).unwrap();
+    let node = Node { db, committer };
+    let day = BudgetLineRow { time_window: "day@UTC".into(), ..line("bl_day", None, 10) };
+    let rolling = BudgetLineRow { time_window: "rolling:3600".into(), ..line("bl_rolling", None, 10) };
+    make(&node, vec![day, rolling]).await;
+    for name in ["bl_day", "bl_rolling"] {
+        done(&node, charge(&format!("{name}1"), &[name], 10)).await;
+        declined(&node, charge(&format!("{name}2"), &[name], 1)).await;
+    }
+    now.fetch_add(3600, Ordering::SeqCst);
+    let refusal = declined(&node, charge("r3", &["bl_rolling"], 1)).await;
+    assert!(matches!(refusal, Refusal::Insufficient { .. }), "an hour is not over before an hour is over");
+    now.fetch_add(60, Ordering::SeqCst);
+    done(&node, charge("r4", &["bl_rolling"], 10)).await;
+    declined(&node, charge("d3", &["bl_day"], 1)).await;
+    now.fetch_add(86_400, Ordering::SeqCst);
+    done(&node, charge("d4", &["bl_day"], 10)).await;
 }

@@ -1,0 +1,77 @@
+//! Budget lines, and what they have used.
+
+use super::lists::{OwnerFilter, Page, list};
+use crate::db::{Db, DbError, read};
+use crate::rows::{BudgetHoldRow, BudgetLineRow, BudgetUseRow};
+use crate::tables::{budget_holds, budget_lines, budget_uses};
+use diesel::prelude::*;
+
+/// Most lines of one account that are read.
+pub const ACCOUNT_LINES_LIMIT: i64 = 64;
+/// Most holds whose time is over that are read at once.
+pub const DUE_HOLDS_LIMIT: i64 = 500;
+/// Most periods of one line that are read.
+const PERIODS_LIMIT: i64 = 400;
+
+pub async fn find_budget_line(db: &Db, id: &str) -> Result<Option<BudgetLineRow>, DbError> {
+    let id = id.to_owned();
+    let found =
+        read!(db, get_results::<BudgetLineRow>, budget_lines::table.find(id).select(BudgetLineRow::as_select()))?;
+    Ok(found.into_iter().next())
+}
+
+pub async fn list_budget_lines(db: &Db, owners: &OwnerFilter, page: &Page) -> Result<Vec<BudgetLineRow>, DbError> {
+    list!(db, owners, page, BudgetLineRow, budget_lines, |query, only| query
+        .filter(budget_lines::owner_id.eq_any(only)))
+}
+
+/// The lines of an account in every unit, whatever their state.
+pub async fn lines_of_account(db: &Db, kind: &str, id: &str) -> Result<Vec<BudgetLineRow>, DbError> {
+    let (kind, id) = (kind.to_owned(), id.to_owned());
+    read!(
+        db,
+        get_results::<BudgetLineRow>,
+        budget_lines::table
+            .filter(budget_lines::account_kind.eq(kind))
+            .filter(budget_lines::account_id.eq(id))
+            .order(budget_lines::id.asc())
+            .limit(ACCOUNT_LINES_LIMIT)
+            .select(BudgetLineRow::as_select())
+    )
+}
+
+/// What a line has used in the periods from `from` on, newest first.
+pub async fn uses_of_line(db: &Db, id: &str, from: i64) -> Result<Vec<BudgetUseRow>, DbError> {
+    let id = id.to_owned();
+    read!(
+        db,
+        get_results::<BudgetUseRow>,
+        budget_uses::table
+            .filter(budget_uses::line_id.eq(id))
+            .filter(budget_uses::period.ge(from))
+            .order(budget_uses::period.desc())
+            .limit(PERIODS_LIMIT)
+            .select(BudgetUseRow::as_select())
+    )
+}
+
+pub async fn find_budget_hold(db: &Db, id: &str) -> Result<Option<BudgetHoldRow>, DbError> {
+    let id = id.to_owned();
+    let found =
+        read!(db, get_results::<BudgetHoldRow>, budget_holds::table.find(id).select(BudgetHoldRow::as_select()))?;
+    Ok(found.into_iter().next())
+}
+
+/// Open holds whose time was over at `now`, in seconds.
+pub async fn due_holds(db: &Db, now: i64) -> Result<Vec<BudgetHoldRow>, DbError> {
+    read!(
+        db,
+        get_results::<BudgetHoldRow>,
+        budget_holds::table
+            .filter(budget_holds::state.eq("open"))
+            .filter(budget_holds::expires_at.le(now))
+            .order(budget_holds::expires_at.asc())
+            .limit(DUE_HOLDS_LIMIT)
+            .select(BudgetHoldRow::as_select())
+    )
+}
