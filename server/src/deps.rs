@@ -49,6 +49,15 @@ pub fn rules_of(owner_id: &str) -> Dep {
     Dep::new(RULES_OF, owner_id)
 }
 
+/// The feed's word for the budget lines of an account.
+pub const BUDGET_OF: &str = "budget_of";
+
+/// All budget lines of an account: `kind` is `owner` or `agent`.
+#[must_use]
+pub fn budget_of(kind: &str, id: &str) -> Dep {
+    Dep::new(BUDGET_OF, format!("{kind}:{id}"))
+}
+
 /// The whole signing keyring: two nodes must not both make the next key.
 #[must_use]
 pub fn keyring() -> Dep {

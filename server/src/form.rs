@@ -42,6 +42,11 @@ impl Params {
         self.0.iter().find(|(have, _)| have == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every parameter with its value.
+    pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0.iter().filter(move |(have, _)| have == name).map(|(_, value)| value.as_str())
     }

@@ -11,6 +11,7 @@ use crate::tokens::{Doubt, StandingToken};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use stipend_schema::{Outcome, Work};
+use stipend_token::claims::AccessToken;
 
 /// The answer: the token's claims, or `{"active":false}` and nothing else.
 #[derive(Clone, Debug, Serialize)]
@@ -76,9 +77,14 @@ async fn burn(app: &App, caller: &AuthenticatedClient, origin: &Origin) -> Resul
 async fn may_know(app: &App, caller: &AuthenticatedClient, standing: &StandingToken) -> Result<bool, Reason> {
     let claims = &standing.token.claims;
     let caller = caller.client.id.as_str();
-    if claims.client_id == caller {
-        return Ok(true);
-    }
+    Ok(claims.client_id == caller || serves(app, caller, claims).await?)
+}
+
+/// Whether a client is a service of the token's audience.
+///
+/// # Errors
+/// [`Reason::StoreUnavailable`].
+pub async fn serves(app: &App, caller: &str, claims: &AccessToken) -> Result<bool, Reason> {
     for audience in &claims.aud {
         let resource = app.records.find_resource(audience.as_str()).await?;
         if resource.is_some_and(|resource| resource.introspectors.iter().any(|id| id == caller)) {

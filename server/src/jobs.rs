@@ -10,6 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 use std::time::Duration;
 use stipend_keys::{TokenKind, random_id};
+use stipend_schema::ledger::{Spend, Step};
 use stipend_schema::{AuditCheckpointRow, Outcome, Row, Work, Write, queries, sweep};
 use tokio::task::JoinHandle;
 
@@ -17,6 +18,8 @@ use tokio::task::JoinHandle;
 const KEYRING_INTERVAL: Duration = Duration::from_secs(30);
 /// How often a checkpoint of this node's audit chain is signed, if it grew.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
+/// How often holds are looked at whose time is over.
+const HOLDS_INTERVAL: Duration = Duration::from_secs(1);
 /// How often expired rows are swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -28,6 +31,7 @@ pub fn start(app: &Arc<App>) -> Vec<JoinHandle<()>> {
         app.store.background(rotate_keys(Arc::clone(app))),
         app.store.background(sign_checkpoints(Arc::clone(app))),
         app.store.background(sweep_expired(Arc::clone(app))),
+        app.store.background(end_due_holds(Arc::clone(app))),
     ]
 }
 
@@ -70,6 +74,37 @@ async fn sweep_expired(app: Arc<App>) {
         match sweep(app.store.db(), now).await {
             Ok(swept) => tracing::debug!(?swept, "swept what has expired"),
             Err(error) => tracing::warn!(%error, "sweeping failed"),
+        }
+    }
+}
+
+/// What a hold kept back is free again once its time is over.
+async fn end_due_holds(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(HOLDS_INTERVAL).await;
+        let due = match queries::due_holds(app.store.db(), app.clock.now()).await {
+            Ok(due) => due,
+            Err(error) => {
+                tracing::warn!(%error, "holds whose time is over could not be read");
+                continue;
+            }
+        };
+        for hold in due {
+            let mut draft = Draft::new("budget.hold_expired", &own_origin());
+            draft.put("hold", hold.id.clone());
+            let work = Work {
+                basis: app.live.applied(),
+                deps: Vec::new(),
+                burn: None,
+                spend: Some(Spend { client_id: hold.client_id, step: Step::Expire { hold_id: hold.id }, key: None }),
+                writes: Vec::new(),
+                changes: Vec::new(),
+                record: draft.outcome(DONE),
+            };
+            // Another node may have ended it: the ledger knows.
+            if !matches!(app.committer.submit(work).await, Outcome::Settled { .. }) {
+                tracing::warn!("a hold whose time is over could not be ended");
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod admin;
 pub mod app;
 pub mod audit;
 pub mod bootstrap;
+pub mod budget;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -30,6 +30,14 @@ pub const MAX_VALID_SECRETS: usize = 2;
 /// `jti` longer than this is refused.
 pub const MAX_JTI_BYTES: usize = 256;
 
+/// Life of a hold where nothing is said, and at most.
+pub const DEFAULT_HOLD_SECONDS: i64 = 60;
+pub const MAX_HOLD_SECONDS: i64 = 3600;
+/// An `Idempotency-Key` longer than this is refused.
+pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
+/// How long an `Idempotency-Key` is remembered: a day.
+pub const IDEMPOTENCY_SECONDS: i64 = 86_400;
+
 /// Cached clients, resources and rule sets each; beyond, the least used goes.
 pub const MAX_CACHED_RECORDS: u64 = 20_000;
 /// Verified token signatures remembered.

@@ -21,6 +21,12 @@ pub enum OAuthCode {
     TooSlow,
     /// Too many failed attempts (RFC 6585 section 4).
     TooManyRequests,
+    /// A token that is of no use at a budget.
+    InvalidToken,
+    InsufficientBudget,
+    NotFound,
+    HoldEnded,
+    IdempotencyKeyReused,
     ServerError,
     TemporarilyUnavailable,
 }
@@ -37,6 +43,11 @@ impl OAuthCode {
             Self::InvalidTarget => "invalid_target",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::TooManyRequests => "too_many_requests",
+            Self::InvalidToken => "invalid_token",
+            Self::InsufficientBudget => "insufficient_budget",
+            Self::NotFound => "not_found",
+            Self::HoldEnded => "hold_ended",
+            Self::IdempotencyKeyReused => "idempotency_key_reused",
             Self::ServerError => "server_error",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
@@ -52,8 +63,12 @@ impl OAuthCode {
             | Self::InvalidTarget
             | Self::InvalidAuthorizationDetails => 400,
             Self::InvalidClient => 401,
+            Self::InvalidToken | Self::InsufficientBudget => 403,
+            Self::NotFound => 404,
             Self::TooSlow => 408,
+            Self::HoldEnded => 409,
             Self::TooLarge => 413,
+            Self::IdempotencyKeyReused => 422,
             Self::TooManyRequests => 429,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
@@ -164,6 +179,24 @@ reasons! {
     // Revocation.
     NotOwnToken = "not_own_token", UnauthorizedClient, "the token was issued to another client";
     GrantNotAllowed = "grant_not_allowed", UnauthorizedClient, "this client may not use this grant type";
+    // Budgets.
+    TokenNotActive = "token_not_active", InvalidToken, "the token is not active, or not for a resource of this client";
+    BadAmount = "bad_amount", InvalidRequest, "amount must be an integer from 0 to 999999999999999, in the smallest part of the unit";
+    BadUnit = "bad_unit", InvalidRequest, "unit and decimals must name a unit: 6 decimals for money, 0 for call and token";
+    BadHoldLife = "bad_hold_life", InvalidRequest, "expires_in must be 1 to 3600 seconds";
+    BadFinal = "bad_final", InvalidRequest, "final must be true or false";
+    BadIdempotencyKey = "bad_idempotency_key", InvalidRequest, "send one Idempotency-Key of 1 to 255 visible ASCII characters";
+    MissingCapture = "missing_capture", InvalidRequest, "capture is required";
+    NoBudget = "no_budget", InsufficientBudget, "nobody who pays for this token has a budget in this unit";
+    InsufficientBudget = "insufficient_budget", InsufficientBudget, "the budget does not have that much left";
+    PerCallExceeded = "per_call_exceeded", InsufficientBudget, "the budget admits less in one call";
+    BudgetOverdrawn = "budget_overdrawn", InsufficientBudget, "more was spent than the budget had: nothing new until that is settled";
+    BudgetClosed = "budget_closed", InsufficientBudget, "the budget is closed";
+    NoSuchHold = "no_such_budget", NotFound, "there is no such hold or capture of this client";
+    HoldEnded = "hold_ended", HoldEnded, "the hold has ended";
+    AmountZero = "amount_zero", InvalidRequest, "amount must be more than 0 here";
+    AmountTooMuch = "amount_too_much", InvalidRequest, "the amount is more than was captured and not yet refunded";
+    IdempotencyKeyReused = "idempotency_key_reused", IdempotencyKeyReused, "the Idempotency-Key was used for another request";
     // The server's own trouble.
     Overtaken = "overtaken", TemporarilyUnavailable, "the configuration is changing: try again";
     StoreUnavailable = "store_unavailable", TemporarilyUnavailable, "the server cannot record its answer now: try again";

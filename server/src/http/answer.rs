@@ -56,6 +56,11 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
         | OAuthCode::InvalidTarget
         | OAuthCode::InvalidAuthorizationDetails
         | OAuthCode::TooLarge
+        | OAuthCode::InvalidToken
+        | OAuthCode::InsufficientBudget
+        | OAuthCode::NotFound
+        | OAuthCode::HoldEnded
+        | OAuthCode::IdempotencyKeyReused
         | OAuthCode::ServerError => {}
     }
     let body = ErrorBody { error: code.error(), error_description: reason.description() };

@@ -3,6 +3,7 @@
 
 mod answer;
 mod body;
+mod budget;
 mod discovery;
 mod guard;
 mod health;
@@ -27,6 +28,12 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(endpoint("/oauth2/token").route(web::post().to(token::handle)))
         .service(endpoint("/oauth2/introspect").route(web::post().to(introspect::handle)))
         .service(endpoint("/oauth2/revoke").route(web::post().to(revoke::handle)))
+        .service(endpoint("/budget/holds").route(web::post().to(budget::hold)))
+        .service(endpoint("/budget/holds/{id}/capture").route(web::post().to(budget::capture)))
+        .service(endpoint("/budget/holds/{id}/extend").route(web::post().to(budget::extend)))
+        .service(endpoint("/budget/holds/{id}/void").route(web::post().to(budget::void)))
+        .service(endpoint("/budget/charges").route(web::post().to(budget::charge)))
+        .service(endpoint("/budget/refunds").route(web::post().to(budget::refund)))
         .service(document("/oauth2/jwks").route(web::get().to(discovery::jwks)))
         .service(document("/.well-known/oauth-authorization-server").route(web::get().to(discovery::metadata)))
         .service(document("/.well-known/openid-configuration").route(web::get().to(discovery::metadata)))

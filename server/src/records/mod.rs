@@ -3,10 +3,12 @@
 //! A miss is loaded once however many ask. An entry carries what it was made from and
 //! the feed sequence it was loaded at; it is believed only while none of that changed.
 
+mod budget;
 mod client;
 mod resource;
 mod rules;
 
+pub use budget::BudgetLine;
 pub use client::{AuthMethod, Client, ClientKey, ClientKind, ClientSecret, ClientState, Role, RoleGrant};
 pub use resource::Resource;
 
@@ -129,6 +131,7 @@ pub struct Records {
     clients: RecordCache<Client>,
     resources: RecordCache<Resource>,
     rules: RecordCache<Vec<ExchangeRule>>,
+    budgets: RecordCache<Vec<BudgetLine>>,
 }
 
 impl Records {
@@ -140,6 +143,7 @@ impl Records {
             clients: RecordCache::new(),
             resources: RecordCache::new(),
             rules: RecordCache::new(),
+            budgets: RecordCache::new(),
         }
     }
 
@@ -166,6 +170,16 @@ impl Records {
     pub async fn rules_of(&self, owner_id: &str) -> Result<Arc<Vec<ExchangeRule>>, Unavailable> {
         let rules = self.rules.find(&self.live, &self.loader, owner_id, rules::load).await?;
         Ok(rules.unwrap_or_default())
+    }
+
+    /// The budget lines of an account: `kind` is `owner` or `agent`.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn budget_lines(&self, kind: &str, id: &str) -> Result<Arc<Vec<BudgetLine>>, Unavailable> {
+        let account = format!("{kind}:{id}");
+        let lines = self.budgets.find(&self.live, &self.loader, &account, budget::load).await?;
+        Ok(lines.unwrap_or_default())
     }
 }
 

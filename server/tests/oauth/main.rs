@@ -11,6 +11,7 @@
 mod assertion;
 mod audit;
 mod authentication;
+mod budget;
 mod client_credentials;
 mod discovery;
 mod exchange;

@@ -7,7 +7,7 @@ const MAX_CODE_BYTES: usize = 32;
 /// Most decimals.
 const MAX_DECIMALS: u8 = 9;
 /// Money is counted in millionths.
-const MONEY_DECIMALS: u8 = 6;
+const MONEY_DECIMALS: i64 = 6;
 
 /// `USD` with 6 decimals, `call` and `token` with none, or a unit of one's own. Two units are
 /// the same when both parts are; nothing converts one into another.
@@ -36,16 +36,21 @@ impl Unit {
         if !well_formed {
             return Err(UnitError::Code);
         }
-        let decimals = u8::try_from(decimals).map_err(|_| UnitError::Decimals)?;
-        let fixed = match code {
+        if Self::known_decimals(code).is_some_and(|known| known != decimals) {
+            return Err(UnitError::Decimals);
+        }
+        let decimals = u8::try_from(decimals).ok().filter(|decimals| *decimals <= MAX_DECIMALS);
+        Ok(Self { code: code.to_owned(), decimals: decimals.ok_or(UnitError::Decimals)? })
+    }
+
+    /// The decimals of a unit that has them by its code.
+    #[must_use]
+    pub fn known_decimals(code: &str) -> Option<i64> {
+        match code {
             "call" | "token" => Some(0),
             _ if is_money(code) => Some(MONEY_DECIMALS),
             _ => None,
-        };
-        if decimals > MAX_DECIMALS || fixed.is_some_and(|fixed| fixed != decimals) {
-            return Err(UnitError::Decimals);
         }
-        Ok(Self { code: code.to_owned(), decimals })
     }
 
     #[must_use]

@@ -1,0 +1,240 @@
+//! Spending from budgets: a relying service holds, captures and charges against the lines of
+//! whoever pays for an agent's token.
+//!
+//! It decides who may and who pays; the ledger alone decides what is left, inside the
+//! committer's transaction and in order with everything else. An answer was recorded first,
+//! refusals too, and a retry with the same `Idempotency-Key` gets the same answer.
+
+mod chains;
+mod order;
+
+pub use order::{Order, Retry, Verb};
+
+use crate::app::App;
+use crate::audit::{DONE, Draft, Origin};
+use crate::client::{AuthenticatedClient, Credentials, authenticate};
+use crate::grant::refuse_stranger;
+use crate::introspection::serves;
+use crate::limits::{IDEMPOTENCY_SECONDS, MAX_DECISIONS};
+use crate::reason::{OAuthCode, Reason};
+use crate::tokens::{Doubt, StandingToken};
+use stipend_keys::random_id;
+use stipend_schema::ledger::{Answer, NewHold, Receipt, Refusal, Spend, SpendKey, Step};
+use stipend_schema::{Dep, Outcome, Work};
+use stipend_token::budget::{Amount, Unit};
+
+/// Why an order was not done, with the line that did not have it.
+#[derive(Debug)]
+pub struct Declined {
+    pub reason: Reason,
+    pub refusal: Option<Refusal>,
+    deps: Vec<Dep>,
+}
+
+impl<R: Into<Reason>> From<R> for Declined {
+    fn from(reason: R) -> Self {
+        Self { reason: reason.into(), refusal: None, deps: Vec::new() }
+    }
+}
+
+impl From<Refusal> for Declined {
+    fn from(refusal: Refusal) -> Self {
+        let reason = match &refusal {
+            Refusal::NotFound => Reason::NoSuchHold,
+            Refusal::Closed { .. } => Reason::BudgetClosed,
+            Refusal::Insufficient { .. } => Reason::InsufficientBudget,
+            Refusal::PerCall { .. } => Reason::PerCallExceeded,
+            Refusal::Frozen { .. } => Reason::BudgetOverdrawn,
+            Refusal::Zero => Reason::AmountZero,
+            Refusal::Ended => Reason::HoldEnded,
+            Refusal::TooMuch => Reason::AmountTooMuch,
+            Refusal::KeyReused => Reason::IdempotencyKeyReused,
+        };
+        Self { reason, refusal: Some(refusal), deps: Vec::new() }
+    }
+}
+
+/// How one round of deciding and committing ended.
+enum Round {
+    Done(Receipt),
+    Declined(Declined),
+    Overtaken,
+}
+
+/// Carries out one order.
+///
+/// # Errors
+/// [`Declined`].
+pub async fn spend(
+    app: &App,
+    credentials: &Credentials<'_>,
+    verb: Verb<'_>,
+    key: Option<&str>,
+    origin: &Origin,
+) -> Result<Receipt, Declined> {
+    for _ in 0..MAX_DECISIONS {
+        let basis = app.live.applied();
+        let client = match authenticate(app, credentials).await {
+            Ok(client) => client,
+            Err(failure) => return Err(refuse_stranger(app, &failure, origin).await.into()),
+        };
+        let mut draft = Draft::new(verb.event(), origin);
+        draft.client(&client.client.id, &client.client.owner_id);
+        let work = Work {
+            basis,
+            deps: client.deps.clone(),
+            burn: client.burn.clone(),
+            spend: None,
+            writes: Vec::new(),
+            changes: Vec::new(),
+            record: draft.clone().outcome(DONE),
+        };
+        match round(app, &client, credentials, verb, key, (work, draft)).await {
+            Round::Done(receipt) => return Ok(receipt),
+            Round::Declined(declined) => return Err(declined),
+            Round::Overtaken => {
+                app.tailer.catch_up().await;
+            }
+        }
+    }
+    Err(Reason::Overtaken.into())
+}
+
+async fn round(
+    app: &App,
+    client: &AuthenticatedClient,
+    credentials: &Credentials<'_>,
+    verb: Verb<'_>,
+    key: Option<&str>,
+    (mut work, mut draft): (Work, Draft),
+) -> Round {
+    match decide(app, client, credentials, verb, key, &mut draft).await {
+        Ok((spend, deps)) => {
+            work.deps.extend(deps);
+            work.record = draft.outcome(DONE);
+            work.spend = Some(spend);
+            settled(&app.committer.submit(work).await)
+        }
+        Err(declined) => {
+            let trouble = matches!(declined.reason.code(), OAuthCode::TemporarilyUnavailable | OAuthCode::ServerError);
+            if trouble {
+                return Round::Declined(declined);
+            }
+            work.deps.extend(declined.deps.iter().cloned());
+            work.record = draft.refused(declined.reason);
+            match app.committer.submit(work).await {
+                Outcome::Committed { .. } => Round::Declined(declined),
+                other => settled(&other),
+            }
+        }
+    }
+}
+
+fn settled(outcome: &Outcome) -> Round {
+    match outcome {
+        Outcome::Settled { settled, .. } => match &settled.answer {
+            Answer::Done(receipt) => Round::Done(receipt.clone()),
+            Answer::Declined(refusal) => Round::Declined(refusal.clone().into()),
+        },
+        Outcome::Stale => Round::Overtaken,
+        Outcome::Replayed { .. } => Round::Declined(Reason::AssertionReplayed.into()),
+        Outcome::Invalid(what) => {
+            tracing::error!(what, "a budget work was refused by the committer");
+            Round::Declined(Reason::Internal.into())
+        }
+        Outcome::Committed { .. } | Outcome::Conflict | Outcome::Unavailable => {
+            Round::Declined(Reason::StoreUnavailable.into())
+        }
+    }
+}
+
+/// The ledger's step, and what was looked at to order it.
+async fn decide(
+    app: &App,
+    client: &AuthenticatedClient,
+    credentials: &Credentials<'_>,
+    verb: Verb<'_>,
+    key: Option<&str>,
+    draft: &mut Draft,
+) -> Result<(Spend, Vec<Dep>), Declined> {
+    let now = app.clock.now();
+    let client_id = client.client.id.clone();
+    let retry = key.map(|key| Retry::new(key, &client_id, verb, credentials.params)).transpose()?;
+    let key = retry.map(|retry| SpendKey {
+        key_hash: retry.key_hash,
+        digest: retry.digest,
+        expires_at: now.saturating_add(IDEMPOTENCY_SECONDS),
+    });
+    let (step, deps) = match Order::parse(verb, credentials.params)? {
+        Order::Hold { token, unit, amount, expires_in } => {
+            let (hold, deps) = new_hold(app, client, &token, (&unit, amount, expires_in), draft).await?;
+            (Step::Hold(hold), deps)
+        }
+        Order::Charge { token, unit, amount } => {
+            let (hold, deps) = new_hold(app, client, &token, (&unit, amount, 1), draft).await?;
+            (Step::Charge { hold, capture_id: random_id("bc_") }, deps)
+        }
+        Order::Capture { hold_id, amount, last } => {
+            draft.put("hold", hold_id.clone());
+            draft.put("amount", amount.parts());
+            (Step::Capture { capture_id: random_id("bc_"), hold_id, amount, last }, Vec::new())
+        }
+        Order::Extend { hold_id, expires_in } => {
+            draft.put("hold", hold_id.clone());
+            (Step::Extend { hold_id, expires_at: now.saturating_add(expires_in) }, Vec::new())
+        }
+        Order::Void { hold_id } => {
+            draft.put("hold", hold_id.clone());
+            (Step::Void { hold_id }, Vec::new())
+        }
+        Order::Refund { capture_id, amount } => {
+            draft.put("capture", capture_id.clone());
+            draft.put("amount", amount.parts());
+            (Step::Refund { capture_id, amount }, Vec::new())
+        }
+    };
+    Ok((Spend { client_id, step, key }, deps))
+}
+
+async fn new_hold(
+    app: &App,
+    client: &AuthenticatedClient,
+    token: &str,
+    (unit, amount, expires_in): (&Unit, Amount, i64),
+    draft: &mut Draft,
+) -> Result<(NewHold, Vec<Dep>), Declined> {
+    let now = app.clock.now();
+    let standing = match app.tokens.standing(token, now).await {
+        Ok(standing) => standing,
+        Err(Doubt::Fault(_)) => return Err(Reason::TokenNotActive.into()),
+        Err(Doubt::Unavailable) => return Err(Reason::StoreUnavailable.into()),
+    };
+    // For whom the token is not, it does not exist: the same answer.
+    if !serves(app, &client.client.id, &standing.token.claims).await? {
+        return Err(Reason::TokenNotActive.into());
+    }
+    let StandingToken { token, owners, mut deps } = standing;
+    draft.jti(&token.claims.jti);
+    if let Some(owner) = owners.first() {
+        draft.subject_owner(owner);
+    }
+    draft.put("subject", token.claims.sub.clone());
+    draft.put("unit", unit.to_string());
+    draft.put("amount", amount.parts());
+    let chains = match chains::of_token(app, &token.claims, unit).await {
+        Ok(chains) => chains,
+        Err(mut declined) => {
+            declined.deps.append(&mut deps);
+            return Err(declined);
+        }
+    };
+    deps.extend(chains.deps);
+    let hold = NewHold {
+        hold_id: random_id("bh_"),
+        paths: chains.paths,
+        jti: Some(token.claims.jti.clone()),
+        amount,
+        expires_at: now.saturating_add(expires_in),
+    };
+    Ok((hold, deps))
+}
