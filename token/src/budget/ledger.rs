@@ -101,7 +101,8 @@ pub fn capture(
         leaf.used.overage = leaf.used.overage.saturating_add(overage);
     }
     hold.captured = hold.captured.saturating_add(within);
-    if last && hold.state == HoldState::Open {
+    if last {
+        // After its time too: nothing is left to free, but no other capture follows.
         free(path, hold, HoldState::Captured);
     }
     Ok(Capture { spent: within.saturating_add(taken), overage, refunded: 0 })
