@@ -81,12 +81,13 @@ pub fn capture(
     last: bool,
     now: Timestamp,
 ) -> Result<Capture, Declined> {
-    expire(path, hold, now);
     match hold.state {
         HoldState::Open | HoldState::Expired => {}
         HoldState::Captured | HoldState::Voided => return Err(Declined::Ended),
     }
     let amount = if last { amount.parts() } else { positive(amount)? };
+    // After all that can decline: a declined step changes nothing, also not what is due.
+    expire(path, hold, now);
     let within = amount.min(hold.rest());
     let excess = amount.saturating_sub(within);
     let room = path.iter().map(Level::available).min().unwrap_or(0).max(0);
@@ -100,7 +101,8 @@ pub fn capture(
         leaf.used.overage = leaf.used.overage.saturating_add(overage);
     }
     hold.captured = hold.captured.saturating_add(within);
-    if last && hold.state == HoldState::Open {
+    if last {
+        // After its time too: nothing is left to free, but no other capture follows.
         free(path, hold, HoldState::Captured);
     }
     Ok(Capture { spent: within.saturating_add(taken), overage, refunded: 0 })
@@ -111,8 +113,7 @@ pub fn capture(
 /// # Errors
 /// [`Declined::Ended`] when it has ended already, also by its time.
 pub fn void(path: &mut [Level], hold: &mut Hold, now: Timestamp) -> Result<i64, Declined> {
-    expire(path, hold, now);
-    if hold.state != HoldState::Open {
+    if hold.state != HoldState::Open || now >= hold.expires_at {
         return Err(Declined::Ended);
     }
     Ok(free(path, hold, HoldState::Voided))
