@@ -22,6 +22,8 @@ const SKEW_SECONDS: i64 = 60;
 pub struct Swept {
     pub burns: usize,
     pub revocations: usize,
+    /// Answers to `Idempotency-Key`s.
+    pub answers: usize,
     pub changes: usize,
 }
 
@@ -30,9 +32,10 @@ pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     let expired = now.saturating_sub(SKEW_SECONDS);
     let burns = delete(db, "jti_used", "key_hash", "expires_at <", expired).await?;
     let revocations = delete(db, "revocations", "id", "expires_at <", expired).await?;
+    let answers = delete(db, "budget_answers", "key_hash", "expires_at <", expired).await?;
     let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
     let changes = delete(db, "changes", "seq", "seq <=", floor).await?;
-    Ok(Swept { burns, revocations, changes })
+    Ok(Swept { burns, revocations, answers, changes })
 }
 
 async fn delete(db: &Db, table: &str, key: &str, condition: &str, value: i64) -> Result<usize, DbError> {

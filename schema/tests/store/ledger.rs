@@ -177,13 +177,15 @@ async fn a_key_has_one_effect_and_answers_the_same_again(
     assert_eq!(books(&database, "bl_root").await, (0, 10, 0));
     let other = Spend { key: Some(SpendKey { digest: [2; 32], ..key }), ..spend(charge("z", &["bl_root"], 10)) };
     assert_eq!(settle(&node.committer, other).await.answer, Answer::Declined(Refusal::KeyReused));
-    let refused = SpendKey { key_hash: [8; 32], digest: [1; 32], expires_at: i64::MAX };
+    let refused = SpendKey { key_hash: [8; 32], digest: [1; 32], expires_at: NOW + 300 };
     for repeated in [false, true] {
         let too_much = Spend { key: Some(refused.clone()), ..spend(charge("y", &["bl_root"], 1000)) };
         let settled = settle(&node.committer, too_much).await;
         assert_eq!(settled.repeated, repeated, "refusals are answered again too");
         assert!(matches!(settled.answer, Answer::Declined(Refusal::Insufficient { .. })));
     }
+    assert_eq!(sweep(&node.db, NOW + 300).await.unwrap().answers, 0);
+    assert_eq!(sweep(&node.db, NOW + 361).await.unwrap().answers, 1, "only the one that has expired");
 }
 
 /// Attempts on one root, through leaves that would admit them all, from two nodes.

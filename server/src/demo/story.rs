@@ -37,6 +37,7 @@ pub(super) async fn play(
     let child = exchange(tell, &cast, &parent).await?;
     verify(tell, issuer, &child).await?;
     introspect(tell, &cast, &child).await?;
+    spend(tell, &cast, &child).await?;
     refusals(tell, &cast, &parent).await?;
     explain(tell, &cast).await?;
     revoke(tell, &cast, &parent, &child).await?;
@@ -144,6 +145,40 @@ async fn introspect(tell: &mut Narrator<'_, impl Write>, cast: &Cast, child: &Se
     tell.answer(&stranger.to_string())?;
     expect(stranger == json!({"active": false}), &|| stranger.to_string())?;
     tell.shows("active, with its chain; for those it does not concern it does not exist").map_err(DemoError::from)
+}
+
+async fn spend(tell: &mut Narrator<'_, impl Write>, cast: &Cast, child: &Secret<String>) -> Result<(), DemoError> {
+    tell.step("The relying service spends from planner's two dollars, to the last millionth")?;
+    tell.request("POST /admin/v1/budgets  acme: 5.000000 USD, planner: 2.000000 USD of them")?;
+    for (account, id, amount) in [("owner", "acme", 5_000_000), ("agent", cast.planner.id.as_str(), 2_000_000)] {
+        let line = json!({account: id, "unit": "USD", "decimals": 6, "amount": amount});
+        cast.outside.admin(Method::POST, "/budgets", Some(&line)).await?;
+    }
+    let url = |path: &str| format!("{}/budget/{path}", cast.outside.metadata.issuer);
+    let token = child.expose().as_str();
+    let order = |amount| [("token", token), ("unit", "USD"), ("amount", amount)];
+    tell.request("POST /budget/holds  token=refunds'  amount=1500000  (as orders-api)")?;
+    let (_, held) = cast.outside.post(&url("holds"), &cast.service, &order("1500000")).await?;
+    tell.members(&held, &["hold", "held", "remaining"])?;
+    let capture = url(&format!("holds/{}/capture", held["hold"].as_str().unwrap_or_default()));
+    tell.request("POST /budget/holds/…/capture  amount=1250000  final=true")?;
+    let (_, spent) = cast.outside.post(&capture, &cast.service, &[("amount", "1250000"), ("final", "true")]).await?;
+    tell.members(&spent, &["spent", "remaining"])?;
+    tell.request("POST /budget/charges  amount=750000")?;
+    let (_, last) = cast.outside.post(&url("charges"), &cast.service, &order("750000")).await?;
+    tell.members(&last, &["spent", "remaining"])?;
+    tell.request("POST /budget/charges  amount=1")?;
+    let (status, refused) = cast.outside.post(&url("charges"), &cast.service, &order("1")).await?;
+    tell.answer(&format!("{status}"))?;
+    tell.members(&refused, &["error", "error_description", "line", "required", "remaining"])?;
+    let as_it_must = held["remaining"] == 500_000
+        && spent["remaining"] == 750_000
+        && last["remaining"] == 0
+        && status == 403
+        && refused["error"] == "insufficient_budget";
+    expect(as_it_must, &|| format!("{held} {spent} {last} {refused}"))?;
+    tell.shows("refunds acts with planner's authority, so planner pays; acme has 3.000000 USD left")
+        .map_err(DemoError::from)
 }
 
 async fn refusals(tell: &mut Narrator<'_, impl Write>, cast: &Cast, parent: &Secret<String>) -> Result<(), DemoError> {

@@ -235,7 +235,8 @@ async fn every_order_is_on_record_refused_ones_too(#[values(Backend::Sqlite, Bac
     charge(&world, &token, "5000").await;
     let (_, body) = world.server.admin(reqwest::Method::GET, "/audit?event=budget.charged", None).await;
     let records = body["items"].as_array().unwrap();
-    let said: Vec<_> = records.iter().map(|record| (&record["outcome"], &record["reason"], &record["detail"]["amount"])).collect();
+    let said: Vec<_> =
+        records.iter().map(|record| (&record["outcome"], &record["reason"], &record["detail"]["amount"])).collect();
     assert_eq!(said.len(), 2, "{said:?}");
     assert_eq!(said[0], (&json!("refused"), &json!("insufficient_budget"), &json!(5000)));
     assert_eq!(said[1], (&json!("done"), &Value::Null, &json!(10)));
