@@ -263,6 +263,10 @@ impl Books {
             }
             let period = line.window.period(now).map_err(|_| Refusal::Closed { line_id: id.clone() })?;
             let place = (id.clone(), period.start);
+            // The law freezes a level by its own overage; a rolling one has many parts.
+            if self.other_parts(line, &place, now).any(|used| used.overage > 0) {
+                return Err(Refusal::Frozen { line_id: id.clone() });
+            }
             if !places.contains(&place) {
                 places.push(place);
             }
@@ -289,14 +293,17 @@ impl Books {
         places.iter().map(level).collect()
     }
 
-    fn earlier(&self, line: &Line, place: &Place, now: i64) -> i64 {
-        let Window::Rolling(_) = line.window else { return 0 };
+    /// What the other parts of a rolling window have used that count together with `place`.
+    fn other_parts<'a>(&'a self, line: &Line, place: &'a Place, now: i64) -> impl Iterator<Item = &'a Used> {
+        let rolling = matches!(line.window, Window::Rolling(_));
         let from = line.window.counts_from(place.1).unwrap_or(i64::MIN);
-        let others = self
-            .uses
-            .iter()
-            .filter(|((id, period), _)| *id == place.0 && *period != place.1 && (from..=now).contains(period));
-        others.map(|(_, used)| used.held.saturating_add(used.spent).saturating_add(used.carved)).sum()
+        let counts = move |(id, period): &Place| *id == place.0 && *period != place.1 && (from..=now).contains(period);
+        self.uses.iter().filter(move |(place, _)| rolling && counts(place)).map(|(_, used)| used)
+    }
+
+    fn earlier(&self, line: &Line, place: &Place, now: i64) -> i64 {
+        let sum = |used: &Used| used.held.saturating_add(used.spent).saturating_add(used.carved);
+        self.other_parts(line, place, now).map(sum).sum()
     }
 
     fn book(&mut self, places: &[Place], path: &[Level]) {

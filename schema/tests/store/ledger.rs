@@ -306,6 +306,13 @@ async fn windows_count_what_they_say(#[values(Backend::Sqlite, Backend::Postgres
     now.fetch_add(60, Ordering::SeqCst);
     done(&node, charge("r4", &["bl_rolling"], 10)).await;
     declined(&node, charge("d3", &["bl_day"], 1)).await;
+    // Overdrawn: for the rest of the window, though a part is over in a minute.
+    now.fetch_add(7200, Ordering::SeqCst);
+    done(&node, hold("r5", &["bl_rolling"], 1, i64::MAX)).await;
+    assert_eq!(done(&node, capture("r5", "r5", 11, true)).await.overage, 1);
+    now.fetch_add(600, Ordering::SeqCst);
+    let refusal = declined(&node, hold("r6", &["bl_rolling"], 1, i64::MAX)).await;
+    assert_eq!(refusal, Refusal::Frozen { line_id: "bl_rolling".into() });
     now.fetch_add(86_400, Ordering::SeqCst);
     done(&node, charge("d4", &["bl_day"], 10)).await;
 }
