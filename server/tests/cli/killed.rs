@@ -73,3 +73,83 @@ async fn every_answer_is_on_record_though_the_server_was_killed(
     let proof = run_in(&vars, &["audit", "verify", "--json"]).await.json();
     assert_eq!(proof["heads_named_elsewhere"], 1, "the new process names where the killed one stopped: {proof}");
 }
+
+/// A company on a server that will be killed: its service's secret, and an agent's token.
+async fn company(vars: &[(&str, &str)]) -> (String, String) {
+    let run = async |line: &str| {
+        let args: Vec<&str> = line.split(' ').collect();
+        run_in(vars, &args).await.json()
+    };
+    let secret = |made: Value| made["client_secret"].as_str().unwrap().to_owned();
+    run("owner create acme --json").await;
+    let service = secret(run("agent create acme.api --kind service --json").await);
+    run("resource create https://o.example --owner acme --scopes read --introspector acme.api --json").await;
+    let access = "--access https://o.example=read --defaults https://o.example=read";
+    let agent = secret(run(&format!("agent create acme.planner {access} --json")).await);
+    let own = [("STIPEND_ISSUER", vars[0].1), ("STIPEND_CLIENT_ID", "acme.planner"), ("STIPEND_CLIENT_SECRET", &agent)];
+    let token = run_in(&own, &["token", "get", "--json"]).await.json();
+    (service, token["access_token"].as_str().unwrap().to_owned())
+}
+
+/// One charge of 1 with a key of its own: the answer, unless the server is gone.
+async fn charge(http: &reqwest::Client, issuer: &str, (service, token): (&str, &str), key: &str) -> Option<Value> {
+    let request = http
+        .post(format!("{issuer}/budget/charges"))
+        .basic_auth("acme.api", Some(service))
+        .header("idempotency-key", key)
+        .form(&[("token", token), ("unit", "call"), ("amount", "1")]);
+    let answer = request.send().await.ok()?;
+    assert_eq!(answer.status(), 200);
+    answer.json().await.ok()
+}
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_unit_is_lost_or_spent_twice_though_the_server_was_killed(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    stipend::testing::install_crypto();
+    let database = TestDatabase::new(backend).await;
+    let (served, issuer, secret) = serve(database.url(), &[]);
+    let (service, token) = company(&[("STIPEND_ISSUER", &issuer), ("STIPEND_CLIENT_SECRET", &secret)]).await;
+    let line = "INSERT INTO budget_lines VALUES ('bl_1', 'acme', 'agent', 'acme.planner', NULL, 'call', 0, 1000000, \
+                NULL, 'none', 'as', 'active', NULL, 0, 0)";
+    database.execute(line).await.unwrap();
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let (sender, mut said) = mpsc::unbounded_channel();
+    let mut clients = JoinSet::new();
+    for client in 0..CLIENTS {
+        let (http, issuer, sender) = (http.clone(), issuer.clone(), sender.clone());
+        let (service, token) = (service.clone(), token.clone());
+        clients.spawn(async move {
+            for n in 0.. {
+                let key = format!("{client}-{n}");
+                let answer = charge(&http, &issuer, (&service, &token), &key).await;
+                let gone = answer.is_none();
+                sender.send((key, answer)).unwrap();
+                if gone {
+                    return;
+                }
+            }
+        });
+    }
+    drop(sender);
+    let mut attempts = Vec::new();
+    while attempts.len() < ANSWERS {
+        attempts.push(said.recv().await.unwrap());
+    }
+    kill(served);
+    clients.join_all().await;
+    while let Some(attempt) = said.recv().await {
+        attempts.push(attempt);
+    }
+    let port = issuer.rsplit(':').next().unwrap().to_owned();
+    let (_again, issuer) = restart(database.url(), &port);
+    for (key, answer) in &attempts {
+        let again = charge(&http, &issuer, (&service, &token), key).await.unwrap();
+        assert!(answer.as_ref().is_none_or(|answer| *answer == again), "{key}: {answer:?}, then {again}");
+    }
+    let spent = "SELECT spent AS value FROM budget_uses WHERE line_id = 'bl_1'";
+    let spent = database.number(spent).await.unwrap();
+    assert_eq!(usize::try_from(spent).unwrap(), attempts.len(), "each key once");
+}
