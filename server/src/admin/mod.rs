@@ -7,6 +7,7 @@
 mod agents;
 pub mod api;
 mod audit;
+mod budgets;
 mod caller;
 mod check;
 mod explain;

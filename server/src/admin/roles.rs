@@ -22,6 +22,8 @@ pub enum Action {
     ManageResource,
     ReadRule,
     ManageRule,
+    ReadBudget,
+    ManageBudget,
     ReadSigningKeys,
     ManageSigningKeys,
     ReadRevocation,
@@ -34,7 +36,7 @@ pub enum Action {
 
 #[cfg(test)]
 impl Action {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,
@@ -47,6 +49,8 @@ impl Action {
         Self::ManageResource,
         Self::ReadRule,
         Self::ManageRule,
+        Self::ReadBudget,
+        Self::ManageBudget,
         Self::ReadSigningKeys,
         Self::ManageSigningKeys,
         Self::ReadRevocation,
@@ -127,8 +131,9 @@ fn permits(grant: &RoleGrant, action: Action) -> bool {
     match grant.role {
         Role::PlatformAdmin => true,
         Role::OwnerAdmin => permits_owner_admin(action),
-        // Custodied credentials and budgets are theirs to change; of the rest they see.
-        Role::CredentialAdmin | Role::BudgetAdmin => is_read(action),
+        // Custodied credentials are theirs to change; of the rest they see.
+        Role::CredentialAdmin => is_read(action),
+        Role::BudgetAdmin => is_read(action) || action == Action::ManageBudget,
         Role::Auditor => {
             is_read(action) || action == Action::ReadAudit || (action == Action::ExportAudit && grant.owner.is_none())
         }
@@ -142,6 +147,7 @@ fn is_read(action: Action) -> bool {
             | Action::ReadAgent
             | Action::ReadResource
             | Action::ReadRule
+            | Action::ReadBudget
             | Action::ReadSigningKeys
             | Action::ReadRevocation
     )
@@ -158,6 +164,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ManageResource
         | Action::ReadRule
         | Action::ManageRule
+        | Action::ReadBudget
+        | Action::ManageBudget
         | Action::ReadSigningKeys
         | Action::ReadRevocation
         | Action::Revoke

@@ -8,6 +8,7 @@ mod agent;
 mod agent_args;
 mod api;
 mod audit;
+mod budget;
 pub mod connect;
 mod doctor;
 pub mod error;
@@ -76,6 +77,9 @@ pub enum Command {
     /// Exchange rules: who may exchange whose tokens, for what
     #[command(subcommand)]
     Rule(rule::Command),
+    /// Budgets: what owners and agents may spend
+    #[command(subcommand)]
+    Budget(budget::Command),
     /// Get, exchange, look into and revoke tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -200,6 +204,7 @@ pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Agent(command) => agent::run(&session, *command).await,
         Command::Resource(command) => resource::run(&session, command).await,
         Command::Rule(command) => rule::run(&session, command).await,
+        Command::Budget(command) => budget::run(&session, command).await,
         Command::Token(command) => token::run(&session, command).await,
         Command::Revocation(command) => revocation::run(&session, command).await,
         Command::Audit(command) => audit::run(&session, command).await,

@@ -102,7 +102,7 @@ async fn lists_show_each_its_own(#[values(Backend::Sqlite, Backend::Postgres)] b
         }
         lists += 1;
     }
-    assert_eq!(lists, 6);
+    assert_eq!(lists, 7);
 }
 
 #[rstest]

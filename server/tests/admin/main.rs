@@ -10,6 +10,7 @@
 
 mod audit;
 mod audit_search;
+mod budgets;
 mod concurrency;
 mod credentials;
 mod escalation;

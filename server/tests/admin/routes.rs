@@ -21,6 +21,7 @@ pub struct Things {
     pub resource: String,
     pub uri: String,
     pub rule: String,
+    pub budget: String,
     /// A signing key that is published and does not sign yet.
     pub kid: String,
     pub writer: String,
@@ -75,11 +76,14 @@ impl Things {
             resource: text(&resource["id"]),
             uri,
             rule: String::new(),
+            budget: String::new(),
             kid: String::new(),
             writer: text(&world.get("/audit/writers").await["items"][0]["writer"]),
             tag: tag.to_owned(),
         };
         things.rule = text(&world.post("/exchange-rules", things.rule_body()).await.ok()["id"]);
+        let line = json!({"agent": things.agent, "unit": "call", "decimals": 0, "amount": 5});
+        things.budget = text(&world.post("/budgets", line).await.ok()["id"]);
         let keys = world.post("/signing-keys/rotate", json!({})).await.ok();
         let published = |key: &&Value| key["status"] == "published";
         things.kid = text(&keys["items"].as_array().unwrap().iter().find(published).unwrap()["kid"]);
@@ -99,6 +103,7 @@ impl Things {
             resource: "res_none".into(),
             uri: "https://nowhere.example".into(),
             rule: "rule_none".into(),
+            budget: "bl_none".into(),
             kid: "none".into(),
             writer: "w_none".into(),
             tag: "missing".into(),
@@ -122,6 +127,7 @@ impl Things {
             .replace("/agents/{id}", &format!("/agents/{agent}"))
             .replace("/resources/{id}", &format!("/resources/{}", self.resource))
             .replace("/exchange-rules/{id}", &format!("/exchange-rules/{}", self.rule))
+            .replace("/budgets/{id}", &format!("/budgets/{}", self.budget))
             .replace("{secret_id}", &self.secret)
             .replace("{key_id}", &self.key)
             .replace("{kid}", &self.kid);
@@ -168,6 +174,12 @@ impl Things {
             "POST /exchange-rules/{id}/accept" => "rule.accepted",
             "POST /exchange-rules/{id}/disable" => "rule.disabled",
             "POST /exchange-rules/{id}/enable" => "rule.enabled",
+            "GET /budgets" => "budget.listed",
+            "POST /budgets" => "budget.created",
+            "GET /budgets/{id}" => "budget.read",
+            "PATCH /budgets/{id}" => "budget.changed",
+            "POST /budgets/{id}/disable" => "budget.disabled",
+            "POST /budgets/{id}/enable" => "budget.enabled",
             "GET /signing-keys" => "signing_key.listed",
             "POST /signing-keys/rotate" => "signing_key.rotated",
             "POST /signing-keys/{kid}/distrust" => "signing_key.distrusted",
@@ -204,6 +216,8 @@ impl Things {
                 json!({"owner": self.owner, "uri": uri, "name": "made", "scopes": ["read"]})
             }
             "PATCH /resources/{id}" => json!({"name": "changed"}),
+            "POST /budgets" => json!({"agent": self.agent, "unit": "token", "decimals": 0, "amount": 5}),
+            "PATCH /budgets/{id}" => json!({"amount": 7}),
             "POST /exchange-rules" => self.rule_body(),
             "POST /exchange-rules/explain" => json!({
                 "actor": self.agent, "audience": [self.uri],
@@ -226,6 +240,7 @@ fn kind(operation: &str) -> Kind {
         | "GET /agents"
         | "GET /resources"
         | "GET /exchange-rules"
+        | "GET /budgets"
         | "GET /revocations"
         | "GET /audit" => Kind::List,
         "POST /owners"

@@ -6,6 +6,7 @@
 
 mod agents;
 mod audit;
+mod budgets;
 mod explain;
 mod owners;
 mod resources;
@@ -19,6 +20,7 @@ pub use agents::{
     NotReady, PatchAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated,
 };
 pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
+pub use budgets::{Budget, BudgetUse, NewBudget, PatchBudget};
 pub use explain::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
 pub use owners::{NewOwner, Owner, State};
 pub use resources::{NewResource, PatchResource, Resource};

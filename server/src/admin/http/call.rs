@@ -85,6 +85,16 @@ pub(super) async fn optional_body<T: DeserializeOwned>(request: &HttpRequest, pa
     parse(if bytes.is_empty() { b"{}" } else { &bytes })
 }
 
+/// For calls that say all in their path: nothing, or an object with nothing in it. It is read
+/// all the same, so that the connection goes on whatever came.
+pub(super) async fn no_body(request: &HttpRequest, payload: Payload) -> Result<(), Refusal> {
+    #[derive(serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+    let Nothing {} = optional_body(request, payload).await?;
+    Ok(())
+}
+
 async fn bytes(request: &HttpRequest, payload: Payload) -> Result<actix_web::web::Bytes, Refusal> {
     read_body(request, payload).await.map_err(|reason| match reason {
         Reason::BodyTooLarge => Refusal::new(Code::TooLarge, "the body is larger than 64 KiB"),

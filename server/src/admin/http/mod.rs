@@ -3,6 +3,7 @@
 
 mod agents;
 mod audit;
+mod budgets;
 mod call;
 mod credentials;
 mod owners;
@@ -98,6 +99,10 @@ table! {
     "/exchange-rules/{id}/accept" "POST" { post rules::accept }
     "/exchange-rules/{id}/disable" "POST" { post rules::disable }
     "/exchange-rules/{id}/enable" "POST" { post rules::enable }
+    "/budgets" "GET, POST" { get budgets::list, post budgets::create }
+    "/budgets/{id}" "GET, PATCH" { get budgets::find, patch budgets::patch }
+    "/budgets/{id}/disable" "POST" { post budgets::disable }
+    "/budgets/{id}/enable" "POST" { post budgets::enable }
     "/signing-keys" "GET" { get signing_keys::list }
     "/signing-keys/rotate" "POST" { post signing_keys::rotate }
     "/signing-keys/{kid}/distrust" "POST" { post signing_keys::distrust }

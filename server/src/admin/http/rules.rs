@@ -5,7 +5,7 @@ use super::super::api::{
 };
 use super::super::{explain as explanation, rules as collection};
 use super::Refused;
-use super::call::{answer, body, created, no_content, optional_body, query, segment, serve};
+use super::call::{answer, body, created, no_body, no_content, optional_body, query, segment, serve};
 use crate::app::App;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -51,8 +51,9 @@ pub(super) async fn accept(app: Data<App>, request: HttpRequest, payload: Payloa
 
 /// Switches a rule off and takes back the acceptance of the owners the caller administers.
 #[utoipa::path(post, path = "/admin/v1/exchange-rules/{id}/disable", tag = "exchange-rules", params(("id" = String, Path)), responses((status = 200, body = Rule), Refused))]
-pub(super) async fn disable(app: Data<App>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn disable(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
     serve(&app, &request, SCOPE_WRITE, "rule.disabled", async |session| {
+        no_body(&request, payload).await?;
         answer(200, &collection::set_state(session, segment(&request, "id")?, State::Disabled).await?)
     })
     .await
@@ -60,8 +61,9 @@ pub(super) async fn disable(app: Data<App>, request: HttpRequest) -> HttpRespons
 
 /// Switches a rule on and accepts it for the owners the caller administers.
 #[utoipa::path(post, path = "/admin/v1/exchange-rules/{id}/enable", tag = "exchange-rules", params(("id" = String, Path)), responses((status = 200, body = Rule), Refused))]
-pub(super) async fn enable(app: Data<App>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn enable(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
     serve(&app, &request, SCOPE_WRITE, "rule.enabled", async |session| {
+        no_body(&request, payload).await?;
         answer(200, &collection::set_state(session, segment(&request, "id")?, State::Active).await?)
     })
     .await

@@ -3,7 +3,7 @@
 use super::super::api::{Distrust, Page, SCOPE_READ, SCOPE_WRITE, SigningKey};
 use super::super::signing_keys as collection;
 use super::Refused;
-use super::call::{answer, body, segment, serve};
+use super::call::{answer, body, no_body, segment, serve};
 use crate::app::App;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -19,8 +19,9 @@ pub(super) async fn list(app: Data<App>, request: HttpRequest) -> HttpResponse {
 
 /// Publishes the next signing key.
 #[utoipa::path(post, path = "/admin/v1/signing-keys/rotate", tag = "signing-keys", responses((status = 200, body = Page<SigningKey>), Refused))]
-pub(super) async fn rotate(app: Data<App>, request: HttpRequest) -> HttpResponse {
+pub(super) async fn rotate(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
     serve(&app, &request, SCOPE_WRITE, "signing_key.rotated", async |session| {
+        no_body(&request, payload).await?;
         answer(200, &collection::rotate(session).await?)
     })
     .await

@@ -1,0 +1,226 @@
+//! Budgets: the lines of owners and agents. An agent's line lies under its owner's in the same
+//! unit, which is found when the line is made and never changes; nor do account and unit.
+
+use super::api::{Budget, BudgetUse, ChangeState, ListQuery, NewBudget, Page, PatchBudget, State};
+use super::caller::Caller;
+use super::check;
+use super::limits::MAX_REASON_BYTES;
+use super::page;
+use super::problem::{Code, Refusal};
+use super::roles::Action;
+use super::session::{Change, Session};
+use crate::deps;
+use serde_json::Number;
+use stipend_keys::random_id;
+use stipend_schema::ledger::{BudgetLineRow, BudgetUseRow};
+use stipend_schema::{Row, Write, queries};
+use stipend_token::budget::{Amount, Unit, Window};
+
+const OWNER: &str = "owner";
+const AGENT: &str = "agent";
+
+fn view(row: BudgetLineRow) -> Result<Budget, Refusal> {
+    Ok(Budget {
+        id: row.id,
+        agent: (row.account_kind == AGENT).then_some(row.account_id),
+        owner: row.owner_id,
+        parent: row.parent_id,
+        unit: row.unit,
+        decimals: row.decimals,
+        amount: row.amount,
+        per_call: row.per_call,
+        window: row.time_window,
+        state: if row.state == "active" { State::Active } else { State::Disabled },
+        created_at: row.created_at,
+        updated_at: row.updated_at,
+        used: None,
+    })
+}
+
+pub(super) async fn list(session: &Session<'_>, query: &ListQuery) -> Result<Page<Budget>, Refusal> {
+    let (limit, wanted) = page::wanted(query)?;
+    let owners = session.caller().owners(Action::ReadBudget);
+    let rows = session.read(|db| async move { queries::list_budget_lines(&db, &owners, &wanted).await }).await?;
+    page::cut(rows, limit, |row| row.id.clone(), view)
+}
+
+async fn load(session: &Session<'_>, caller: &Caller, id: &str, action: Action) -> Result<BudgetLineRow, Refusal> {
+    let id = id.to_owned();
+    let row = session.read(|db| async move { queries::find_budget_line(&db, &id).await }).await?;
+    let row = row.ok_or_else(Refusal::not_found)?;
+    caller.check(action, Some(&row.owner_id))?;
+    Ok(row)
+}
+
+pub(super) async fn find(session: &Session<'_>, id: &str) -> Result<Budget, Refusal> {
+    let row = load(session, session.caller(), id, Action::ReadBudget).await?;
+    let window = Window::parse(&row.time_window).map_err(|_| Refusal::internal())?;
+    let now = session.now();
+    let since = window.counts_from(now).map_err(|_| Refusal::internal())?;
+    let line = row.id.clone();
+    let uses = session.read(|db| async move { queries::uses_of_line(&db, &line, since).await }).await?;
+    let sum = |of: fn(&BudgetUseRow) -> i64| uses.iter().map(of).fold(0_i64, i64::saturating_add);
+    let (held, spent) = (sum(|used| used.held), sum(|used| used.spent));
+    let taken = held.saturating_add(spent).saturating_add(sum(|used| used.carved));
+    let used = BudgetUse {
+        held,
+        spent,
+        overage: sum(|used| used.overage),
+        remaining: row.amount.saturating_sub(taken),
+        since,
+    };
+    Ok(Budget { used: Some(used), ..view(row)? })
+}
+
+/// Answers the budget, and whether it is new.
+pub(super) async fn create(session: &Session<'_>, new: &NewBudget) -> Result<(bool, Budget), Refusal> {
+    let (kind, account) = account(new)?;
+    let owner = account.split('.').next().unwrap_or_default();
+    session
+        .change(owner, async |caller| {
+            caller.check(Action::ManageBudget, Some(owner))?;
+            check_account(session, kind, account).await?;
+            let wanted = row(new, kind, account, owner, session.now())?;
+            let parent = match kind {
+                AGENT => line_in_unit(session, OWNER, owner, &wanted).await?.map(|line| line.id),
+                _ => None,
+            };
+            let changes = vec![deps::budget_of(kind, account)];
+            let mut read = changes.clone();
+            read.extend([deps::budget_of(OWNER, owner), deps::owner(owner)]);
+            if let Some(have) = line_in_unit(session, kind, account, &wanted).await? {
+                let same = (have.amount, have.per_call, &have.time_window)
+                    == (wanted.amount, wanted.per_call, &wanted.time_window);
+                if !same {
+                    return Err(Refusal::new(
+                        Code::AlreadyExists,
+                        "the account has a budget in this unit, and it differs",
+                    ));
+                }
+                return Ok(Change::none(owner, read, (false, view(have)?)));
+            }
+            let row = BudgetLineRow { parent_id: parent, ..wanted };
+            let answer = (true, view(row.clone())?);
+            let id = row.id.clone();
+            Ok(Change {
+                writes: vec![Write::Insert(Row::BudgetLine(row))],
+                changes,
+                ..Change::none(owner, read, answer)
+            }
+            .with("effect", "created")
+            .with("target", id)
+            .with("account", account))
+        })
+        .await
+}
+
+fn account(new: &NewBudget) -> Result<(&'static str, &str), Refusal> {
+    match (&new.owner, &new.agent) {
+        (Some(owner), None) => Ok((OWNER, owner)),
+        (None, Some(agent)) => Ok((AGENT, agent)),
+        _ => Err(Refusal::field("/owner", "name either an owner or an agent")),
+    }
+}
+
+async fn check_account(session: &Session<'_>, kind: &str, account: &str) -> Result<(), Refusal> {
+    if kind == OWNER {
+        return super::owners::load(session, account).await.map(|_| ());
+    }
+    let id = account.to_owned();
+    let client = session.read(|db| async move { queries::find_client(&db, &id).await }).await?;
+    match client {
+        Some(client) if client.kind == AGENT => Ok(()),
+        _ => Err(Refusal::field("/agent", "no such agent")),
+    }
+}
+
+async fn line_in_unit(
+    session: &Session<'_>,
+    kind: &'static str,
+    account: &str,
+    like: &BudgetLineRow,
+) -> Result<Option<BudgetLineRow>, Refusal> {
+    let id = account.to_owned();
+    let lines = session.read(|db| async move { queries::lines_of_account(&db, kind, &id).await }).await?;
+    Ok(lines.into_iter().find(|line| line.unit == like.unit && line.decimals == like.decimals))
+}
+
+fn row(new: &NewBudget, kind: &str, account: &str, owner: &str, now: i64) -> Result<BudgetLineRow, Refusal> {
+    let unit = Unit::new(&new.unit, new.decimals).map_err(|error| Refusal::field("/unit", error.to_string()))?;
+    let window = new.window.as_deref().unwrap_or("none");
+    let window = Window::parse(window).map_err(|error| Refusal::field("/window", error.to_string()))?;
+    Ok(BudgetLineRow {
+        id: random_id("bl_"),
+        owner_id: owner.to_owned(),
+        account_kind: kind.to_owned(),
+        account_id: account.to_owned(),
+        parent_id: None,
+        unit: unit.code().to_owned(),
+        decimals: new.decimals,
+        amount: amount("/amount", &new.amount)?,
+        per_call: new.per_call.as_ref().map(|per_call| amount("/per_call", per_call)).transpose()?,
+        time_window: window.to_string(),
+        enforce: "as".to_owned(),
+        state: State::Active.as_str().to_owned(),
+        expires_at: None,
+        created_at: now,
+        updated_at: now,
+    })
+}
+
+/// An integer as it is written: not 5.0, not 1e2.
+fn amount(pointer: &str, number: &Number) -> Result<i64, Refusal> {
+    let parsed = Amount::parse(&number.clone().into());
+    parsed.map(Amount::parts).map_err(|error| Refusal::field(pointer, error.to_string()))
+}
+
+pub(super) async fn patch(session: &Session<'_>, id: &str, patch: &PatchBudget) -> Result<Budget, Refusal> {
+    session
+        .change(id, async |caller| {
+            let row = load(session, caller, id, Action::ManageBudget).await?;
+            let mut changed = row.clone();
+            if let Some(wanted) = &patch.amount {
+                changed.amount = amount("/amount", wanted)?;
+            }
+            if let Some(per_call) = &patch.per_call {
+                changed.per_call = per_call.as_ref().map(|wanted| amount("/per_call", wanted)).transpose()?;
+            }
+            store(session, row, changed)
+        })
+        .await
+}
+
+pub(super) async fn set_state(
+    session: &Session<'_>,
+    id: &str,
+    to: State,
+    why: &ChangeState,
+) -> Result<Budget, Refusal> {
+    session
+        .change(id, async |caller| {
+            let reason = why.reason.clone().unwrap_or_default();
+            check::text("/reason", &reason, 0, MAX_REASON_BYTES)?;
+            let row = load(session, caller, id, Action::ManageBudget).await?;
+            let state = if to == State::Active { "active" } else { "closed" };
+            let changed = BudgetLineRow { state: state.to_owned(), ..row.clone() };
+            Ok(store(session, row, changed)?.with("why", reason))
+        })
+        .await
+}
+
+fn store(session: &Session<'_>, old: BudgetLineRow, mut new: BudgetLineRow) -> Result<Change<Budget>, Refusal> {
+    let deps = vec![deps::budget_of(&old.account_kind, &old.account_id)];
+    if old == new {
+        return Ok(Change::none(&old.owner_id, deps, view(old.clone())?));
+    }
+    new.updated_at = session.now();
+    let answer = view(new.clone())?;
+    let amount = new.amount;
+    Ok(Change {
+        writes: vec![Write::Update(Row::BudgetLine(new))],
+        changes: deps.clone(),
+        ..Change::none(&old.owner_id, deps, answer)
+    }
+    .with("effect", "changed")
+    .with("amount", amount))
+}
