@@ -3,12 +3,13 @@
 //! ones before it left, so a batch is as good as a line of transactions.
 
 use super::rows::{BudgetAnswerRow, BudgetCaptureRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
+use super::words::{name, remaining, state, used, word};
 use super::{Answer, MAX_PATH, NewHold, Receipt, Refusal, Settled, Spend, SpendKey, Step};
 use std::collections::{BTreeSet, HashMap};
 use stipend_token::budget::{self, Amount, Capture, Declined, Hold, HoldState, Level, Used, Window};
 
 /// A line and the start of a period: where use is counted.
-type Place = (String, i64);
+pub(super) type Place = (String, i64);
 
 /// What was loaded.
 #[derive(Debug, Default)]
@@ -370,55 +371,5 @@ impl Books {
             captures: captured(only(&changed.captures, &changed.new_captures)),
             answers: changed.answers.iter().filter_map(|key| answers.get(key).cloned()).collect(),
         }
-    }
-}
-
-fn used(row: &BudgetUseRow) -> Used {
-    Used {
-        held: row.held,
-        spent: row.spent,
-        carved: row.carved,
-        overage: row.overage,
-        told: u8::try_from(row.told).unwrap_or(u8::MAX),
-    }
-}
-
-fn remaining(path: &[Level]) -> i64 {
-    path.iter().map(Level::available).min().unwrap_or(0).max(0)
-}
-
-/// A refusal names the line, not its place on the path.
-fn name(declined: Declined, places: &[Place]) -> Refusal {
-    let line = |level: usize| places.get(level).map(|(line, _)| line.clone()).unwrap_or_default();
-    match declined {
-        Declined::Insufficient { level, required, remaining } => {
-            Refusal::Insufficient { line_id: line(level), required, remaining }
-        }
-        Declined::PerCall { level, required, per_call } => {
-            Refusal::PerCall { line_id: line(level), required, per_call }
-        }
-        Declined::Frozen { level } => Refusal::Frozen { line_id: line(level) },
-        Declined::Zero => Refusal::Zero,
-        Declined::Ended => Refusal::Ended,
-        Declined::TooMuch => Refusal::TooMuch,
-    }
-}
-
-fn word(state: HoldState) -> &'static str {
-    match state {
-        HoldState::Open => "open",
-        HoldState::Captured => "captured",
-        HoldState::Voided => "voided",
-        HoldState::Expired => "expired",
-    }
-}
-
-fn state(word: &str) -> Option<HoldState> {
-    match word {
-        "open" => Some(HoldState::Open),
-        "captured" => Some(HoldState::Captured),
-        "voided" => Some(HoldState::Voided),
-        "expired" => Some(HoldState::Expired),
-        _ => None,
     }
 }

@@ -7,6 +7,7 @@
 
 mod books;
 mod rows;
+mod words;
 
 pub(crate) use books::{Books, Entries, Stored};
 pub use rows::{BudgetAnswerRow, BudgetCaptureRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
