@@ -4,7 +4,7 @@
 use super::api::{Budget, BudgetUse, ChangeState, ListQuery, NewBudget, Page, PatchBudget, State};
 use super::caller::Caller;
 use super::check;
-use super::limits::MAX_REASON_BYTES;
+use super::limits::{MAX_BUDGETS, MAX_REASON_BYTES};
 use super::page;
 use super::problem::{Code, Refusal};
 use super::roles::Action;
@@ -82,13 +82,14 @@ pub(super) async fn create(session: &Session<'_>, new: &NewBudget) -> Result<(bo
             check_account(session, kind, account).await?;
             let wanted = row(new, kind, account, owner, session.now())?;
             let parent = match kind {
-                AGENT => line_in_unit(session, OWNER, owner, &wanted).await?.map(|line| line.id),
+                AGENT => in_unit(&lines_of(session, OWNER, owner).await?, &wanted).map(|line| line.id.clone()),
                 _ => None,
             };
             let changes = vec![deps::budget_of(kind, account)];
             let mut read = changes.clone();
-            read.extend([deps::budget_of(OWNER, owner), deps::owner(owner)]);
-            if let Some(have) = line_in_unit(session, kind, account, &wanted).await? {
+            read.extend([deps::budget_of(OWNER, owner), deps::owner(owner), deps::client(account)]);
+            let lines = lines_of(session, kind, account).await?;
+            if let Some(have) = in_unit(&lines, &wanted) {
                 let same = (have.amount, have.per_call, &have.time_window)
                     == (wanted.amount, wanted.per_call, &wanted.time_window);
                 if !same {
@@ -97,7 +98,10 @@ pub(super) async fn create(session: &Session<'_>, new: &NewBudget) -> Result<(bo
                         "the account has a budget in this unit, and it differs",
                     ));
                 }
-                return Ok(Change::none(owner, read, (false, view(have)?)));
+                return Ok(Change::none(owner, read, (false, view(have.clone())?)));
+            }
+            if lines.len() >= MAX_BUDGETS {
+                return Err(Refusal::new(Code::TooManyBudgets, "the account has budgets in 32 units already"));
             }
             let row = BudgetLineRow { parent_id: parent, ..wanted };
             let answer = (true, view(row.clone())?);
@@ -134,15 +138,13 @@ async fn check_account(session: &Session<'_>, kind: &str, account: &str) -> Resu
     }
 }
 
-async fn line_in_unit(
-    session: &Session<'_>,
-    kind: &'static str,
-    account: &str,
-    like: &BudgetLineRow,
-) -> Result<Option<BudgetLineRow>, Refusal> {
+async fn lines_of(session: &Session<'_>, kind: &'static str, account: &str) -> Result<Vec<BudgetLineRow>, Refusal> {
     let id = account.to_owned();
-    let lines = session.read(|db| async move { queries::lines_of_account(&db, kind, &id).await }).await?;
-    Ok(lines.into_iter().find(|line| line.unit == like.unit && line.decimals == like.decimals))
+    session.read(|db| async move { queries::lines_of_account(&db, kind, &id).await }).await
+}
+
+fn in_unit<'a>(lines: &'a [BudgetLineRow], like: &BudgetLineRow) -> Option<&'a BudgetLineRow> {
+    lines.iter().find(|line| line.unit == like.unit && line.decimals == like.decimals)
 }
 
 fn row(new: &NewBudget, kind: &str, account: &str, owner: &str, now: i64) -> Result<BudgetLineRow, Refusal> {

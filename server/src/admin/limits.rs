@@ -25,6 +25,8 @@ pub const MAX_INTROSPECTORS: usize = 32;
 pub const MAX_MAY_ACT_BYTES: usize = 512;
 /// Exchange rules of one actor owner.
 pub const MAX_RULES: usize = 1000;
+/// Budgets of one account, each in a unit of its own. Fewer than are read at once.
+pub const MAX_BUDGETS: usize = 32;
 /// Rules that others proposed to an owner and it has not accepted.
 pub const MAX_PROPOSALS: usize = 50;
 /// Ancestors' clients of an imagined token.

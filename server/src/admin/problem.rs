@@ -25,6 +25,7 @@ pub enum Code {
     TooManySecrets,
     TooManyKeys,
     TooManyRules,
+    TooManyBudgets,
     BuiltIn,
     OwnClient,
     TooLarge,
@@ -35,7 +36,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::InvalidRequest,
         Self::NoToken,
         Self::InvalidToken,
@@ -50,6 +51,7 @@ impl Code {
         Self::TooManySecrets,
         Self::TooManyKeys,
         Self::TooManyRules,
+        Self::TooManyBudgets,
         Self::BuiltIn,
         Self::OwnClient,
         Self::TooLarge,
@@ -76,6 +78,7 @@ impl Code {
             Self::TooManySecrets => "too_many_secrets",
             Self::TooManyKeys => "too_many_keys",
             Self::TooManyRules => "too_many_rules",
+            Self::TooManyBudgets => "too_many_budgets",
             Self::BuiltIn => "built_in",
             Self::OwnClient => "own_client",
             Self::TooLarge => "too_large",
@@ -101,6 +104,7 @@ impl Code {
             | Self::TooManySecrets
             | Self::TooManyKeys
             | Self::TooManyRules
+            | Self::TooManyBudgets
             | Self::BuiltIn
             | Self::OwnClient => 409,
             Self::TooLarge => 413,

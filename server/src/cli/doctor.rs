@@ -9,6 +9,7 @@ use super::oauth;
 use super::print::{Paint, relative};
 use crate::admin::api::{Agent, NotReady, Rule, WhoAmI};
 use crate::config::Config;
+use crate::records::ClientKind;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -187,7 +188,10 @@ async fn client(session: &Session<'_>, findings: &mut Vec<Finding>) {
 fn readiness(agents: &[Agent]) -> Finding {
     let stuck = agents.iter().filter(|agent| {
         let reasons = &agent.readiness.reasons;
-        !agent.readiness.ready && !reasons.contains(&NotReady::NotActive) && !reasons.contains(&NotReady::OwnerDisabled)
+        // A service that only introspects needs no access of its own.
+        let serves = agent.kind == ClientKind::Service && *reasons == [NotReady::NoAccess];
+        let meant = !reasons.contains(&NotReady::NotActive) && !reasons.contains(&NotReady::OwnerDisabled);
+        !agent.readiness.ready && meant && !serves
     });
     let seen = stuck.map(|agent| {
         let reasons: Vec<String> = agent.readiness.reasons.iter().map(super::print::word).collect();

@@ -136,19 +136,28 @@ struct Refused<'a> {
     required: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     remaining: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    per_call: Option<i64>,
 }
 
 fn refused(declined: &Declined) -> HttpResponse {
-    let (line, required, remaining) = match &declined.refusal {
-        Some(Refusal::Insufficient { line_id, required, remaining }) => (line_id, Some(*required), Some(*remaining)),
-        Some(Refusal::PerCall { line_id, required, per_call }) => (line_id, Some(*required), Some(*per_call)),
-        Some(Refusal::Frozen { line_id } | Refusal::Closed { line_id }) => (line_id, None, Some(0)),
+    let reason: Reason = declined.reason;
+    let (line, required, remaining, per_call) = match &declined.refusal {
+        Some(Refusal::Insufficient { line_id, required, remaining }) => {
+            (line_id, Some(*required), Some(*remaining), None)
+        }
+        Some(Refusal::PerCall { line_id, required, per_call }) => (line_id, Some(*required), None, Some(*per_call)),
+        Some(Refusal::Frozen { line_id } | Refusal::Closed { line_id }) => (line_id, None, Some(0), None),
         Some(Refusal::NotFound | Refusal::Zero | Refusal::Ended | Refusal::TooMuch | Refusal::KeyReused) | None => {
-            return oauth_error(declined.reason);
+            return oauth_error(reason);
         }
     };
-    let reason: Reason = declined.reason;
+    let code = reason.code();
     let body =
-        Refused { error: reason.code().error(), error_description: reason.description(), line, required, remaining };
-    with_budget(json(reason.code().status(), &body), remaining.unwrap_or_default(), 0)
+        Refused { error: code.error(), error_description: reason.description(), line, required, remaining, per_call };
+    let response = json(code.status(), &body);
+    match remaining {
+        Some(remaining) => with_budget(response, remaining, 0),
+        None => response,
+    }
 }

@@ -86,6 +86,17 @@ async fn what_is_no_budget_is_refused_and_named() {
     assert_eq!(world.get("/budgets").await, json!({"items": []}), "nothing was made");
 }
 
+#[tokio::test]
+async fn an_account_has_budgets_in_so_many_units_and_no_more() {
+    let world = World::new(Backend::Sqlite).await;
+    let unit = |n: usize| json!({"owner": "acme", "unit": format!("unit{n}"), "decimals": 0, "amount": 1});
+    for n in 0..32 {
+        world.post("/budgets", unit(n)).await.ok();
+    }
+    assert_eq!(world.post("/budgets", unit(32)).await.problem(), (409, "too_many_budgets"));
+    assert_eq!(world.post("/budgets", unit(0)).await.status, 200, "what is there is there");
+}
+
 #[rstest]
 #[tokio::test]
 async fn budgets_are_their_owners_alone(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {

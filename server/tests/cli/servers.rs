@@ -77,7 +77,9 @@ async fn doctor_says_what_is_wrong_and_what_to_do() {
     let terminal = Terminal::with_company().await;
     let stuck = ["agent", "create", "acme.stuck"];
     terminal.run(&stuck).await.done();
+    terminal.run(&["agent", "create", "acme.api", "--kind", "service"]).await.done();
     let said = terminal.run(&["doctor"]).await.done();
+    assert!(!said.contains("acme.api"), "a service need not get tokens: {said}");
     assert!(said.contains("acme.stuck (no_access)") && said.contains("stipend agent show"), "{said}");
     terminal.server.clock.advance(80 * 86_400);
     let said = terminal.run(&["doctor"]).await;

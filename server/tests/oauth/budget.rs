@@ -147,6 +147,18 @@ async fn one_key_has_one_effect_and_the_same_answer(#[values(Backend::Sqlite, Ba
 }
 
 #[tokio::test]
+async fn one_call_takes_no_more_than_it_may() {
+    let world = World::new(Backend::Sqlite).await;
+    let line = json!({"agent": world.planner.id, "unit": "USD", "decimals": 6, "amount": 1000, "per_call": 100});
+    world.server.create("/budgets", line).await;
+    let token = world.subject().await;
+    let (status, body) = charge(&world, &token, "101").await;
+    assert_eq!((status, &body["error"]), (StatusCode::FORBIDDEN, &json!("insufficient_budget")));
+    assert_eq!((&body["required"], &body["per_call"], body.get("remaining")), (&json!(101), &json!(100), None));
+    assert_eq!(charge(&world, &token, "100").await.1["remaining"], 900);
+}
+
+#[tokio::test]
 async fn a_revoked_token_spends_nothing_from_its_next_hold_on_but_what_was_held_is_booked() {
     let world = rich(Backend::Sqlite, 1000, 1000).await;
     let token = world.subject().await;
