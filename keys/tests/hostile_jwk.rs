@@ -12,34 +12,12 @@
 mod common;
 
 use common::b64;
+use common::keys::{X, Y, ec, okp, rsa, with};
 use rstest::rstest;
 use serde_json::{Value, json};
 use stipend_keys::jwk::MAX_JWK_BYTES;
 use stipend_keys::{Algorithm, JwkError, PublicJwk};
 use stipend_token::json::JsonError;
-
-const X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
-const Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
-const ED: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-
-fn ec() -> Value {
-    json!({"kty": "EC", "crv": "P-256", "x": X, "y": Y})
-}
-
-fn okp() -> Value {
-    json!({"kty": "OKP", "crv": "Ed25519", "x": ED})
-}
-
-fn rsa(bits: usize, e: &[u8]) -> Value {
-    let mut n = vec![0xff; bits.div_ceil(8)];
-    n[0] = 0xff >> ((8 - bits % 8) % 8);
-    json!({"kty": "RSA", "n": b64(n), "e": b64(e)})
-}
-
-fn with(mut key: Value, member: &str, value: Value) -> Value {
-    key[member] = value;
-    key
-}
 
 fn without(mut key: Value, member: &str) -> Value {
     key.as_object_mut().unwrap().remove(member);

@@ -11,32 +11,9 @@
 
 mod common;
 
-use common::b64;
+use common::keys::{ED, ec, okp, rsa, with};
 use serde_json::{Value, json};
 use stipend_keys::{Algorithm, JwkError, PublicJwk, PublicJwkSet, SigningKey};
-
-const X: &str = "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU";
-const Y: &str = "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0";
-const ED: &str = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-
-fn ec() -> Value {
-    json!({"kty": "EC", "crv": "P-256", "x": X, "y": Y})
-}
-
-fn okp() -> Value {
-    json!({"kty": "OKP", "crv": "Ed25519", "x": ED})
-}
-
-fn rsa(bits: usize, e: &[u8]) -> Value {
-    let mut n = vec![0xff; bits.div_ceil(8)];
-    n[0] = 0xff >> ((8 - bits % 8) % 8);
-    json!({"kty": "RSA", "n": b64(n), "e": b64(e)})
-}
-
-fn with(mut key: Value, member: &str, value: Value) -> Value {
-    key[member] = value;
-    key
-}
 
 fn set(keys: &[Value]) -> Vec<u8> {
     json!({"keys": keys}).to_string().into_bytes()

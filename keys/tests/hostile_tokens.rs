@@ -12,29 +12,11 @@
 
 mod common;
 
-use std::sync::LazyLock;
-
+use common::target::{HEADER, KEY, accept, good, refusal};
 use common::{CLAIMS, forge};
 use rstest::rstest;
-use stipend_keys::{Algorithm, JwsError, MAX_JWT_BYTES, SigningKey, TokenKind, Unverified, Verified, Verifier};
+use stipend_keys::{Algorithm, JwsError, MAX_JWT_BYTES, SigningKey, Unverified};
 use stipend_token::json::JsonError;
-
-static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate(Algorithm::Es256).unwrap());
-static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| KEY.public_jwk().verifier().unwrap());
-
-const HEADER: &str = r#"{"alg":"ES256","typ":"at+jwt"}"#;
-
-fn good() -> String {
-    forge(&KEY, HEADER, CLAIMS)
-}
-
-fn accept(token: &str) -> Result<Verified, JwsError> {
-    VERIFIER.verify(Unverified::parse(token)?, TokenKind::AccessToken)
-}
-
-fn refusal(token: &str) -> JwsError {
-    accept(token).expect_err("the token was accepted")
-}
 
 #[test]
 fn a_token_has_three_parts() {

@@ -204,6 +204,15 @@ reasons! {
     Internal = "internal", ServerError, "the server failed; the request id helps its operators to find out why";
 }
 
+impl Reason {
+    /// Whether it is the server that failed and not the request: answered, and not recorded,
+    /// because recording is what may have failed.
+    #[must_use]
+    pub fn is_own_trouble(self) -> bool {
+        matches!(self.code(), OAuthCode::TemporarilyUnavailable | OAuthCode::ServerError)
+    }
+}
+
 impl From<Refusal> for Reason {
     fn from(refusal: Refusal) -> Self {
         match refusal {

@@ -3,9 +3,13 @@
     dead_code,
     clippy::unwrap_used,
     clippy::expect_used,
+    clippy::indexing_slicing,
     clippy::panic,
     reason = "shared by test binaries that use different parts"
 )]
+
+pub mod keys;
+pub mod target;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

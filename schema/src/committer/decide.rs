@@ -13,7 +13,10 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 /// A decision made on a feed further behind than this is made again, not fenced.
 pub(super) const MAX_FENCE_SPAN: i64 = 10_000;
 
-const MICROS: i64 = 1_000_000;
+/// Whole seconds of a time in microseconds.
+pub(super) fn seconds(at: i64) -> i64 {
+    at.div_euclid(1_000_000)
+}
 
 /// Works that go into one transaction.
 #[derive(Debug)]
@@ -136,9 +139,8 @@ impl<'a> Decision<'a> {
 
     /// Decides the orders one after the other, and answers what must be stored. A work whose
     /// order was not done now writes and publishes nothing else.
-    pub(super) fn settle(&mut self, stored: Stored, at: i64) -> Entries {
+    pub(super) fn settle(&mut self, stored: Stored, now: i64) -> Entries {
         let mut books = Books::open(stored);
-        let now = at.div_euclid(MICROS);
         for ((prepared, verdict), settled) in self.works.iter().zip(&mut self.verdicts).zip(&mut self.settled) {
             let (Verdict::Fresh, Some(spend)) = (*verdict, &prepared.work.spend) else { continue };
             let answer = books.settle(spend, now);
@@ -163,7 +165,7 @@ impl<'a> Decision<'a> {
                 seq,
                 kind: dep.kind.clone().into_owned(),
                 id: dep.id.clone(),
-                at: at.div_euclid(MICROS),
+                at: seconds(at),
             })
             .collect()
     }

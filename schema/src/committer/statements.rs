@@ -93,10 +93,11 @@ macro_rules! transaction_steps {
             let won = on::burn($conn, &burns)$($wait)*?;
             decision.burned(won);
         }
-        let wanted = super::ledger::Wanted::new(decision.orders());
         if decision.orders().next().is_some() {
-            let stored = on::open_books($conn, wanted, at.div_euclid(1_000_000))$($wait)*?;
-            let entries = decision.settle(stored, at);
+            let now = super::decide::seconds(at);
+            let wanted = super::ledger::Wanted::new(decision.orders());
+            let stored = on::open_books($conn, wanted, now)$($wait)*?;
+            let entries = decision.settle(stored, now);
             on::keep_books($conn, &entries)$($wait)*?;
         }
         let new_head = decision.new_head();

@@ -41,15 +41,12 @@ pub(super) async fn of_token(app: &App, token: &AccessToken, unit: &Unit) -> Res
 async fn add_chain(app: &App, client_id: &str, unit: &Unit, pays: bool, chains: &mut Chains) -> Result<bool, Reason> {
     let Some(client) = app.records.find_client(client_id).await? else { return Ok(false) };
     chains.deps.push(deps::budget_of(AGENT, client_id));
-    chains.deps.push(deps::budget_of(OWNER, &client.owner_id));
-    let own = app.records.budget_lines(AGENT, client_id).await?;
-    let owners = app.records.budget_lines(OWNER, &client.owner_id).await?;
     let in_unit = |lines: &[BudgetLine]| lines.iter().find(|line| line.unit == *unit).cloned();
-    let leaf = match in_unit(&own) {
-        Some(line) => Some(line),
-        None if pays => in_unit(&owners),
-        None => None,
-    };
+    let mut leaf = in_unit(&app.records.budget_lines(AGENT, client_id).await?);
+    if leaf.is_none() && pays {
+        chains.deps.push(deps::budget_of(OWNER, &client.owner_id));
+        leaf = in_unit(&app.records.budget_lines(OWNER, &client.owner_id).await?);
+    }
     let Some(leaf) = leaf else { return Ok(false) };
     let mut path = vec![leaf.id.clone()];
     if !leaf.carved

@@ -16,7 +16,7 @@ use crate::client::{AuthenticatedClient, Credentials, authenticate};
 use crate::grant::refuse_stranger;
 use crate::introspection::serves;
 use crate::limits::{IDEMPOTENCY_SECONDS, MAX_DECISIONS};
-use crate::reason::{OAuthCode, Reason};
+use crate::reason::Reason;
 use crate::tokens::{Doubt, StandingToken};
 use stipend_keys::random_id;
 use stipend_schema::ledger::{Answer, NewHold, Receipt, Refusal, Spend, SpendKey, Step};
@@ -116,8 +116,7 @@ async fn round(
             settled(&app.committer.submit(work).await)
         }
         Err(declined) => {
-            let trouble = matches!(declined.reason.code(), OAuthCode::TemporarilyUnavailable | OAuthCode::ServerError);
-            if trouble {
+            if declined.reason.is_own_trouble() {
                 return Round::Declined(declined);
             }
             work.deps.extend(declined.deps.iter().cloned());

@@ -2,6 +2,8 @@
 //! token exchange, introspection and revocation as plain forms.
 
 use super::error::CliError;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth2::basic::{BasicClient, BasicErrorResponse};
 use oauth2::{
     AuthType, ClientId, ClientSecret, HttpRequest, HttpResponse, RequestTokenError, Scope, StandardErrorResponse,
@@ -9,7 +11,7 @@ use oauth2::{
 };
 use reqwest::{Client, Response};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use stipend_keys::Secret;
 
 /// Longest answer that is read.
@@ -97,6 +99,19 @@ pub async fn discover(http: &Client, issuer: &str) -> Result<Metadata, CliError>
         return Err(CliError::failed("other_issuer", message).hint("set STIPEND_ISSUER to the same text on both sides"));
     }
     Ok(metadata)
+}
+
+/// The members of a token's header or claims.
+pub type Members = Map<String, Value>;
+
+/// What a JWT's header and claims say, for showing: unverified, so nobody may rely on it.
+#[must_use]
+pub fn look_into(token: &Secret<String>) -> Option<(Members, Members)> {
+    let mut parts = token.expose().split('.').map(|part| {
+        let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    });
+    parts.next().flatten().zip(parts.next().flatten())
 }
 
 /// One request of the `oauth2` crate.

@@ -2,13 +2,11 @@
 
 use super::Session;
 use super::error::CliError;
-use super::oauth::{self, ACCESS_TOKEN, TOKEN_EXCHANGE};
+use super::oauth::{self, ACCESS_TOKEN, Members, TOKEN_EXCHANGE};
 use super::parse;
 use super::print::{moment, relative};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use stipend_keys::Secret;
 use stipend_relying::{Options, Verifier, require_scope};
 
@@ -150,18 +148,8 @@ fn print_token(session: &Session<'_>, answer: &Value) {
     session.out.line(text("access_token"));
 }
 
-/// The members of a token's header or claims.
-type Members = Map<String, Value>;
-
 fn decode(token: &Secret<String>) -> Result<(Members, Members), CliError> {
-    let mut parts = token.expose().split('.').map(|part| {
-        let bytes = URL_SAFE_NO_PAD.decode(part).ok()?;
-        serde_json::from_slice(&bytes).ok()
-    });
-    match (parts.next().flatten(), parts.next().flatten()) {
-        (Some(header), Some(claims)) => Ok((header, claims)),
-        _ => Err(CliError::failed("malformed", "this is no JWT")),
-    }
+    oauth::look_into(token).ok_or_else(|| CliError::failed("malformed", "this is no JWT"))
 }
 
 fn show(session: &Session<'_>, token: &Secret<String>) -> Result<(), CliError> {

@@ -111,7 +111,7 @@ impl Config {
                 .within("STIPEND_KEY_ROTATION_SECONDS", 2 * MAX_TTL_SECONDS, 31_536_000)
                 .unwrap_or(2_592_000),
             max_depth: source.within("STIPEND_MAX_DEPTH", 1, stipend_token::chain::MAX_ACTORS).unwrap_or(4),
-            workers: source.within_opt("STIPEND_WORKERS", 1, 256),
+            workers: source.within("STIPEND_WORKERS", 1, 256),
             log_json: source
                 .parse("STIPEND_LOG_FORMAT", "json or text", |text| match text {
                     "json" => Some(true),

@@ -142,15 +142,6 @@ impl Source {
         })
     }
 
-    pub(super) fn within_opt<T: FromStr + PartialOrd + Display + Copy>(
-        &mut self,
-        env: &str,
-        least: T,
-        most: T,
-    ) -> Option<T> {
-        self.within(env, least, most)
-    }
-
     pub(super) fn list<T>(&mut self, env: &str, expected: &str, read: impl Fn(&str) -> Option<T>) -> Vec<T> {
         let text = self.text(env);
         let mut list = Vec::new();

@@ -14,7 +14,7 @@ use crate::audit::{Draft, ISSUED, Origin};
 use crate::client::{AuthFailure, AuthenticatedClient, Credentials, authenticate};
 use crate::form::Params;
 use crate::limits::MAX_DECISIONS;
-use crate::reason::{OAuthCode, Reason};
+use crate::reason::Reason;
 use crate::records::ClientKind;
 use stipend_schema::{Burn, Dep, Outcome, Work};
 use stipend_token::claims::AccessToken;
@@ -84,8 +84,7 @@ fn grant_type(params: &Params) -> Result<GrantType, Reason> {
 
 /// Records a refusal of a request that nobody has vouched for.
 pub async fn refuse_stranger(app: &App, failure: &AuthFailure, origin: &Origin) -> Reason {
-    let trouble = matches!(failure.reason.code(), OAuthCode::TemporarilyUnavailable | OAuthCode::ServerError);
-    if trouble {
+    if failure.reason.is_own_trouble() {
         return failure.reason;
     }
     let recorded = app.refusals.refuse("token.refused", failure.reason, failure.claimed.as_deref(), origin).await;
@@ -125,8 +124,7 @@ async fn round(
             }
         }
         Err(refused) => {
-            let trouble = matches!(refused.reason.code(), OAuthCode::TemporarilyUnavailable | OAuthCode::ServerError);
-            if trouble {
+            if refused.reason.is_own_trouble() {
                 return Round::Refused(refused.reason);
             }
             deps.extend(refused.deps);

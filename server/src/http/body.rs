@@ -1,7 +1,11 @@
 //! A request's body, read once: size first, with a deadline of its own, because a slow
 //! body would otherwise stay open for ever.
 
+use crate::app::App;
+use crate::audit::Origin;
+use crate::client::AuthFailure;
 use crate::form::Params;
+use crate::grant::refuse_stranger;
 use crate::limits::{BODY_DEADLINE, MAX_BODY_BYTES};
 use crate::reason::Reason;
 use actix_web::HttpRequest;
@@ -35,11 +39,27 @@ async fn collect(mut payload: Payload) -> Result<Bytes, Reason> {
 ///
 /// # Errors
 /// What is wrong with the form.
-pub(super) async fn read_form(request: &HttpRequest, payload: Payload) -> Result<Params, Reason> {
+async fn read_form(request: &HttpRequest, payload: Payload) -> Result<Params, Reason> {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim();
     if !kind.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
         return Err(Reason::NotAForm);
     }
     Params::parse(&read_body(request, payload).await?)
+}
+
+/// The form of a request that nobody has vouched for yet: what is none is recorded.
+///
+/// # Errors
+/// What is wrong with the form.
+pub(super) async fn read_params(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+    origin: &Origin,
+) -> Result<Params, Reason> {
+    match read_form(request, payload).await {
+        Ok(params) => Ok(params),
+        Err(reason) => Err(refuse_stranger(app, &AuthFailure { reason, claimed: None }, origin).await),
+    }
 }

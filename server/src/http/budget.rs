@@ -1,14 +1,13 @@
 //! `/budget/…`: forms in, JSON out, as at the other endpoints that a relying service calls.
 
 use super::answer::{json, oauth_error};
-use super::body::read_form;
+use super::body::read_params;
 use super::origin::origin;
 use super::token::authorization;
 use crate::app::App;
 use crate::audit::Origin;
 use crate::budget::{Declined, Verb, spend};
-use crate::client::{AuthFailure, Credentials};
-use crate::grant::refuse_stranger;
+use crate::client::Credentials;
 use crate::reason::Reason;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Path, Payload};
@@ -65,13 +64,7 @@ async fn answer(
     verb: Verb<'_>,
     origin: &Origin,
 ) -> Result<Receipt, Declined> {
-    let params = match read_form(request, payload).await {
-        Ok(params) => params,
-        Err(reason) => {
-            let failure = AuthFailure { reason, claimed: None };
-            return Err(refuse_stranger(app, &failure, origin).await.into());
-        }
-    };
+    let params = read_params(app, request, payload, origin).await?;
     let credentials = Credentials { authorization: authorization(request)?, params: &params, source: origin.source };
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
     let key = match (keys.next(), keys.next()) {

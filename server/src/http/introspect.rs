@@ -2,12 +2,12 @@
 //! one that does not exist: `{"active":false}`.
 
 use super::answer::{json, oauth_error};
-use super::body::read_form;
+use super::body::read_params;
 use super::origin::origin;
 use super::token::authorization;
 use crate::app::App;
 use crate::audit::Origin;
-use crate::client::{AuthFailure, Credentials, authenticate};
+use crate::client::{Credentials, authenticate};
 use crate::grant::refuse_stranger;
 use crate::introspection::{Introspection, introspect};
 use crate::reason::Reason;
@@ -32,11 +32,7 @@ pub(super) async fn handle(app: Data<App>, request: HttpRequest, payload: Payloa
 }
 
 async fn answer(app: &App, request: &HttpRequest, payload: Payload, origin: &Origin) -> Result<Introspection, Reason> {
-    let failed = |reason| AuthFailure { reason, claimed: None };
-    let params = match read_form(request, payload).await {
-        Ok(params) => params,
-        Err(reason) => return Err(refuse_stranger(app, &failed(reason), origin).await),
-    };
+    let params = read_params(app, request, payload, origin).await?;
     let credentials = Credentials { authorization: authorization(request)?, params: &params, source: origin.source };
     let client = match authenticate(app, &credentials).await {
         Ok(client) => client,

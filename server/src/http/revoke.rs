@@ -1,13 +1,12 @@
 //! `POST /oauth2/revoke` (RFC 7009).
 
 use super::answer::oauth_error;
-use super::body::read_form;
+use super::body::read_params;
 use super::origin::origin;
 use super::token::authorization;
 use crate::app::App;
 use crate::audit::Origin;
-use crate::client::{AuthFailure, Credentials};
-use crate::grant::refuse_stranger;
+use crate::client::Credentials;
 use crate::reason::Reason;
 use crate::revocation::revoke;
 use actix_web::http::header::CACHE_CONTROL;
@@ -30,13 +29,7 @@ pub(super) async fn handle(app: Data<App>, request: HttpRequest, payload: Payloa
 }
 
 async fn answer(app: &App, request: &HttpRequest, payload: Payload, origin: &Origin) -> Result<(), Reason> {
-    let params = match read_form(request, payload).await {
-        Ok(params) => params,
-        Err(reason) => {
-            let failure = AuthFailure { reason, claimed: None };
-            return Err(refuse_stranger(app, &failure, origin).await);
-        }
-    };
+    let params = read_params(app, request, payload, origin).await?;
     let credentials = Credentials { authorization: authorization(request)?, params: &params, source: origin.source };
     revoke(app, &credentials, origin).await
 }

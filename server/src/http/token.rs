@@ -1,10 +1,10 @@
 //! `POST /oauth2/token` (RFC 6749 section 3.2).
 
 use super::answer::{json, oauth_error};
-use super::body::read_form;
+use super::body::read_params;
 use super::origin::origin;
 use crate::app::App;
-use crate::client::{AuthFailure, Credentials};
+use crate::client::Credentials;
 use crate::grant;
 use crate::reason::Reason;
 use actix_web::http::header::AUTHORIZATION;
@@ -35,13 +35,7 @@ async fn answer(
     payload: Payload,
     origin: &crate::audit::Origin,
 ) -> Result<grant::TokenResponse, Reason> {
-    let params = match read_form(request, payload).await {
-        Ok(params) => params,
-        Err(reason) => {
-            let failure = AuthFailure { reason, claimed: None };
-            return Err(grant::refuse_stranger(app, &failure, origin).await);
-        }
-    };
+    let params = read_params(app, request, payload, origin).await?;
     let credentials = Credentials { authorization: authorization(request)?, params: &params, source: origin.source };
     grant::token(app, &credentials, origin).await
 }

@@ -1,18 +1,11 @@
 //! Revocations by hand: each kind kills what it names, at once and for good.
 
 use crate::standing::Running;
-use crate::world::{ORDERS, with};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::world::{ORDERS, claims, with};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
 use stipend_schema::Backend;
-
-fn claims(token: &str) -> Value {
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
-    serde_json::from_slice(&payload).unwrap()
-}
 
 fn entry(kind: &str, value: &str) -> Value {
     json!({"kind": kind, "value": value, "reason": "test", "severity": "medium"})

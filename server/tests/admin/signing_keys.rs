@@ -1,8 +1,6 @@
 //! The keys that sign, as admins order them.
 
-use crate::world::{ORDERS, World};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use crate::world::{ORDERS, World, header};
 use reqwest::Method;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -16,8 +14,7 @@ async fn published(world: &World) -> Vec<String> {
 }
 
 fn kid(token: &str) -> String {
-    let header = URL_SAFE_NO_PAD.decode(token.split('.').next().unwrap()).unwrap();
-    serde_json::from_slice::<Value>(&header).unwrap()["kid"].as_str().unwrap().to_owned()
+    header(token)["kid"].as_str().unwrap().to_owned()
 }
 
 /// Every key with its status, by `kid`.

@@ -16,13 +16,13 @@ impl Drop for Served {
     }
 }
 
-/// Starts it and reads its log until it serves: the issuer, and the first admin's secret.
-pub fn serve(database: &str, vars: &[(&str, &str)]) -> (Served, String, String) {
+/// Starts it and reads its log until it serves: the process, and the issuer it calls itself.
+fn start(issuer: &str, listen: &str, database: &str, vars: &[(&str, &str)]) -> (Served, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stipend"));
     command.arg("serve").env_clear().stdout(Stdio::piped()).stderr(Stdio::piped());
     command.envs([
-        ("STIPEND_ISSUER", "http://127.0.0.1:0"),
-        ("STIPEND_LISTEN", "127.0.0.1:0"),
+        ("STIPEND_ISSUER", issuer),
+        ("STIPEND_LISTEN", listen),
         ("STIPEND_DATABASE_URL", database),
         ("STIPEND_KEK", KEK),
     ]);
@@ -32,6 +32,12 @@ pub fn serve(database: &str, vars: &[(&str, &str)]) -> (Served, String, String) 
     let line: Value = serde_json::from_str(&line).unwrap();
     let issuer = line["issuer"].as_str().unwrap().to_owned();
     std::thread::spawn(move || log.for_each(drop));
+    (served, issuer)
+}
+
+/// A first start on a free port: the issuer, and the first admin's secret.
+pub fn serve(database: &str, vars: &[(&str, &str)]) -> (Served, String, String) {
+    let (mut served, issuer) = start("http://127.0.0.1:0", "127.0.0.1:0", database, vars);
     let mut told = BufReader::new(served.0.stdout.take().unwrap()).lines();
     let secret = told.find_map(|line| line.unwrap().trim().strip_prefix("secret").map(str::to_owned));
     (served, issuer, secret.unwrap().trim().to_owned())
@@ -44,18 +50,6 @@ pub fn terminate(child: &Child) {
 
 /// On the same port, so that the issuer stays.
 pub fn restart(database: &str, port: &str) -> (Served, String) {
-    let issuer = format!("http://127.0.0.1:{port}");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_stipend"));
-    command.arg("serve").env_clear().stdout(Stdio::null()).stderr(Stdio::piped());
-    command.envs([
-        ("STIPEND_ISSUER", issuer.as_str()),
-        ("STIPEND_LISTEN", &format!("127.0.0.1:{port}")),
-        ("STIPEND_DATABASE_URL", database),
-        ("STIPEND_KEK", KEK),
-    ]);
-    let mut served = Served(command.spawn().unwrap());
-    let mut log = BufReader::new(served.0.stderr.take().unwrap()).lines();
-    assert!(log.any(|line| line.unwrap().contains("\"serving\"")));
-    std::thread::spawn(move || log.for_each(drop));
-    (served, issuer)
+    let address = format!("127.0.0.1:{port}");
+    start(&format!("http://{address}"), &address, database, &[])
 }

@@ -38,21 +38,8 @@ async fn a_revocation_closes_on_every_node_within_a_second() {
     while seen(child.clone()).await != json!({"active": false}) {
         assert!(revoked.elapsed() < Duration::from_secs(1), "a second is over and the other node still says active");
     }
-    let form = [
-        ("grant_type", stipend::grant::TOKEN_EXCHANGE),
-        ("subject_token", parent.as_str()),
-        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
-    ];
-    let answer = world
-        .server
-        .http
-        .post(format!("{other}/oauth2/token"))
-        .basic_auth(&world.refunds.id, Some(&world.refunds.secret))
-        .form(&form)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    let token_endpoint = format!("{other}/oauth2/token");
+    assert_eq!(exchange_at(&world, &token_endpoint, &parent).await, StatusCode::BAD_REQUEST);
     second.stop().await;
 }
 
@@ -67,21 +54,7 @@ async fn what_commits_on_one_node_is_exact_against_a_revocation_on_the_other() {
         let parent = world.subject().await;
         world.server.form("/oauth2/revoke", &world.planner, &[("token", &parent)]).await;
         // No wait: the other node may not have heard of it, and must not issue all the same.
-        let form = [
-            ("grant_type", stipend::grant::TOKEN_EXCHANGE),
-            ("subject_token", parent.as_str()),
-            ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
-        ];
-        let answer = world
-            .server
-            .http
-            .post(&other)
-            .basic_auth(&world.refunds.id, Some(&world.refunds.secret))
-            .form(&form)
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(exchange_at(&world, &other, &parent).await, StatusCode::BAD_REQUEST);
     }
     second.stop().await;
 }
@@ -116,6 +89,17 @@ async fn two_nodes_sign_with_the_same_new_key_and_one_verifier_takes_both() {
         assert!(world.active(token).await);
     }
     second.stop().await;
+}
+
+/// What a node answers to an exchange of `parent` by refunds.
+async fn exchange_at(world: &World, url: &str, parent: &str) -> StatusCode {
+    let form = [
+        ("grant_type", stipend::grant::TOKEN_EXCHANGE),
+        ("subject_token", parent),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+    ];
+    let request = world.server.http.post(url).basic_auth(&world.refunds.id, Some(&world.refunds.secret));
+    request.form(&form).send().await.unwrap().status()
 }
 
 async fn token_at(world: &World, url: &str) -> String {
