@@ -1,9 +1,10 @@
-//! The access token (RFC 9068 section 2.2, with `act`, `lineage` and `env`).
+//! The access token (RFC 9068 section 2.2, with `act`, `lineage`, `env` and `budget`).
 //!
 //! Written with a fixed member order, so that a fixed clock and key give a stable
 //! token; read strictly, so that a token with a missing, mistyped or malformed
 //! claim is no token at all. Signatures are not this module's business.
 
+use crate::budget::TokenLine;
 use crate::chain::{ActorChain, ChainError, MayAct};
 use crate::json::{JsonError, date_member, str_member, string_or_array_member};
 use crate::lineage::{Lineage, MAX_ANCESTORS};
@@ -82,6 +83,9 @@ pub struct AccessToken {
     pub env: Environment,
     pub act: ActorChain,
     pub may_act: Option<MayAct>,
+    /// What it may spend from. An empty list is no budget, for its descendants as well;
+    /// without one, a descendant may get a budget of whoever pays.
+    pub budget: Option<Vec<TokenLine>>,
 }
 
 impl AccessToken {
@@ -119,6 +123,7 @@ impl AccessToken {
             env: Environment::parse(&text("env")?).ok_or(ClaimsError::Malformed)?,
             act: claims.get("act").map(ActorChain::from_json).transpose()?.unwrap_or_default(),
             may_act: claims.get("may_act").map(MayAct::from_json).transpose()?,
+            budget: claims.get("budget").map(TokenLine::parse_claim).transpose()?,
         })
     }
 
@@ -177,6 +182,9 @@ impl Serialize for AccessToken {
         }
         if let Some(may_act) = &self.may_act {
             map.serialize_entry("may_act", &may_act.to_json())?;
+        }
+        if let Some(budget) = &self.budget {
+            map.serialize_entry("budget", budget)?;
         }
         map.end()
     }

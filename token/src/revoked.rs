@@ -148,6 +148,7 @@ mod tests {
             env: Environment::Live,
             act: ActorChain::default().acted_by(Actor { sub: "agent:o.b".into(), iss: None }),
             may_act: None,
+            budget: None,
         }
     }
 

@@ -183,6 +183,7 @@ fn token(
         env,
         act: ActorChain::default(),
         may_act: None,
+        budget: None,
     }
 }
 

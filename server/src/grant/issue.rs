@@ -39,6 +39,7 @@ pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
         env: client.environment,
         act: ActorChain::default(),
         may_act: None,
+        budget: None,
     }
 }
 

@@ -20,6 +20,7 @@ fn golden() -> AccessToken {
         env: Environment::Live,
         act: ActorChain::default().acted_by(Actor { sub: "agent:payments.planner".to_owned(), iss: None }),
         may_act: None,
+        budget: Some(TokenLine::parse_claim(&json!([{"id": "bl_1", "unit": "USD", "decimals": 6, "amount": 2_000_000, "per_call": 500_000, "enforce": "as"}])).unwrap()),
     }
 }
 
@@ -29,7 +30,7 @@ fn claims(token: &AccessToken) -> Map<String, Value> {
 
 #[test]
 fn members_come_in_a_fixed_order() {
-    insta::assert_snapshot!(serde_json::to_string(&golden()).unwrap(), @r#"{"iss":"https://as.example","sub":"agent:payments.refunds","sub_profile":"ai_agent","client_id":"payments.planner","aud":"https://as.example/credentials","scope":"credential:release","jti":"t_3","lineage":["t_1","t_2"],"lineage_clients":["payments.refunds"],"iat":1795230000,"exp":1795230300,"env":"live","act":{"sub":"agent:payments.planner"}}"#);
+    insta::assert_snapshot!(serde_json::to_string(&golden()).unwrap(), @r#"{"iss":"https://as.example","sub":"agent:payments.refunds","sub_profile":"ai_agent","client_id":"payments.planner","aud":"https://as.example/credentials","scope":"credential:release","jti":"t_3","lineage":["t_1","t_2"],"lineage_clients":["payments.refunds"],"iat":1795230000,"exp":1795230300,"env":"live","act":{"sub":"agent:payments.planner"},"budget":[{"id":"bl_1","unit":"USD","decimals":6,"amount":2000000,"per_call":500000,"enforce":"as"}]}"#);
 }
 
 #[test]
@@ -40,6 +41,10 @@ fn a_token_reads_back_as_it_was_written() {
     token.lineage = Lineage::default();
     token.act = ActorChain::default();
     token.may_act = Some(MayAct::from_json(&json!({"sub":"agent:x.y"})).unwrap());
+    for budget in [Some(Vec::new()), None] {
+        token.budget = budget;
+        assert_eq!(AccessToken::from_claims(&claims(&token)), Ok(token.clone()));
+    }
     assert_eq!(AccessToken::from_claims(&claims(&token)), Ok(token));
 }
 
@@ -56,6 +61,8 @@ fn every_required_claim_is_required() {
 fn mistyped_claims_are_refused() {
     let odd = [
         ("iss", json!(1)),
+        ("budget", json!({})),
+        ("budget", json!([{"id": "bl_1"}])),
         ("sub", json!("")),
         ("sub", json!(null)),
         ("client_id", json!(["a"])),

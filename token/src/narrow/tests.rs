@@ -27,6 +27,7 @@ fn token(client: &str, audience: &str, scope: &str) -> AccessToken {
         env: Environment::Live,
         act: ActorChain::default(),
         may_act: None,
+        budget: None,
     }
 }
 
