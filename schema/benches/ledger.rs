@@ -47,6 +47,9 @@ fn line(id: String, parent_id: Option<String>) -> Write {
         expires_at: None,
         created_at: 0,
         updated_at: 0,
+        increase: 0,
+        increase_until: None,
+        audience: None,
     }))
 }
 

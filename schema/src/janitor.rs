@@ -14,6 +14,8 @@ use diesel_async::{AsyncConnection, AsyncPgConnection};
 const ROWS_PER_RUN: i64 = 10_000;
 /// How long changes are kept for nodes that fell behind, in seconds.
 const CHANGES_KEPT_SECONDS: i64 = 7 * 24 * 3600;
+/// How long a token's line is kept after the token when nothing was done with it, in seconds.
+const UNUSED_LINES_KEPT_SECONDS: i64 = 24 * 3600;
 /// Room for clocks that differ, in seconds.
 const SKEW_SECONDS: i64 = 60;
 
@@ -24,21 +26,32 @@ pub struct Swept {
     pub revocations: usize,
     /// Answers to `Idempotency-Key`s.
     pub answers: usize,
+    /// Lines of tokens that were over before anything was spent from them.
+    pub lines: usize,
     pub changes: usize,
 }
 
 /// One run, at `now` in seconds.
 pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     let expired = now.saturating_sub(SKEW_SECONDS);
-    let burns = delete(db, "jti_used", "key_hash", "expires_at <", expired).await?;
-    let revocations = delete(db, "revocations", "id", "expires_at <", expired).await?;
-    let answers = delete(db, "budget_answers", "key_hash", "expires_at <", expired).await?;
+    let burns = delete(db, "jti_used", "key_hash", "expires_at <", expired, "").await?;
+    let revocations = delete(db, "revocations", "id", "expires_at <", expired, "").await?;
+    let answers = delete(db, "budget_answers", "key_hash", "expires_at <", expired, "").await?;
+    let unused = now.saturating_sub(UNUSED_LINES_KEPT_SECONDS);
+    let lines = delete(db, "budget_lines", "id", "expires_at <", unused, NOTHING_DONE).await?;
     let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
-    let changes = delete(db, "changes", "seq", "seq <=", floor).await?;
-    Ok(Swept { burns, revocations, answers, changes })
+    let changes = delete(db, "changes", "seq", "seq <=", floor, "").await?;
+    Ok(Swept { burns, revocations, answers, lines, changes })
 }
 
-async fn delete(db: &Db, table: &str, key: &str, condition: &str, value: i64) -> Result<usize, DbError> {
+/// What the journal speaks of stays.
+const NOTHING_DONE: &str = "AND account_kind = 'token' \
+    AND NOT EXISTS (SELECT 1 FROM budget_uses u WHERE u.line_id = budget_lines.id) \
+    AND NOT EXISTS (SELECT 1 FROM budget_holds h WHERE h.line_id = budget_lines.id) \
+    AND NOT EXISTS (SELECT 1 FROM budget_carves c WHERE c.line_id = budget_lines.id) \
+    AND NOT EXISTS (SELECT 1 FROM budget_lines child WHERE child.parent_id = budget_lines.id)";
+
+async fn delete(db: &Db, table: &str, key: &str, condition: &str, value: i64, only: &str) -> Result<usize, DbError> {
     let skip = match &*db.pools {
         Pools::Pg(_) => "FOR UPDATE SKIP LOCKED",
         Pools::Lite(_) => "",
@@ -50,7 +63,7 @@ async fn delete(db: &Db, table: &str, key: &str, condition: &str, value: i64) ->
     };
     let text = format!(
         "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} \
-         WHERE {condition} {bind} ORDER BY {column} LIMIT {ROWS_PER_RUN} {skip})"
+         WHERE {condition} {bind} {only} ORDER BY {column} LIMIT {ROWS_PER_RUN} {skip})"
     );
     match &*db.pools {
         Pools::Pg(pool) => {

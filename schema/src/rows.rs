@@ -3,7 +3,9 @@
 //! since the epoch unless a row says microseconds.
 //! `Debug` never prints a secret's hash or sealed key material: rows get logged by accident.
 
-pub(crate) use crate::ledger::{BudgetAnswerRow, BudgetCaptureRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
+pub(crate) use crate::ledger::{
+    BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow,
+};
 use crate::tables;
 use std::fmt;
 

@@ -199,6 +199,9 @@ diesel::table! {
         expires_at -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        increase -> BigInt,
+        increase_until -> Nullable<BigInt>,
+        audience -> Nullable<Text>,
     }
 }
 
@@ -237,6 +240,23 @@ diesel::table! {
         overage -> BigInt,
         refunded -> BigInt,
         created_at -> BigInt,
+        overages -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    budget_carves (line_id) {
+        line_id -> Text,
+        path -> Text,
+        amount -> BigInt,
+        reported -> BigInt,
+        #[sql_name = "final"]
+        is_final -> Bool,
+        state -> Text,
+        returned -> BigInt,
+        due_at -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
     }
 }
 

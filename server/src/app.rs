@@ -23,6 +23,8 @@ pub struct Urls {
     pub introspection_endpoint: String,
     pub revocation_endpoint: String,
     pub jwks_uri: String,
+    pub details_types_endpoint: String,
+    pub budget_endpoint: String,
     /// Identifier of the admin API as a protected resource.
     pub admin_resource: String,
 }
@@ -37,6 +39,8 @@ impl Urls {
             introspection_endpoint: format!("{base}/oauth2/introspect"),
             revocation_endpoint: format!("{base}/oauth2/revoke"),
             jwks_uri: format!("{base}/oauth2/jwks"),
+            details_types_endpoint: format!("{base}/oauth2/authorization-details-types"),
+            budget_endpoint: format!("{base}/budget"),
             admin_resource: format!("{base}/admin"),
         }
     }

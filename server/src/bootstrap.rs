@@ -126,7 +126,8 @@ fn resource(audience: &Audience, now: i64) -> Result<ResourceRow, BootstrapError
 
 fn client(audience: Audience, now: i64) -> Result<ClientRow, BootstrapError> {
     let scopes = ScopeSet::from_tokens(ADMIN_SCOPES).map_err(|_| BootstrapError::Refused)?;
-    let access = AccessEntry { resource: audience, scopes: scopes.clone(), default_scopes: scopes };
+    let access =
+        AccessEntry { resource: audience, scopes: scopes.clone(), default_scopes: scopes, default_budget: None };
     let roles = [RoleGrant { role: Role::PlatformAdmin, owner: None }];
     Ok(ClientRow {
         id: ADMIN.to_owned(),

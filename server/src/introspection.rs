@@ -50,7 +50,10 @@ pub async fn introspect(
 }
 
 /// An assertion is used up whatever becomes of the request (RFC 7523 section 3, item 7).
-async fn burn(app: &App, caller: &AuthenticatedClient, origin: &Origin) -> Result<(), Reason> {
+///
+/// # Errors
+/// [`Reason::AssertionReplayed`], or that it can't be recorded.
+pub async fn burn(app: &App, caller: &AuthenticatedClient, origin: &Origin) -> Result<(), Reason> {
     let Some(burn) = caller.burn.clone() else { return Ok(()) };
     let mut draft = Draft::new("token.introspected", origin);
     draft.client(&caller.client.id, &caller.client.owner_id);

@@ -18,8 +18,10 @@ use tokio::task::JoinHandle;
 const KEYRING_INTERVAL: Duration = Duration::from_secs(30);
 /// How often a checkpoint of this node's audit chain is signed, if it grew.
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
-/// How often holds are looked at whose time is over.
+/// How often holds and carved lines are looked at whose time is over.
 const HOLDS_INTERVAL: Duration = Duration::from_secs(1);
+/// Who orders what nobody asked for.
+const OWN_CLIENT: &str = "stipend";
 /// How often expired rows are swept.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -32,6 +34,7 @@ pub fn start(app: &Arc<App>) -> Vec<JoinHandle<()>> {
         app.store.background(sign_checkpoints(Arc::clone(app))),
         app.store.background(sweep_expired(Arc::clone(app))),
         app.store.background(end_due_holds(Arc::clone(app))),
+        app.store.background(settle_due_carves(Arc::clone(app))),
     ]
 }
 
@@ -90,23 +93,54 @@ async fn end_due_holds(app: Arc<App>) {
             }
         };
         for hold in due {
-            let mut draft = Draft::new("budget.hold_expired", &own_origin());
-            draft.put("hold", hold.id.clone());
-            let work = Work {
-                basis: app.live.applied(),
-                deps: Vec::new(),
-                burn: None,
-                spend: Some(Spend { client_id: hold.client_id, step: Step::Expire { hold_id: hold.id }, key: None }),
-                writes: Vec::new(),
-                changes: Vec::new(),
-                record: draft.outcome(DONE),
-            };
+            let step = Step::Expire { hold_id: hold.id.clone() };
             // Another node may have ended it: the ledger knows.
-            if !matches!(app.committer.submit(work).await, Outcome::Settled { .. }) {
+            if !order(&app, "budget.hold_expired", ("hold", &hold.id), (&hold.client_id, step)).await {
                 tracing::warn!("a hold whose time is over could not be ended");
             }
         }
     }
+}
+
+/// What a service reported unspent of a carved line comes back once the line is over.
+async fn settle_due_carves(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(HOLDS_INTERVAL).await;
+        settle_carves(&app).await;
+    }
+}
+
+/// One round of it.
+pub async fn settle_carves(app: &App) {
+    let due = match queries::due_carves(app.store.db(), app.clock.now()).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::warn!(%error, "carved lines that are due could not be read");
+            return;
+        }
+    };
+    for carve in due {
+        let step = Step::Settle { line_id: carve.line_id.clone() };
+        if !order(app, "budget.settled", ("line", &carve.line_id), (OWN_CLIENT, step)).await {
+            tracing::warn!("a carved line that is due could not be settled");
+        }
+    }
+}
+
+/// Has the ledger do a step of our own. Whether it answered.
+async fn order(app: &App, event: &'static str, (what, id): (&str, &str), (client_id, step): (&str, Step)) -> bool {
+    let mut draft = Draft::new(event, &own_origin());
+    draft.put(what, id.to_owned());
+    let work = Work {
+        basis: app.live.applied(),
+        deps: Vec::new(),
+        burn: None,
+        spend: Some(Spend { client_id: client_id.to_owned(), step, key: None }),
+        writes: Vec::new(),
+        changes: Vec::new(),
+        record: draft.outcome(DONE),
+    };
+    matches!(app.committer.submit(work).await, Outcome::Settled { .. })
 }
 
 async fn sign_checkpoints(app: Arc<App>) {

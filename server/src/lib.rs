@@ -25,6 +25,7 @@ pub mod limits;
 pub mod live;
 pub mod reason;
 pub mod records;
+pub mod retry;
 pub mod revocation;
 pub mod ring;
 pub mod run;

@@ -33,6 +33,9 @@ pub const MAX_JTI_BYTES: usize = 256;
 /// Life of a hold where nothing is said, and at most.
 pub const DEFAULT_HOLD_SECONDS: i64 = 60;
 pub const MAX_HOLD_SECONDS: i64 = 3600;
+/// What a service has not spent of a carved amount comes back this long after the token's
+/// `exp`: every clock and every leeway of the service is past it by then.
+pub const CARVE_RETURN_SECONDS: i64 = 120;
 /// An `Idempotency-Key` longer than this is refused.
 pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long an `Idempotency-Key` is remembered: a day.

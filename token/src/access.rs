@@ -4,6 +4,7 @@
 //! request that is partly allowed the allowed part is granted and said so in the
 //! response (RFC 6749 section 3.3); of one that is not allowed at all, nothing.
 
+use crate::budget::BudgetCap;
 use crate::narrow::Refusal;
 use crate::{Audience, ScopeSet};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,9 @@ pub struct AccessEntry {
     /// that leaving `scope` out never means "everything".
     #[serde(default)]
     pub default_scopes: ScopeSet,
+    /// The budget of a token that nothing was asked for. Absent: each of the client's lines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_budget: Option<Vec<BudgetCap>>,
 }
 
 /// The result of a client credentials decision.
@@ -84,7 +88,12 @@ mod tests {
     }
 
     fn entry(uri: &str, all: &str, default: &str) -> AccessEntry {
-        AccessEntry { resource: Audience::parse(uri).unwrap(), scopes: scopes(all), default_scopes: scopes(default) }
+        AccessEntry {
+            resource: Audience::parse(uri).unwrap(),
+            scopes: scopes(all),
+            default_scopes: scopes(default),
+            default_budget: None,
+        }
     }
 
     fn aud(uri: &str) -> Audience {
@@ -123,7 +132,7 @@ mod tests {
             have in prop::collection::vec("[a-e]", 0..5), want in prop::collection::vec("[a-e]", 1..5), cap in prop::collection::vec("[a-e]", 0..5)
         ) {
             let set = |v: &Vec<String>| ScopeSet::try_from(v.clone()).unwrap();
-            let entries = [AccessEntry { resource: aud("https://a"), scopes: set(&have), default_scopes: ScopeSet::default() }];
+            let entries = [AccessEntry { resource: aud("https://a"), scopes: set(&have), default_scopes: ScopeSet::default(), default_budget: None }];
             if let Ok(access) = decide(&entries, &[], Some(&set(&want)), Some(&set(&cap))) {
                 prop_assert!(access.scope.is_subset(&set(&have)) && access.scope.is_subset(&set(&want)) && access.scope.is_subset(&set(&cap)));
                 prop_assert!(!access.scope.is_empty());

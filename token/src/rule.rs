@@ -4,9 +4,12 @@
 //! tokens, from which audience to which, and how much of the authority goes along.
 //! What no rule allows is refused.
 
+use crate::budget::{BudgetCap, units_differ};
 use crate::{Audience, ScopeSet};
 use serde::{Deserialize, Serialize};
 
+/// Tokens with a budget that one token may have under it, at the very most.
+pub const MAX_CHILDREN: i64 = 10_000;
 /// Scopes one rule may name.
 pub const MAX_RULE_SCOPES: usize = 64;
 
@@ -70,6 +73,13 @@ pub struct RuleSpec {
     /// Most actors in the result's chain.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_depth: Option<usize>,
+    /// Most budget that goes along, unit by unit; of a unit that is not named, none. Absent:
+    /// as much as the subject token has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_ceiling: Option<Vec<BudgetCap>>,
+    /// Most tokens with a budget from one subject token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_children: Option<i64>,
 }
 
 /// Why a rule's text is refused when it is written.
@@ -81,6 +91,10 @@ pub enum RuleError {
     Ttl,
     #[error("max_depth is between 1 and 16")]
     Depth,
+    #[error("budget_ceiling names at most 8 units, each once")]
+    Budget,
+    #[error("max_children is between 1 and 10000")]
+    Children,
 }
 
 impl RuleSpec {
@@ -104,6 +118,12 @@ impl RuleSpec {
         }
         if self.max_depth.is_some_and(|depth| !(1..=crate::chain::MAX_ACTORS).contains(&depth)) {
             return Err(RuleError::Depth);
+        }
+        if self.budget_ceiling.as_ref().is_some_and(|caps| !units_differ(caps)) {
+            return Err(RuleError::Budget);
+        }
+        if self.max_children.is_some_and(|children| !(1..=MAX_CHILDREN).contains(&children)) {
+            return Err(RuleError::Children);
         }
         Ok(())
     }
@@ -153,6 +173,8 @@ mod tests {
             mode: ExchangeMode::Delegation,
             max_ttl_seconds: None,
             max_depth: None,
+            budget_ceiling: None,
+            max_children: None,
         }
     }
 
@@ -177,6 +199,15 @@ mod tests {
         long.max_ttl_seconds = None;
         long.max_depth = Some(0);
         assert_eq!(long.validate(), Err(RuleError::Depth));
+        long.max_depth = None;
+        let cap: BudgetCap = serde_json::from_str(r#"{"unit":"call","decimals":0,"amount":5}"#).unwrap();
+        long.budget_ceiling = Some(vec![cap.clone(), cap]);
+        assert_eq!(long.validate(), Err(RuleError::Budget));
+        long.budget_ceiling = Some(Vec::new());
+        long.max_children = Some(0);
+        assert_eq!(long.validate(), Err(RuleError::Children));
+        long.max_children = Some(MAX_CHILDREN);
+        assert_eq!(long.validate(), Ok(()));
     }
 
     #[test]

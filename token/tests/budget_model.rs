@@ -130,7 +130,7 @@ impl Store {
         let booked = capture(&mut path, &mut self.holds[hold], Amount::new(amount).unwrap(), last, now);
         self.used = path[0].used;
         let Ok(booked) = booked else { return Answer::Declined };
-        self.captured += booked.spent + booked.overage;
+        self.captured += booked.amount;
         Answer::Captured
     }
 

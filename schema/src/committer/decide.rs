@@ -197,12 +197,13 @@ impl<'a> Decision<'a> {
                 Verdict::Fresh | Verdict::Answered => false,
             };
             let record = &prepared.work.record;
+            let members = prepared.members(settled.as_ref());
             rows.push(AuditRow {
                 owner_id: record.owner_id.clone(),
                 subject_owner_id: record.subject_owner_id.clone(),
                 client_id: record.client_id.clone(),
                 jti: record.jti.clone(),
-                ..AuditRow::new(chain, at, prepared.draft(replayed, settled.as_ref()))
+                ..AuditRow::new(chain, at, prepared.draft(replayed, settled.as_ref(), &members))
             });
             let writer = chain.writer.clone();
             let position = Position { writer, n: chain.n };

@@ -3,7 +3,7 @@
 //! in a circle; the answers to keys are read last, when whoever had the same key has committed.
 
 use crate::ledger::{Spend, Step};
-use crate::rows::{BudgetCaptureRow, BudgetHoldRow, BudgetLineRow};
+use crate::rows::{BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow};
 use std::collections::BTreeSet;
 use stipend_token::budget::Window;
 
@@ -12,7 +12,10 @@ use stipend_token::budget::Window;
 pub(super) struct Wanted {
     pub captures: BTreeSet<String>,
     pub holds: BTreeSet<String>,
+    pub carves: BTreeSet<String>,
     pub lines: BTreeSet<String>,
+    /// Lines whose children are counted.
+    pub parents: BTreeSet<String>,
     pub keys: BTreeSet<Vec<u8>>,
     /// Starts of the periods that holds were booked in.
     periods: BTreeSet<i64>,
@@ -38,6 +41,15 @@ impl Wanted {
                 Step::Refund { capture_id, .. } => {
                     wanted.captures.insert(capture_id.clone());
                 }
+                Step::Issue(new) => {
+                    for line in &new.lines {
+                        wanted.lines.extend(line.above.iter().cloned());
+                        wanted.parents.extend(line.max_children.and(line.above.first()).cloned());
+                    }
+                }
+                Step::Report { line_id, .. } | Step::Settle { line_id } => {
+                    wanted.carves.insert(line_id.clone());
+                }
             }
         }
         wanted
@@ -49,12 +61,24 @@ impl Wanted {
 
     pub fn add_holds(&mut self, rows: &[BudgetHoldRow]) {
         for row in rows {
-            // What can't be read is refused when its order is decided.
-            let places: Vec<(String, i64)> = serde_json::from_str(&row.path).unwrap_or_default();
-            for (line, period) in places {
-                self.lines.insert(line);
-                self.periods.insert(period);
-            }
+            self.add_path(&row.path);
+        }
+    }
+
+    pub fn add_carves(&mut self, rows: &[BudgetCarveRow]) {
+        for row in rows {
+            self.add_path(&row.path);
+            self.lines.insert(row.line_id.clone());
+            self.periods.insert(0);
+        }
+    }
+
+    fn add_path(&mut self, path: &str) {
+        // What can't be read is refused when its order is decided.
+        let places: Vec<(String, i64)> = serde_json::from_str(path).unwrap_or_default();
+        for (line, period) in places {
+            self.lines.insert(line);
+            self.periods.insert(period);
         }
     }
 
@@ -112,6 +136,15 @@ macro_rules! ledger_statements {
                     .load(conn)$($wait)*?;
                 wanted.add_holds(&stored.holds);
             }
+            if !wanted.carves.is_empty() {
+                stored.carves = budget_carves::table
+                    .filter(budget_carves::line_id.eq_any(&wanted.carves))
+                    .order(budget_carves::line_id)
+                    .select(BudgetCarveRow::as_select())
+                    $($lock)*
+                    .load(conn)$($wait)*?;
+                wanted.add_carves(&stored.carves);
+            }
             stored.lines = budget_lines::table
                 .filter(budget_lines::id.eq_any(&wanted.lines))
                 .order(budget_lines::id)
@@ -132,6 +165,13 @@ macro_rules! ledger_statements {
                         .select(BudgetUseRow::as_select())
                         .load(conn)$($wait)*?,
                 );
+            }
+            if !wanted.parents.is_empty() {
+                stored.children = budget_lines::table
+                    .filter(budget_lines::parent_id.eq_any(&wanted.parents))
+                    .group_by(budget_lines::parent_id)
+                    .select((budget_lines::parent_id, diesel::dsl::count_star()))
+                    .load(conn)$($wait)*?;
             }
             if !wanted.keys.is_empty() {
                 stored.answers = budget_answers::table

@@ -11,12 +11,13 @@ use crate::db::{DbError, LitePools};
 use crate::feed::Head;
 use crate::ledger::{Entries, Stored};
 use crate::rows::{
-    AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow, RevocationRow,
+    AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
+    RevocationRow,
 };
 use crate::tables::{
-    audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_holds, budget_lines,
-    budget_uses, changes, client_keys, client_secrets, clients, exchange_rules, feed_head, jti_used, owners, resources,
-    revocations, signing_keys,
+    audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_carves, budget_holds,
+    budget_lines, budget_uses, changes, client_keys, client_secrets, clients, exchange_rules, feed_head, jti_used,
+    owners, resources, revocations, signing_keys,
 };
 use crate::write::{Row, Table, Write};
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
@@ -85,6 +86,10 @@ fn append(conn: &mut SqliteConnection, records: &[AuditRow]) -> QueryResult<()> 
 
 /// Row by row: no round trip lies between.
 pub(super) fn keep_books(conn: &mut SqliteConnection, entries: &Entries) -> QueryResult<()> {
+    // One by one: a line of a batch may be under another of it.
+    for row in &entries.new_lines {
+        diesel::insert_into(budget_lines::table).values(row).execute(conn)?;
+    }
     for row in &entries.uses {
         diesel::insert_into(budget_uses::table)
             .values(row)
@@ -110,6 +115,12 @@ pub(super) fn keep_books(conn: &mut SqliteConnection, entries: &Entries) -> Quer
     }
     for row in &entries.captures {
         diesel::update(budget_captures::table.find(&row.id)).set(row).execute(conn)?;
+    }
+    if !entries.new_carves.is_empty() {
+        diesel::insert_into(budget_carves::table).values(&entries.new_carves).execute(conn)?;
+    }
+    for row in &entries.carves {
+        diesel::update(budget_carves::table.find(&row.line_id)).set(row).execute(conn)?;
     }
     if !entries.answers.is_empty() {
         diesel::insert_into(budget_answers::table).values(&entries.answers).execute(conn)?;

@@ -6,7 +6,9 @@
 use super::decide::{Batch, BurnKey};
 use super::ledger::{Wanted, ledger_statements};
 use super::pg_bulk::{AppendRecords, BurnKeys, PublishChanges};
-use super::pg_ledger::{AddAnswers, AddCaptures, AddHolds, ChangeCaptures, ChangeHolds, KeepUses};
+use super::pg_ledger::{
+    AddAnswers, AddCaptures, AddCarves, AddHolds, AddLines, ChangeCaptures, ChangeCarves, ChangeHolds, KeepUses,
+};
 use super::statements::{
     Done, Failure, OTHER_HEADS, StepError, async_or_sync_writes, shared_statements, transaction_steps,
 };
@@ -15,12 +17,13 @@ use crate::db::{PgObject, PgPool};
 use crate::feed::Head;
 use crate::ledger::{Entries, Stored};
 use crate::rows::{
-    AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow, RevocationRow,
+    AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
+    RevocationRow,
 };
 use crate::tables::{
-    audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_holds, budget_lines,
-    budget_uses, changes, client_keys, client_secrets, clients, exchange_rules, feed_head, owners, resources,
-    revocations, signing_keys,
+    audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_carves, budget_holds,
+    budget_lines, budget_uses, changes, client_keys, client_secrets, clients, exchange_rules, feed_head, owners,
+    resources, revocations, signing_keys,
 };
 use crate::write::{Row, Table, Write};
 use diesel::prelude::{BoolExpressionMethods, ExpressionMethods, QueryResult};
@@ -137,11 +140,14 @@ async fn keep_books(conn: &mut AsyncPgConnection, entries: &Entries) -> QueryRes
         };
     }
     keep!(
+        AddLines(new_lines),
         KeepUses(uses),
         AddHolds(new_holds),
         ChangeHolds(holds),
         AddCaptures(new_captures),
         ChangeCaptures(captures),
+        AddCarves(new_carves),
+        ChangeCarves(carves),
         AddAnswers(answers)
     );
     Ok(())

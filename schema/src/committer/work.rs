@@ -7,6 +7,7 @@ use crate::change::Dep;
 use crate::ledger::{Answer, Settled, Spend};
 use crate::write::Write;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
 /// Most things one decision may depend on.
 pub const MAX_DEPS: usize = 1024;
@@ -115,8 +116,17 @@ impl Prepared {
         !self.work.writes.is_empty() || !self.work.changes.is_empty()
     }
 
+    /// The record's text but its place: with what the ledger answered.
+    pub(super) fn members(&self, settled: Option<&Settled>) -> Cow<'_, str> {
+        // Plain structs of strings and integers: writing them can't fail.
+        match settled.and_then(|settled| serde_json::to_string(&settled.answer).ok()) {
+            Some(answer) => Cow::Owned(format!("{},\"ledger\":{answer}", self.members)),
+            None => Cow::Borrowed(&self.members),
+        }
+    }
+
     /// The record to store: as drafted, or as a refusal.
-    pub(super) fn draft(&self, replayed: bool, settled: Option<&Settled>) -> RecordDraft<'_> {
+    pub(super) fn draft<'a>(&'a self, replayed: bool, settled: Option<&Settled>, members: &'a str) -> RecordDraft<'a> {
         let record = &self.work.record;
         let (outcome, reason) = match settled {
             _ if replayed => ("refused", Some(record.on_replay.unwrap_or("replayed"))),
@@ -124,7 +134,7 @@ impl Prepared {
             Some(Settled { repeated: true, .. }) => ("repeated", None),
             Some(_) | None => (record.outcome, record.reason),
         };
-        RecordDraft { event: record.event, outcome, reason, members: &self.members }
+        RecordDraft { event: record.event, outcome, reason, members }
     }
 }
 

@@ -6,17 +6,24 @@
 //! audit record and the answer, so that a retry finds the answer or finds nothing done.
 
 mod books;
+mod carve;
+mod issue;
+mod levels;
 mod rows;
+mod spend;
 mod words;
 
 pub(crate) use books::{Books, Entries, Stored};
-pub use rows::{BudgetAnswerRow, BudgetCaptureRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
+pub use rows::{BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
 
 use serde::{Deserialize, Serialize};
-use stipend_token::budget::Amount;
+use stipend_token::budget::{Amount, Enforce, Unit};
 
 /// Most lines that one hold is charged to.
 pub const MAX_PATH: usize = 32;
+/// How long after its due time a carved amount waits for the service's last report, in
+/// seconds. Then what was not reported unspent counts as spent.
+pub const REPORT_GRACE_SECONDS: i64 = 24 * 3600;
 
 /// One step of the ledger, decided inside the transaction.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -36,6 +43,8 @@ pub struct SpendKey {
     pub digest: [u8; 32],
     /// Seconds; from then on the answer need not be remembered.
     pub expires_at: i64,
+    /// What the caller needs to answer the same again, and no secret.
+    pub keep: Option<String>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -69,6 +78,61 @@ pub enum Step {
     Expire {
         hold_id: String,
     },
+    /// Opens the lines of a new token.
+    Issue(NewToken),
+    /// What a service has spent of a carved line, in all.
+    Report {
+        line_id: String,
+        spent: Amount,
+        /// No other report follows: the rest was not spent.
+        last: bool,
+    },
+    /// Ends a carved line that is due.
+    Settle {
+        line_id: String,
+    },
+}
+
+/// A token whose budget is decided with its issue.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewToken {
+    pub jti: String,
+    pub audience: String,
+    /// Seconds: the token's `exp`.
+    pub expires_at: i64,
+    pub lines: Vec<NewLine>,
+}
+
+/// A line that a token is to get. The ledger narrows it to what there is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NewLine {
+    pub line_id: String,
+    /// Who pays.
+    pub owner_id: String,
+    pub unit: Unit,
+    /// At most.
+    pub amount: Amount,
+    pub per_call: Option<Amount>,
+    pub enforce: Enforce,
+    /// The lines above, nearest first, up to the one that pays.
+    pub above: Vec<String>,
+    /// Where there is nothing to grant, the token is refused.
+    pub required: bool,
+    /// Most lines of tokens under the nearest line above.
+    pub max_children: Option<i64>,
+    /// Seconds: when a carved amount may come back.
+    pub due_at: i64,
+}
+
+/// A line as it was granted.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Granted {
+    pub line_id: String,
+    /// Code and decimals: `USD/6`.
+    pub unit: String,
+    pub amount: Amount,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_call: Option<Amount>,
 }
 
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -86,22 +150,37 @@ pub struct NewHold {
 impl Spend {
     /// PostgreSQL can't store U+0000 in text.
     pub(crate) fn has_nul(&self) -> bool {
-        let new = match &self.step {
-            Step::Hold(new) | Step::Charge { hold: new, .. } => Some(new),
-            Step::Capture { .. }
-            | Step::Void { .. }
-            | Step::Extend { .. }
-            | Step::Refund { .. }
-            | Step::Expire { .. } => None,
+        let texts: Vec<&String> = match &self.step {
+            Step::Hold(new) => new.texts().collect(),
+            Step::Charge { hold, capture_id } => hold.texts().chain([capture_id]).collect(),
+            Step::Capture { capture_id, hold_id, .. } => vec![capture_id, hold_id],
+            Step::Void { hold_id } | Step::Extend { hold_id, .. } | Step::Expire { hold_id } => vec![hold_id],
+            Step::Refund { capture_id, .. } => vec![capture_id],
+            Step::Issue(new) => new.texts().collect(),
+            Step::Report { line_id, .. } | Step::Settle { line_id } => vec![line_id],
         };
-        let ids = match &self.step {
-            Step::Hold(_) => [None, None],
-            Step::Capture { capture_id, hold_id, .. } => [Some(capture_id), Some(hold_id)],
-            Step::Charge { capture_id, .. } | Step::Refund { capture_id, .. } => [Some(capture_id), None],
-            Step::Void { hold_id } | Step::Extend { hold_id, .. } | Step::Expire { hold_id } => [Some(hold_id), None],
-        };
-        let of_hold = new.into_iter().flat_map(|new| new.paths.iter().flatten().chain([&new.hold_id]).chain(&new.jti));
-        ids.into_iter().flatten().chain(of_hold).chain([&self.client_id]).any(|text| text.contains('\0'))
+        let kept = self.key.as_ref().and_then(|key| key.keep.as_ref());
+        texts.into_iter().chain([&self.client_id]).chain(kept).any(|text| text.contains('\0'))
+    }
+}
+
+impl NewHold {
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        self.paths.iter().flatten().chain([&self.hold_id]).chain(&self.jti)
+    }
+}
+
+impl NewToken {
+    /// A token without a budget: there is nothing to decide, and its answer can be kept.
+    #[must_use]
+    pub fn bare(jti: &str, expires_at: i64) -> Self {
+        Self { jti: jti.to_owned(), audience: String::new(), expires_at, lines: Vec::new() }
+    }
+
+    fn texts(&self) -> impl Iterator<Item = &String> {
+        let of_lines =
+            self.lines.iter().flat_map(|line| [&line.line_id, &line.owner_id].into_iter().chain(&line.above));
+        of_lines.chain([&self.jti, &self.audience])
     }
 }
 
@@ -131,6 +210,9 @@ pub struct Receipt {
     pub expires_at: Option<i64>,
     /// What the tightest level has left.
     pub remaining: i64,
+    /// Lines of an issued token, in the order asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub granted: Vec<Granted>,
     /// Lines whose use reached a threshold by this step, and the percent.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub told: Vec<(String, u8)>,
@@ -148,8 +230,12 @@ pub enum Refusal {
     Insufficient { line_id: String, required: i64, remaining: i64 },
     #[error("the line {line_id} admits {per_call} in one call")]
     PerCall { line_id: String, required: i64, per_call: i64 },
-    #[error("the line {line_id} spent more than it had")]
-    Frozen { line_id: String },
+    #[error("the line {line_id} is counted by the service")]
+    Carved { line_id: String },
+    #[error("the line {line_id} has as many lines under it as it may")]
+    Children { line_id: String },
+    #[error("it is less than was reported before")]
+    Backwards,
     #[error("nothing is not an amount to spend")]
     Zero,
     #[error("the hold has ended")]
@@ -169,7 +255,9 @@ impl Refusal {
             Self::Closed { .. } => "budget_closed",
             Self::Insufficient { .. } => "insufficient_budget",
             Self::PerCall { .. } => "per_call_exceeded",
-            Self::Frozen { .. } => "budget_overdrawn",
+            Self::Carved { .. } => "budget_carved",
+            Self::Children { .. } => "too_many_children",
+            Self::Backwards => "report_backwards",
             Self::Zero => "amount_zero",
             Self::Ended => "hold_ended",
             Self::TooMuch => "amount_too_much",
@@ -184,4 +272,6 @@ pub struct Settled {
     pub answer: Answer,
     /// The answer is that of an earlier request with the same key; nothing was done now.
     pub repeated: bool,
+    /// What that request left to be kept.
+    pub kept: Option<String>,
 }

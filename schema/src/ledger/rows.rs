@@ -4,7 +4,8 @@ use crate::rows::row;
 use crate::tables;
 
 row! {
-    /// A limit of an account in one unit. `parent_id` and the unit never change.
+    /// A limit of an account in one unit. `parent_id` and the unit never change. `increase`
+    /// is on top of `amount` before `increase_until`; `audience` is a token's.
     #[derive(Debug, diesel::AsChangeset)]
     #[diesel(treat_none_as_null = true)]
     BudgetLineRow of budget_lines (id) {
@@ -23,6 +24,9 @@ row! {
         expires_at: Option<i64>,
         created_at: i64,
         updated_at: i64,
+        increase: i64,
+        increase_until: Option<i64>,
+        audience: Option<String>,
     }
 }
 
@@ -59,7 +63,10 @@ row! {
 }
 
 row! {
+    /// `spent` is what every level had room for, `overage` what the tightest had not;
+    /// `overages` is a JSON list of each level's, leaf first, where there is any.
     #[derive(Debug, diesel::AsChangeset)]
+    #[diesel(treat_none_as_null = true)]
     BudgetCaptureRow of budget_captures (id) {
         id: String,
         hold_id: String,
@@ -67,6 +74,25 @@ row! {
         overage: i64,
         refunded: i64,
         created_at: i64,
+        overages: Option<String>,
+    }
+}
+
+row! {
+    /// An amount that a service counts by itself. `path` is where it was taken from, as that
+    /// of a hold; `reported` what the service has said it spent; `returned` what came back.
+    #[derive(Debug, diesel::AsChangeset)]
+    BudgetCarveRow of budget_carves (line_id) {
+        line_id: String,
+        path: String,
+        amount: i64,
+        reported: i64,
+        is_final: bool,
+        state: String,
+        returned: i64,
+        due_at: i64,
+        created_at: i64,
+        updated_at: i64,
     }
 }
 

@@ -29,7 +29,6 @@ pub(super) fn name(declined: Declined, places: &[Place]) -> Refusal {
         Declined::PerCall { level, required, per_call } => {
             Refusal::PerCall { line_id: line(level), required, per_call }
         }
-        Declined::Frozen { level } => Refusal::Frozen { line_id: line(level) },
         Declined::Zero => Refusal::Zero,
         Declined::Ended => Refusal::Ended,
         Declined::TooMuch => Refusal::TooMuch,

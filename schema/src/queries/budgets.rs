@@ -1,15 +1,18 @@
 //! Budget lines, and what they have used.
 
-use super::lists::{OwnerFilter, Page, list};
+use super::lists::{OwnerFilter, Page};
 use crate::db::{Db, DbError, read};
-use crate::rows::{BudgetHoldRow, BudgetLineRow, BudgetUseRow};
-use crate::tables::{budget_holds, budget_lines, budget_uses};
+use crate::ledger::REPORT_GRACE_SECONDS;
+use crate::rows::{BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
+use crate::tables::{budget_carves, budget_holds, budget_lines, budget_uses};
 use diesel::prelude::*;
 
 /// Most lines of one account that are read.
 pub const ACCOUNT_LINES_LIMIT: i64 = 64;
 /// Most holds whose time is over that are read at once.
 pub const DUE_HOLDS_LIMIT: i64 = 500;
+/// Most carved lines that are due and read at once.
+pub const DUE_CARVES_LIMIT: i64 = 500;
 /// Most periods of one line that are read.
 const PERIODS_LIMIT: i64 = 400;
 
@@ -20,9 +23,43 @@ pub async fn find_budget_line(db: &Db, id: &str) -> Result<Option<BudgetLineRow>
     Ok(found.into_iter().next())
 }
 
+/// The lines of accounts that last: not those of tokens.
 pub async fn list_budget_lines(db: &Db, owners: &OwnerFilter, page: &Page) -> Result<Vec<BudgetLineRow>, DbError> {
-    list!(db, owners, page, BudgetLineRow, budget_lines, |query, only| query
-        .filter(budget_lines::owner_id.eq_any(only)))
+    let (after, limit) = page.parts();
+    let only = owners.only();
+    read!(db, get_results::<BudgetLineRow>, {
+        let mut query = budget_lines::table
+            .select(BudgetLineRow::as_select())
+            .into_boxed::<B>()
+            .filter(budget_lines::id.gt(after))
+            .filter(budget_lines::account_kind.ne("token"));
+        if let Some(only) = only {
+            query = query.filter(budget_lines::owner_id.eq_any(only));
+        }
+        query.order(budget_lines::id.asc()).limit(limit)
+    })
+}
+
+/// The lines directly under one, of any kind.
+pub async fn list_lines_under(
+    db: &Db,
+    parent: &str,
+    owners: &OwnerFilter,
+    page: &Page,
+) -> Result<Vec<BudgetLineRow>, DbError> {
+    let (after, limit) = page.parts();
+    let (parent, only) = (parent.to_owned(), owners.only());
+    read!(db, get_results::<BudgetLineRow>, {
+        let mut query = budget_lines::table
+            .select(BudgetLineRow::as_select())
+            .into_boxed::<B>()
+            .filter(budget_lines::parent_id.eq(parent))
+            .filter(budget_lines::id.gt(after));
+        if let Some(only) = only {
+            query = query.filter(budget_lines::owner_id.eq_any(only));
+        }
+        query.order(budget_lines::id.asc()).limit(limit)
+    })
 }
 
 /// The lines of an account in every unit, whatever their state.
@@ -73,5 +110,22 @@ pub async fn due_holds(db: &Db, now: i64) -> Result<Vec<BudgetHoldRow>, DbError>
             .order(budget_holds::expires_at.asc())
             .limit(DUE_HOLDS_LIMIT)
             .select(BudgetHoldRow::as_select())
+    )
+}
+
+/// Carved lines that may be settled at `now`, in seconds: reported for the last time, or not
+/// reported for too long.
+pub async fn due_carves(db: &Db, now: i64) -> Result<Vec<BudgetCarveRow>, DbError> {
+    let unreported = now.saturating_sub(REPORT_GRACE_SECONDS);
+    read!(
+        db,
+        get_results::<BudgetCarveRow>,
+        budget_carves::table
+            .filter(budget_carves::state.eq("open"))
+            .filter(budget_carves::due_at.le(now))
+            .filter(budget_carves::is_final.or(budget_carves::due_at.le(unreported)))
+            .order(budget_carves::due_at.asc())
+            .limit(DUE_CARVES_LIMIT)
+            .select(BudgetCarveRow::as_select())
     )
 }

@@ -55,8 +55,6 @@ macro_rules! list {
     }};
 }
 
-pub(super) use list;
-
 pub async fn list_owners(db: &Db, owners: &OwnerFilter, page: &Page) -> Result<Vec<OwnerRow>, DbError> {
     list!(db, owners, page, OwnerRow, owners, |query, only| query.filter(owners::id.eq_any(only)))
 }

@@ -24,3 +24,4 @@ mod migrations;
 mod queries;
 mod support;
 mod throughput;
+mod token_lines;

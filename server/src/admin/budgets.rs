@@ -1,7 +1,8 @@
-//! Budgets: the lines of owners and agents. An agent's line lies under its owner's in the same
-//! unit, which is found when the line is made and never changes; nor do account and unit.
+//! Budgets: the lines of owners, agents and tasks; those of tokens are seen here, and made with
+//! their tokens. An agent's line lies under its owner's in the same unit, which is found when
+//! the line is made and never changes; nor do account and unit.
 
-use super::api::{Budget, BudgetUse, ChangeState, ListQuery, NewBudget, Page, PatchBudget, State};
+use super::api::{Budget, BudgetUse, ChangeState, IncreaseBudget, ListQuery, NewBudget, Page, PatchBudget, State};
 use super::caller::Caller;
 use super::check;
 use super::limits::{MAX_BUDGETS, MAX_REASON_BYTES};
@@ -9,27 +10,44 @@ use super::page;
 use super::problem::{Code, Refusal};
 use super::roles::Action;
 use super::session::{Change, Session};
+use crate::budget::{WindowUse, window_use};
 use crate::deps;
 use serde_json::Number;
 use stipend_keys::random_id;
-use stipend_schema::ledger::{BudgetLineRow, BudgetUseRow};
+use stipend_schema::ledger::BudgetLineRow;
 use stipend_schema::{Row, Write, queries};
-use stipend_token::budget::{Amount, Unit, Window};
+use stipend_token::budget::{Amount, Unit, Window, is_task_name};
 
 const OWNER: &str = "owner";
 const AGENT: &str = "agent";
+const TASK: &str = "task";
+const TOKEN: &str = "token";
+/// Longest temporary increase: 366 days.
+const MAX_INCREASE_SECONDS: i64 = 366 * 86_400;
 
 fn view(row: BudgetLineRow) -> Result<Budget, Refusal> {
+    let (agent, task) = match row.account_kind.as_str() {
+        AGENT => (Some(row.account_id.clone()), None),
+        TASK => row.account_id.split_once('/').map(|(agent, task)| (agent.to_owned(), task.to_owned())).unzip(),
+        _ => (None, None),
+    };
     Ok(Budget {
         id: row.id,
-        agent: (row.account_kind == AGENT).then_some(row.account_id),
+        agent,
+        task,
+        token: (row.account_kind == TOKEN).then_some(row.account_id),
+        audience: row.audience,
+        enforce: row.enforce,
         owner: row.owner_id,
         parent: row.parent_id,
         unit: row.unit,
         decimals: row.decimals,
         amount: row.amount,
         per_call: row.per_call,
+        increase: row.increase_until.map(|_| row.increase),
+        increase_until: row.increase_until,
         window: row.time_window,
+        expires_at: row.expires_at,
         state: if row.state == "active" { State::Active } else { State::Disabled },
         created_at: row.created_at,
         updated_at: row.updated_at,
@@ -54,40 +72,39 @@ async fn load(session: &Session<'_>, caller: &Caller, id: &str, action: Action) 
 
 pub(super) async fn find(session: &Session<'_>, id: &str) -> Result<Budget, Refusal> {
     let row = load(session, session.caller(), id, Action::ReadBudget).await?;
-    let window = Window::parse(&row.time_window).map_err(|_| Refusal::internal())?;
     let now = session.now();
-    let since = window.counts_from(now).map_err(|_| Refusal::internal())?;
-    let line = row.id.clone();
-    let uses = session.read(|db| async move { queries::uses_of_line(&db, &line, since).await }).await?;
-    let sum = |of: fn(&BudgetUseRow) -> i64| uses.iter().map(of).fold(0_i64, i64::saturating_add);
-    let (held, spent) = (sum(|used| used.held), sum(|used| used.spent));
-    let taken = held.saturating_add(spent).saturating_add(sum(|used| used.carved));
-    let used = BudgetUse {
-        held,
-        spent,
-        overage: sum(|used| used.overage),
-        remaining: row.amount.saturating_sub(taken),
-        since,
-    };
-    Ok(Budget { used: Some(used), ..view(row)? })
+    let line = row.clone();
+    let used = session.read(|db| async move { window_use(&db, &line, now).await }).await?;
+    let WindowUse { held, spent, carved, overage, remaining, since } = used;
+    Ok(Budget { used: Some(BudgetUse { held, spent, carved, overage, remaining, since }), ..view(row)? })
+}
+
+/// The lines directly under one, those of tokens as well.
+pub(super) async fn children(session: &Session<'_>, id: &str, query: &ListQuery) -> Result<Page<Budget>, Refusal> {
+    let (limit, wanted) = page::wanted(query)?;
+    let parent = load(session, session.caller(), id, Action::ReadBudget).await?;
+    let owners = session.caller().owners(Action::ReadBudget);
+    let rows =
+        session.read(|db| async move { queries::list_lines_under(&db, &parent.id, &owners, &wanted).await }).await?;
+    page::cut(rows, limit, |row| row.id.clone(), view)
 }
 
 /// Answers the budget, and whether it is new.
 pub(super) async fn create(session: &Session<'_>, new: &NewBudget) -> Result<(bool, Budget), Refusal> {
     let (kind, account) = account(new)?;
+    let account = account.as_str();
     let owner = account.split('.').next().unwrap_or_default();
     session
         .change(owner, async |caller| {
             caller.check(Action::ManageBudget, Some(owner))?;
-            check_account(session, kind, account).await?;
+            let agent = account.split('/').next().unwrap_or_default();
+            check_account(session, kind, agent).await?;
             let wanted = row(new, kind, account, owner, session.now())?;
-            let parent = match kind {
-                AGENT => in_unit(&lines_of(session, OWNER, owner).await?, &wanted).map(|line| line.id.clone()),
-                _ => None,
-            };
+            let parent = parent(session, &wanted, agent).await?;
             let changes = vec![deps::budget_of(kind, account)];
             let mut read = changes.clone();
-            read.extend([deps::budget_of(OWNER, owner), deps::owner(owner), deps::client(account)]);
+            read.extend([deps::budget_of(AGENT, agent), deps::budget_of(OWNER, owner)]);
+            read.extend([deps::owner(owner), deps::client(agent)]);
             let lines = lines_of(session, kind, account).await?;
             if let Some(have) = in_unit(&lines, &wanted) {
                 let same = (have.amount, have.per_call, &have.time_window)
@@ -118,12 +135,27 @@ pub(super) async fn create(session: &Session<'_>, new: &NewBudget) -> Result<(bo
         .await
 }
 
-fn account(new: &NewBudget) -> Result<(&'static str, &str), Refusal> {
-    match (&new.owner, &new.agent) {
-        (Some(owner), None) => Ok((OWNER, owner)),
-        (None, Some(agent)) => Ok((AGENT, agent)),
-        _ => Err(Refusal::field("/owner", "name either an owner or an agent")),
+fn account(new: &NewBudget) -> Result<(&'static str, String), Refusal> {
+    match (&new.owner, &new.agent, &new.task) {
+        (Some(owner), None, None) => Ok((OWNER, owner.clone())),
+        (None, Some(agent), None) => Ok((AGENT, agent.clone())),
+        (None, Some(agent), Some(task)) if is_task_name(task) => Ok((TASK, format!("{agent}/{task}"))),
+        (None, Some(_), Some(_)) => Err(Refusal::field("/task", "is letters, digits, `-`, `_` and `.`, 64 at most")),
+        _ => Err(Refusal::field("/owner", "name either an owner or an agent, and a task only with its agent")),
     }
+}
+
+/// The line above a new one: a task's is its agent's, or where that has none its owner's, as
+/// an agent's is.
+async fn parent(session: &Session<'_>, wanted: &BudgetLineRow, agent: &str) -> Result<Option<String>, Refusal> {
+    let mut above = Vec::new();
+    if wanted.account_kind == TASK {
+        above.extend(lines_of(session, AGENT, agent).await?);
+    }
+    if wanted.account_kind != OWNER {
+        above.extend(lines_of(session, OWNER, &wanted.owner_id).await?);
+    }
+    Ok(in_unit(&above, wanted).map(|line| line.id.clone()))
 }
 
 async fn check_account(session: &Session<'_>, kind: &str, account: &str) -> Result<(), Refusal> {
@@ -167,6 +199,9 @@ fn row(new: &NewBudget, kind: &str, account: &str, owner: &str, now: i64) -> Res
         expires_at: None,
         created_at: now,
         updated_at: now,
+        increase: 0,
+        increase_until: None,
+        audience: None,
     })
 }
 
@@ -180,6 +215,7 @@ pub(super) async fn patch(session: &Session<'_>, id: &str, patch: &PatchBudget) 
     session
         .change(id, async |caller| {
             let row = load(session, caller, id, Action::ManageBudget).await?;
+            refuse_token(&row)?;
             let mut changed = row.clone();
             if let Some(wanted) = &patch.amount {
                 changed.amount = amount("/amount", wanted)?;
@@ -188,6 +224,33 @@ pub(super) async fn patch(session: &Session<'_>, id: &str, patch: &PatchBudget) 
                 changed.per_call = per_call.as_ref().map(|wanted| amount("/per_call", wanted)).transpose()?;
             }
             store(session, row, changed)
+        })
+        .await
+}
+
+/// What a token's line is, the token says.
+fn refuse_token(row: &BudgetLineRow) -> Result<(), Refusal> {
+    if row.account_kind == TOKEN {
+        return Err(Refusal::new(Code::InvalidState, "a token's budget can't be changed, only disabled"));
+    }
+    Ok(())
+}
+
+pub(super) async fn increase(session: &Session<'_>, id: &str, wanted: &IncreaseBudget) -> Result<Budget, Refusal> {
+    session
+        .change(id, async |caller| {
+            let reason = wanted.reason.clone().unwrap_or_default();
+            check::text("/reason", &reason, 0, MAX_REASON_BYTES)?;
+            if !(1..=MAX_INCREASE_SECONDS).contains(&wanted.seconds) {
+                return Err(Refusal::field("/seconds", "is 1 to 31622400"));
+            }
+            let row = load(session, caller, id, Action::ManageBudget).await?;
+            refuse_token(&row)?;
+            let increase = amount("/amount", &wanted.amount)?;
+            let until = session.now().saturating_add(wanted.seconds);
+            let increase_until = (increase > 0).then_some(until);
+            let changed = BudgetLineRow { increase, increase_until, ..row.clone() };
+            Ok(store(session, row, changed)?.with("why", reason).with("increase", increase).with("until", until))
         })
         .await
 }

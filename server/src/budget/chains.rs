@@ -1,16 +1,19 @@
-//! Who pays for what a token does: the chains of lines a hold is charged to.
+//! Who pays: the chains of lines that a hold is charged to, and those that a new token's
+//! lines go under.
 
 use super::Declined;
 use crate::app::App;
 use crate::deps;
 use crate::reason::Reason;
-use crate::records::BudgetLine;
+use crate::records::{BudgetLine, Client, Unavailable};
+use std::sync::Arc;
 use stipend_schema::Dep;
-use stipend_token::budget::Unit;
+use stipend_token::budget::{Enforce, Unit};
 use stipend_token::claims::AccessToken;
 
 const OWNER: &str = "owner";
 const AGENT: &str = "agent";
+const TASK: &str = "task";
 
 /// The chains, leaf first, with all that was looked at.
 #[derive(Debug, Default)]
@@ -19,41 +22,83 @@ pub(super) struct Chains {
     pub deps: Vec<Dep>,
 }
 
-/// The client the token's authority began with pays, and its owner; the client that acts now
-/// is charged on its own lines as well, which only cap what it may spend of others' money.
+/// A token spends from the lines that it names and from all above them. The client that acts
+/// now is charged on its own lines as well, which only cap what it may spend of others' money.
 ///
 /// # Errors
-/// [`Reason::NoBudget`] when nobody pays in this unit.
+/// [`Reason::NoBudget`] for a unit that the token does not name, [`Reason::BudgetCarved`] where
+/// its service counts.
 pub(super) async fn of_token(app: &App, token: &AccessToken, unit: &Unit) -> Result<Chains, Declined> {
-    let mut chains = Chains::default();
-    let payer = token.lineage.clients.first().unwrap_or(&token.client_id);
-    let pays = add_chain(app, payer, unit, true, &mut chains).await?;
-    if !pays {
-        return Err(Declined { reason: Reason::NoBudget, refusal: None, deps: chains.deps });
+    let line = token.budget.iter().flatten().find(|line| line.unit == *unit).ok_or(Reason::NoBudget)?;
+    if line.enforce == Enforce::Service {
+        return Err(Reason::BudgetCarved.into());
     }
-    if *payer != token.client_id {
-        add_chain(app, &token.client_id, unit, false, &mut chains).await?;
+    let path = app.records.budget_path(&line.id).await?.ok_or(Reason::NoBudget)?;
+    let mut chains = Chains { paths: vec![path.lines.clone()], deps: Vec::new() };
+    let payer = payer(token);
+    if payer != token.client_id {
+        chains.deps.push(deps::budget_of(AGENT, &token.client_id));
+        let own = app.records.budget_lines(AGENT, &token.client_id).await?;
+        if let Some(own) = own.iter().find(|own| own.unit == *unit) {
+            let path = app.records.budget_path(&own.id).await?.ok_or(Reason::NoBudget)?;
+            chains.paths.push(path.lines.clone());
+        }
     }
     Ok(chains)
 }
 
-/// An agent without a line of its own spends from its owner's where it is the payer.
-async fn add_chain(app: &App, client_id: &str, unit: &Unit, pays: bool, chains: &mut Chains) -> Result<bool, Reason> {
-    let Some(client) = app.records.find_client(client_id).await? else { return Ok(false) };
-    chains.deps.push(deps::budget_of(AGENT, client_id));
-    let in_unit = |lines: &[BudgetLine]| lines.iter().find(|line| line.unit == *unit).cloned();
-    let mut leaf = in_unit(&app.records.budget_lines(AGENT, client_id).await?);
-    if leaf.is_none() && pays {
-        chains.deps.push(deps::budget_of(OWNER, &client.owner_id));
-        leaf = in_unit(&app.records.budget_lines(OWNER, &client.owner_id).await?);
+/// The client that the token's authority began with.
+pub fn payer(token: &AccessToken) -> &str {
+    token.lineage.clients.first().unwrap_or(&token.client_id)
+}
+
+/// The lines that a client's tokens go under where no other token is above them: its own, or
+/// its owner's in units where it has none.
+#[derive(Debug)]
+pub struct Purse {
+    client: Arc<Client>,
+    own: Arc<Vec<BudgetLine>>,
+    owners: Arc<Vec<BudgetLine>>,
+    pub deps: Vec<Dep>,
+}
+
+impl Purse {
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn open(app: &App, client: Arc<Client>) -> Result<Self, Unavailable> {
+        let deps = vec![deps::budget_of(AGENT, &client.id), deps::budget_of(OWNER, &client.owner_id)];
+        let own = app.records.budget_lines(AGENT, &client.id).await?;
+        let owners = app.records.budget_lines(OWNER, &client.owner_id).await?;
+        Ok(Self { client, own, owners, deps })
     }
-    let Some(leaf) = leaf else { return Ok(false) };
-    let mut path = vec![leaf.id.clone()];
-    if !leaf.carved
-        && let Some(parent) = leaf.parent_id
-    {
-        path.push(parent);
+
+    #[must_use]
+    pub fn owner_id(&self) -> &str {
+        &self.client.owner_id
     }
-    chains.paths.push(path);
-    Ok(true)
+
+    /// The line of a unit.
+    #[must_use]
+    pub fn line(&self, unit: &Unit) -> Option<&BudgetLine> {
+        let of = |lines: &'_ [BudgetLine]| lines.iter().position(|line| line.unit == *unit);
+        of(&self.own).and_then(|at| self.own.get(at)).or_else(|| of(&self.owners).and_then(|at| self.owners.get(at)))
+    }
+
+    /// The units of a token that nothing was asked for: those of the client's own lines, and
+    /// only of a client that has none its owner's.
+    pub fn default_units(&self) -> impl Iterator<Item = &Unit> {
+        let lines = if self.own.is_empty() { &self.owners } else { &self.own };
+        lines.iter().filter(|line| line.active).map(|line| &line.unit)
+    }
+
+    /// The line of one of the client's tasks.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn task(&mut self, app: &App, task: &str, unit: &Unit) -> Result<Option<BudgetLine>, Unavailable> {
+        let account = format!("{}/{task}", self.client.id);
+        self.deps.push(deps::budget_of(TASK, &account));
+        let lines = app.records.budget_lines(TASK, &account).await?;
+        Ok(lines.iter().find(|line| line.unit == *unit).cloned())
+    }
 }

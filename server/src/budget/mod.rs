@@ -7,19 +7,23 @@
 
 mod chains;
 mod order;
+mod reads;
 
-pub use order::{Order, Retry, Verb};
+pub use chains::{Purse, payer};
+pub use order::{Order, Verb};
+pub use reads::{LineState, WindowUse, read, window_use};
 
 use crate::app::App;
 use crate::audit::{DONE, Draft, Origin};
 use crate::client::{AuthenticatedClient, Credentials, authenticate};
 use crate::grant::refuse_stranger;
 use crate::introspection::serves;
-use crate::limits::{IDEMPOTENCY_SECONDS, MAX_DECISIONS};
+use crate::limits::MAX_DECISIONS;
 use crate::reason::Reason;
+use crate::retry::spend_key;
 use crate::tokens::{Doubt, StandingToken};
 use stipend_keys::random_id;
-use stipend_schema::ledger::{Answer, NewHold, Receipt, Refusal, Spend, SpendKey, Step};
+use stipend_schema::ledger::{Answer, NewHold, Receipt, Refusal, Spend, Step};
 use stipend_schema::{Dep, Outcome, Work};
 use stipend_token::budget::{Amount, Unit};
 
@@ -29,6 +33,13 @@ pub struct Declined {
     pub reason: Reason,
     pub refusal: Option<Refusal>,
     deps: Vec<Dep>,
+}
+
+impl Declined {
+    #[must_use]
+    pub fn new(reason: Reason, refusal: Refusal) -> Self {
+        Self { reason, refusal: Some(refusal), deps: Vec::new() }
+    }
 }
 
 impl<R: Into<Reason>> From<R> for Declined {
@@ -44,13 +55,15 @@ impl From<Refusal> for Declined {
             Refusal::Closed { .. } => Reason::BudgetClosed,
             Refusal::Insufficient { .. } => Reason::InsufficientBudget,
             Refusal::PerCall { .. } => Reason::PerCallExceeded,
-            Refusal::Frozen { .. } => Reason::BudgetOverdrawn,
+            Refusal::Carved { .. } => Reason::BudgetCarved,
+            Refusal::Children { .. } => Reason::TooManyChildren,
+            Refusal::Backwards => Reason::ReportBackwards,
             Refusal::Zero => Reason::AmountZero,
             Refusal::Ended => Reason::HoldEnded,
             Refusal::TooMuch => Reason::AmountTooMuch,
             Refusal::KeyReused => Reason::IdempotencyKeyReused,
         };
-        Self { reason, refusal: Some(refusal), deps: Vec::new() }
+        Self::new(reason, refusal)
     }
 }
 
@@ -158,12 +171,8 @@ async fn decide(
 ) -> Result<(Spend, Vec<Dep>), Declined> {
     let now = app.clock.now();
     let client_id = client.client.id.clone();
-    let retry = key.map(|key| Retry::new(key, &client_id, verb, credentials.params)).transpose()?;
-    let key = retry.map(|retry| SpendKey {
-        key_hash: retry.key_hash,
-        digest: retry.digest,
-        expires_at: now.saturating_add(IDEMPOTENCY_SECONDS),
-    });
+    let retry = |key| spend_key(key, &client_id, verb.event(), verb.path(), credentials.params, now);
+    let key = key.map(retry).transpose()?;
     let (step, deps) = match Order::parse(verb, credentials.params)? {
         Order::Hold { token, unit, amount, expires_in } => {
             let (hold, deps) = new_hold(app, client, &token, (&unit, amount, expires_in), draft).await?;
@@ -190,6 +199,13 @@ async fn decide(
             draft.put("capture", capture_id.clone());
             draft.put("amount", amount.parts());
             (Step::Refund { capture_id, amount }, Vec::new())
+        }
+        Order::Report { line_id, spent, last } => {
+            draft.put("line", line_id.clone());
+            draft.put("spent", spent.parts());
+            draft.put("final", last);
+            let deps = reads::may_report(app, &client_id, &line_id).await?;
+            (Step::Report { line_id, spent, last }, deps)
         }
     };
     Ok((Spend { client_id, step, key }, deps))

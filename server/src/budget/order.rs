@@ -2,9 +2,8 @@
 //! an error and never a default.
 
 use crate::form::Params;
-use crate::limits::{DEFAULT_HOLD_SECONDS, MAX_HOLD_SECONDS, MAX_IDEMPOTENCY_KEY_BYTES};
+use crate::limits::{DEFAULT_HOLD_SECONDS, MAX_HOLD_SECONDS};
 use crate::reason::Reason;
-use stipend_keys::sha256;
 use stipend_token::budget::{Amount, Unit};
 
 /// One order, before it is known who pays.
@@ -16,6 +15,7 @@ pub enum Order {
     Extend { hold_id: String, expires_in: i64 },
     Void { hold_id: String },
     Refund { capture_id: String, amount: Amount },
+    Report { line_id: String, spent: Amount, last: bool },
 }
 
 /// Which verb of the API, with the id in its path.
@@ -27,6 +27,7 @@ pub enum Verb<'a> {
     Extend(&'a str),
     Void(&'a str),
     Refund,
+    Report,
 }
 
 impl Verb<'_> {
@@ -39,13 +40,14 @@ impl Verb<'_> {
             Self::Extend(_) => "budget.extended",
             Self::Void(_) => "budget.voided",
             Self::Refund => "budget.refunded",
+            Self::Report => "budget.reported",
         }
     }
 
-    fn path(self) -> Option<String> {
+    pub(super) fn path(&self) -> Option<&str> {
         match self {
-            Self::Hold | Self::Charge | Self::Refund => None,
-            Self::Capture(id) | Self::Extend(id) | Self::Void(id) => Some(id.to_owned()),
+            Self::Hold | Self::Charge | Self::Refund | Self::Report => None,
+            Self::Capture(id) | Self::Extend(id) | Self::Void(id) => Some(id),
         }
     }
 }
@@ -55,17 +57,19 @@ impl Order {
     /// The [`Reason`], naming the parameter.
     pub fn parse(verb: Verb<'_>, params: &Params) -> Result<Self, Reason> {
         let token = || params.one("token").map(str::to_owned).ok_or(Reason::MissingToken);
-        let hold_id = || verb.path().ok_or(Reason::NoSuchHold);
+        let hold_id = || verb.path().map(str::to_owned).ok_or(Reason::NoSuchHold);
         match verb {
             Verb::Hold => Ok(Self::Hold {
                 token: token()?,
                 unit: unit(params)?,
-                amount: amount(params)?,
+                amount: amount(params, "amount")?,
                 expires_in: expires_in(params)?.unwrap_or(DEFAULT_HOLD_SECONDS),
             }),
-            Verb::Charge => Ok(Self::Charge { token: token()?, unit: unit(params)?, amount: amount(params)? }),
+            Verb::Charge => {
+                Ok(Self::Charge { token: token()?, unit: unit(params)?, amount: amount(params, "amount")? })
+            }
             Verb::Capture(_) => {
-                Ok(Self::Capture { hold_id: hold_id()?, amount: amount(params)?, last: is_final(params)? })
+                Ok(Self::Capture { hold_id: hold_id()?, amount: amount(params, "amount")?, last: is_final(params)? })
             }
             Verb::Extend(_) => Ok(Self::Extend {
                 hold_id: hold_id()?,
@@ -74,7 +78,11 @@ impl Order {
             Verb::Void(_) => Ok(Self::Void { hold_id: hold_id()? }),
             Verb::Refund => {
                 let capture_id = params.one("capture").map(str::to_owned).ok_or(Reason::MissingCapture)?;
-                Ok(Self::Refund { capture_id, amount: amount(params)? })
+                Ok(Self::Refund { capture_id, amount: amount(params, "amount")? })
+            }
+            Verb::Report => {
+                let line_id = params.one("line").map(str::to_owned).ok_or(Reason::MissingLine)?;
+                Ok(Self::Report { line_id, spent: amount(params, "spent")?, last: is_final(params)? })
             }
         }
     }
@@ -87,8 +95,8 @@ fn integer(text: &str) -> Option<i64> {
     text.parse().ok().filter(|_| plain && canonical)
 }
 
-fn amount(params: &Params) -> Result<Amount, Reason> {
-    let parts = params.one("amount").and_then(integer).ok_or(Reason::BadAmount)?;
+fn amount(params: &Params, name: &str) -> Result<Amount, Reason> {
+    let parts = params.one(name).and_then(integer).ok_or(Reason::BadAmount)?;
     Amount::new(parts).map_err(|_| Reason::BadAmount)
 }
 
@@ -112,37 +120,6 @@ fn is_final(params: &Params) -> Result<bool, Reason> {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
         Some(_) => Err(Reason::BadFinal),
-    }
-}
-
-/// The `Idempotency-Key` of a request, with what it asks for: a retry is the same in both.
-#[derive(Debug)]
-pub struct Retry {
-    pub key_hash: [u8; 32],
-    pub digest: [u8; 32],
-}
-
-/// Parameters of client authentication, which a retry makes anew.
-const OF_AUTHENTICATION: [&str; 4] = ["client_id", "client_secret", "client_assertion", "client_assertion_type"];
-
-impl Retry {
-    /// # Errors
-    /// [`Reason::BadIdempotencyKey`].
-    pub fn new(key: &str, client_id: &str, verb: Verb<'_>, params: &Params) -> Result<Self, Reason> {
-        let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-        if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES || !visible {
-            return Err(Reason::BadIdempotencyKey);
-        }
-        // NUL is in none of the parts, so no two lists of parts make the same text.
-        let key_hash = sha256([client_id, verb.event(), key].join("\0").as_bytes());
-        let mut said: Vec<String> = params
-            .pairs()
-            .filter(|(name, _)| !OF_AUTHENTICATION.contains(name))
-            .map(|(name, value)| format!("{name}\0{value}"))
-            .collect();
-        said.sort_unstable();
-        said.extend(verb.path());
-        Ok(Self { key_hash, digest: sha256(said.join("\0\0").as_bytes()) })
     }
 }
 
@@ -173,20 +150,6 @@ mod tests {
         }
         for bad in ["", "unit=USD&decimals=2", "unit=gpu", "unit=gpu&decimals=x", "unit=1&decimals=0"] {
             assert_eq!(parse(bad).unwrap_err(), Reason::BadUnit, "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_retry_is_the_same_request_with_any_authentication() {
-        let retry = |body: &str, verb| Retry::new("k", "acme.api", verb, &params(body)).unwrap();
-        let first = retry("amount=1&final=true&client_assertion=a", Verb::Capture("bh_1"));
-        let again = retry("final=true&client_assertion=b&amount=1", Verb::Capture("bh_1"));
-        assert_eq!((first.key_hash, first.digest), (again.key_hash, again.digest));
-        assert_ne!(first.digest, retry("amount=2&final=true", Verb::Capture("bh_1")).digest);
-        assert_ne!(first.digest, retry("amount=1&final=true", Verb::Capture("bh_2")).digest);
-        assert_ne!(first.key_hash, retry("amount=1&final=true", Verb::Void("bh_1")).key_hash);
-        for bad in ["", "a b", "é", "a\n", &"k".repeat(256)] {
-            assert!(Retry::new(bad, "acme.api", Verb::Hold, &params("a=b")).is_err(), "{bad:?}");
         }
     }
 }

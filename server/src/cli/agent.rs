@@ -73,7 +73,7 @@ fn admin_access(issuer: &str, roles: &[RoleGrant]) -> Result<AccessEntry, CliErr
     let scopes = [SCOPE_READ, SCOPE_AUDIT].into_iter().chain(writes);
     let scopes = ScopeSet::from_tokens(scopes).map_err(|error| broken(&error))?;
     let resource = Audience::parse(&audience(issuer)).map_err(|error| broken(&error))?;
-    Ok(AccessEntry { resource, default_scopes: scopes.clone(), scopes })
+    Ok(AccessEntry { resource, default_scopes: scopes.clone(), scopes, default_budget: None })
 }
 
 async fn reissue(session: &Session<'_>, new: Reissue) -> Result<Value, CliError> {

@@ -1,10 +1,11 @@
 //! `stipend budget`.
 
 use super::Session;
+use super::budget_tree;
 use super::error::CliError;
 use super::parse;
 use super::print::moment;
-use crate::admin::api::{Budget, ChangeState, NewBudget, PatchBudget};
+use crate::admin::api::{Budget, ChangeState, IncreaseBudget, NewBudget, PatchBudget};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use stipend_token::budget::Unit;
@@ -23,8 +24,20 @@ pub enum Command {
         /// Its id
         budget: String,
     },
+    /// Show a budget and all under it, and how far each has burned down
+    Tree {
+        /// Its id
+        budget: String,
+    },
+    /// Recompute every line from the journal of what was held, captured and carved
+    #[command(
+        after_help = "Reads STIPEND_DATABASE_URL itself and asks no server. Exits with 1 when a line and its journal differ."
+    )]
+    Verify,
     /// Change a budget's amounts; what is used stays used
     Update(Update),
+    /// Raise a budget for a while
+    Increase(Increase),
     /// Switch a budget off: nothing new is spent from it
     Disable {
         /// Its id
@@ -48,6 +61,9 @@ pub struct Create {
     /// The agent whose budget it is; its owner's in the same unit is charged as well
     #[arg(long)]
     agent: Option<String>,
+    /// One of the agent's tasks, by a name of its own
+    #[arg(long, requires = "agent")]
+    task: Option<String>,
     /// The unit: USD, call, token, or one of your own
     #[arg(long)]
     unit: String,
@@ -63,6 +79,21 @@ pub struct Create {
     /// none, day@ZONE, week@ZONE, month@ZONE or rolling:SECONDS
     #[arg(long)]
     window: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct Increase {
+    /// Its id
+    budget: String,
+    /// How much more, in the smallest part; 0 ends an increase
+    #[arg(long)]
+    amount: u64,
+    /// For how long (3600, 1h, 7d)
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse::duration, default_value = "1d")]
+    seconds: i64,
+    /// Why, for the audit
+    #[arg(long)]
+    reason: Option<String>,
 }
 
 #[derive(Args, Debug)]
@@ -85,6 +116,12 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
     let answer = match command {
         Command::List => return list(session).await,
         Command::Create(new) => create(session, new).await?,
+        Command::Tree { budget } => return budget_tree::run(session, &budget).await,
+        Command::Verify => return Err(CliError::usage("budget verify needs no server")),
+        Command::Increase(more) => {
+            let body = IncreaseBudget { amount: more.amount.into(), seconds: more.seconds, reason: more.reason };
+            api.post(&["budgets", &more.budget, "increase"], &body).await?
+        }
         Command::Show { budget } => api.get(&["budgets", &budget]).await?,
         Command::Update(update) => {
             let per_call = update.per_call.map(|per_call| Some(per_call.into()));
@@ -112,6 +149,7 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
     let body = NewBudget {
         owner: new.owner,
         agent: new.agent,
+        task: new.task,
         unit: new.unit,
         decimals,
         amount: new.amount.into(),
@@ -121,8 +159,18 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
     session.api.post(&["budgets"], &body).await
 }
 
+/// Whose line it is.
+pub fn account(budget: &Budget) -> String {
+    match (&budget.token, &budget.agent, &budget.task) {
+        (Some(token), _, _) => token.clone(),
+        (None, Some(agent), Some(task)) => format!("{agent}/{task}"),
+        (None, Some(agent), None) => agent.clone(),
+        (None, None, _) => budget.owner.clone(),
+    }
+}
+
 /// Smallest parts as people write the unit: `2.000000 USD`.
-fn written(parts: i64, budget: &Budget) -> String {
+pub fn written(parts: i64, budget: &Budget) -> String {
     let places = usize::try_from(budget.decimals).unwrap_or_default();
     let sign = if parts < 0 { "-" } else { "" };
     let digits = format!("{:0>width$}", parts.unsigned_abs(), width = places.saturating_add(1));
@@ -136,7 +184,7 @@ async fn list(session: &Session<'_>) -> Result<(), CliError> {
     let row = |budget: Budget| {
         vec![
             budget.id.clone(),
-            budget.agent.clone().unwrap_or_else(|| budget.owner.clone()),
+            account(&budget),
             written(budget.amount, &budget),
             budget.per_call.map(|amount| written(amount, &budget)).unwrap_or_default(),
             budget.window.clone(),
@@ -155,20 +203,27 @@ fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
         };
         out.facts(&[
             ("budget", budget.id.clone()),
-            ("account", budget.agent.clone().unwrap_or_else(|| budget.owner.clone())),
+            ("account", account(&budget)),
             ("under", budget.parent.clone().unwrap_or_default()),
             ("state", out.state(budget.state.as_str())),
             ("amount", written(budget.amount, &budget)),
+            ("increase", increase(&budget, now)),
             ("per call", budget.per_call.map(|amount| written(amount, &budget)).unwrap_or_default()),
             ("window", budget.window.clone()),
             ("spent", used(|used| used.spent)),
             ("held", used(|used| used.held)),
+            ("carved", used(|used| used.carved)),
             ("overage", used(|used| used.overage)),
             ("remaining", used(|used| used.remaining)),
             ("created", moment(now, budget.created_at)),
             ("changed", moment(now, budget.updated_at)),
         ]);
     })
+}
+
+fn increase(budget: &Budget, now: i64) -> String {
+    let more = budget.increase.zip(budget.increase_until).filter(|(_, until)| now < *until);
+    more.map(|(more, until)| format!("{} until {}", written(more, budget), moment(now, until))).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -181,7 +236,7 @@ mod tests {
         let budget = |unit: &str, decimals: i64| -> Budget {
             serde_json::from_value(json!({
                 "id": "bl_1", "owner": "acme", "unit": unit, "decimals": decimals, "amount": 0, "window": "none",
-                "state": "active", "created_at": 0, "updated_at": 0,
+                "state": "active", "enforce": "as", "created_at": 0, "updated_at": 0,
             }))
             .unwrap()
         };

@@ -9,6 +9,7 @@ mod agent_args;
 mod api;
 mod audit;
 mod budget;
+mod budget_tree;
 pub mod connect;
 mod doctor;
 pub mod error;

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::Path;
 use stipend_token::access::AccessEntry;
+use stipend_token::budget::{Amount, BudgetCap, Unit};
 use stipend_token::rule::{PartySelector, ScopeEdge};
 use stipend_token::{Audience, ScopeSet};
 
@@ -37,7 +38,27 @@ pub fn access(text: &str) -> Result<AccessEntry, String> {
         resource: Audience::parse(uri).map_err(|error| error.to_string())?,
         scopes: scope_set(scopes)?,
         default_scopes: ScopeSet::default(),
+        default_budget: None,
     })
+}
+
+/// `UNIT=AMOUNT`, `UNIT=AMOUNT/PER_CALL`; a unit of one's own as `UNIT:DECIMALS`.
+pub fn budget_cap(text: &str) -> Result<BudgetCap, String> {
+    let (unit, amounts) = text.split_once('=').ok_or("write UNIT=AMOUNT or UNIT=AMOUNT/PER_CALL")?;
+    let (code, decimals) = match unit.split_once(':') {
+        Some((code, decimals)) => (code, decimals.parse().map_err(|_| "decimals are 0 to 9".to_owned())?),
+        None => (unit, Unit::known_decimals(unit).ok_or("write UNIT:DECIMALS for a unit of your own")?),
+    };
+    let amount = |text: &str| {
+        let parts = text.parse().map_err(|_| "an amount is an integer, in the unit's smallest part".to_owned())?;
+        Amount::new(parts).map_err(|error| error.to_string())
+    };
+    let (whole, per_call) = match amounts.split_once('/') {
+        Some((whole, per_call)) => (whole, Some(amount(per_call)?)),
+        None => (amounts, None),
+    };
+    let unit = Unit::new(code, decimals).map_err(|error| error.to_string())?;
+    Ok(BudgetCap { unit, amount: amount(whole)?, per_call })
 }
 
 /// `scope,scope`, or with spaces between as on the wire.

@@ -9,6 +9,7 @@ use super::resource::environment;
 use crate::admin::api::{AcceptRule, Explain, ExplainSubject, Explained, NewRule, Rule, Verdict, VerdictWord};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
+use stipend_token::budget::BudgetCap;
 use stipend_token::rule::{ExchangeMode, PartySelector, ScopeEdge};
 use stipend_token::{Audience, Environment, ScopeSet};
 
@@ -99,6 +100,13 @@ pub struct Create {
     /// Most actors in the new token's chain
     #[arg(long, value_name = "N")]
     max_depth: Option<usize>,
+    /// Most budget that goes along: UNIT=AMOUNT, or UNIT=AMOUNT/PER_CALL; may be repeated. Of
+    /// other units then none
+    #[arg(long, value_name = "CAP", value_parser = parse::budget_cap)]
+    budget: Vec<BudgetCap>,
+    /// Most tokens with a budget from one subject token
+    #[arg(long, value_name = "N")]
+    max_children: Option<i64>,
 }
 
 #[derive(Args, Debug)]
@@ -173,6 +181,8 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
         mode: if new.impersonation { ExchangeMode::Impersonation } else { ExchangeMode::Delegation },
         max_ttl_seconds: new.ttl,
         max_depth: new.max_depth,
+        budget_ceiling: (!new.budget.is_empty()).then_some(new.budget),
+        max_children: new.max_children,
     };
     session.api.post(&["exchange-rules"], &body).await
 }
@@ -200,6 +210,14 @@ fn edges(edges: &[ScopeEdge]) -> String {
         None => edge.scope.clone(),
     };
     edges.iter().map(each).collect::<Vec<_>>().join(" ")
+}
+
+fn caps_text(caps: &[BudgetCap]) -> String {
+    let each = |cap: &BudgetCap| {
+        let per_call = cap.per_call.map(|amount| format!(", {amount} a call")).unwrap_or_default();
+        format!("{} of {}{per_call}", cap.amount, cap.unit.code())
+    };
+    if caps.is_empty() { "none".to_owned() } else { caps.iter().map(each).collect::<Vec<_>>().join("; ") }
 }
 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
@@ -240,6 +258,8 @@ fn facts(session: &Session<'_>, rule: Rule) {
         ("mode", word(&spec.mode)),
         ("token life", spec.max_ttl_seconds.map(|ttl| format!("{ttl} s at most")).unwrap_or_default()),
         ("depth", spec.max_depth.map(|depth| format!("{depth} actors at most")).unwrap_or_default()),
+        ("budget", spec.budget_ceiling.map(|caps| caps_text(&caps)).unwrap_or_default()),
+        ("children", spec.max_children.map(|most| format!("{most} at most")).unwrap_or_default()),
         ("state", out.state(rule.state.as_str())),
         ("accepted by", rule.accepted_by.join(" ")),
         ("awaiting", rule.awaiting.join(" ")),

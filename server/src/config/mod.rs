@@ -31,6 +31,8 @@ pub struct Config {
     pub signing_alg: Algorithm,
     pub key_rotation_seconds: i64,
     pub max_depth: usize,
+    /// Most tokens with a budget under one token.
+    pub max_children: i64,
     pub workers: Option<usize>,
     pub log_json: bool,
     pub log_level: String,
@@ -110,6 +112,7 @@ impl Config {
             key_rotation_seconds: source
                 .within("STIPEND_KEY_ROTATION_SECONDS", 2 * MAX_TTL_SECONDS, 31_536_000)
                 .unwrap_or(2_592_000),
+            max_children: source.within("STIPEND_MAX_CHILDREN", 1, stipend_token::rule::MAX_CHILDREN).unwrap_or(64),
             max_depth: source.within("STIPEND_MAX_DEPTH", 1, stipend_token::chain::MAX_ACTORS).unwrap_or(4),
             workers: source.within("STIPEND_WORKERS", 1, 256),
             log_json: source

@@ -1,14 +1,19 @@
 //! The client credentials grant (RFC 6749 section 4.4): a token in the client's own name.
 
+use super::budget::{Question, Source, plan};
 use super::{Authorization, Refused, issue, request};
 use crate::app::App;
 use crate::audit::Draft;
+use crate::budget::Purse;
 use crate::client::AuthenticatedClient;
 use crate::deps;
 use crate::form::Params;
 use crate::reason::Reason;
+use crate::records::Client;
+use std::sync::Arc;
+use stipend_token::budget::BudgetCap;
 use stipend_token::lineage::Lineage;
-use stipend_token::{ActorChain, access};
+use stipend_token::{ActorChain, Audience, access};
 
 pub(super) async fn decide(
     app: &App,
@@ -18,13 +23,14 @@ pub(super) async fn decide(
 ) -> Result<Authorization, Refused> {
     draft.put("grant_type", super::CLIENT_CREDENTIALS);
     let client = &authenticated.client;
-    request::refuse_details(params)?;
+    let asked = request::details(params)?;
     let targets = request::targets(params)?;
     let scope = request::scope(params)?;
     let access = access::decide(&client.access, &targets, scope.as_ref(), client.scope_ceiling.as_ref())?;
     let mut ttl = client.ttl_seconds;
     let mut scope = access.scope;
     let mut looked_at = Vec::new();
+    let mut resources = Vec::with_capacity(access.aud.len());
     for audience in &access.aud {
         looked_at.push(deps::resource(audience.as_str()));
         let resource = app.records.find_resource(audience.as_str()).await?;
@@ -38,6 +44,7 @@ pub(super) async fn decide(
         // RFC 9068 section 2.2.3: every scope has a meaning at every audience.
         scope = scope.intersection(&resource.scopes);
         ttl = ttl.min(resource.ttl_seconds);
+        resources.push(resource);
     }
     if scope.is_empty() {
         return Err(Refused { reason: Reason::ScopeNotAllowed, deps: looked_at, draft: Some(draft) });
@@ -51,5 +58,24 @@ pub(super) async fn decide(
     claims.may_act = client.may_act.clone();
     claims.exp = now.saturating_add(ttl.max(1));
     looked_at.push(deps::subject(&claims.sub));
-    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: None })
+    let default = access_default(client, &claims.aud);
+    let purse = Box::new(Purse::open(app, Arc::clone(client)).await?);
+    let question = Question { targets: &resources, asked: asked.as_deref(), rules: &[], exp: claims.exp };
+    let plan = plan(app, Source::Purse { purse, default, tasks: true }, &question).await;
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err((reason, deps)) => {
+            looked_at.extend(deps);
+            return Err(Refused { reason, deps: looked_at, draft: Some(draft) });
+        }
+    };
+    claims.budget = plan.claim();
+    looked_at.extend(plan.deps.iter().cloned());
+    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: None, plan })
+}
+
+/// What the client's registration says of the budget of a token for this resource.
+pub(super) fn access_default(client: &Client, audience: &[Audience]) -> Option<Vec<BudgetCap>> {
+    let [only] = audience else { return None };
+    client.access.iter().find(|entry| entry.resource == *only).and_then(|entry| entry.default_budget.clone())
 }

@@ -5,6 +5,7 @@ use crate::reason::Reason;
 use crate::records::{Client, ClientKind};
 use serde::Serialize;
 use stipend_keys::{TokenKind, random_id};
+use stipend_token::budget::{BUDGET_TYPE, TokenLine};
 use stipend_token::claims::{AccessToken, MAX_CLAIMS_BYTES};
 use stipend_token::lineage::Lineage;
 use stipend_token::{ActorChain, ScopeSet};
@@ -18,9 +19,20 @@ pub struct TokenResponse {
     pub token_type: &'static str,
     pub expires_in: i64,
     pub scope: String,
+    /// What was granted (RFC 9396 section 7).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub authorization_details: Vec<GrantedBudget>,
     /// For the log: tokens appear there by their id only.
     #[serde(skip)]
     pub jti: String,
+}
+
+/// A budget as granted: what was asked for, narrowed, with its line.
+#[derive(Debug, Serialize)]
+pub struct GrantedBudget {
+    r#type: &'static str,
+    #[serde(flatten)]
+    line: TokenLine,
 }
 
 /// Claims in the client's own name, to be completed by the grant.
@@ -44,10 +56,12 @@ pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
 }
 
 /// Signs claims whose record is durable. Nothing is signed that was not first recorded.
+/// `since` is when the token's life is told from.
 pub(super) fn sign(
     app: &App,
     claims: &AccessToken,
     issued_token_type: Option<&'static str>,
+    since: i64,
 ) -> Result<TokenResponse, Reason> {
     let keyring = app.ring.keyring();
     let signer = keyring.signing_key(app.clock.now()).ok_or(Reason::NoSigningKey)?;
@@ -60,10 +74,15 @@ pub(super) fn sign(
         access_token,
         issued_token_type,
         token_type: "Bearer",
-        expires_in: claims.exp - claims.iat,
+        expires_in: claims.exp.saturating_sub(since),
         scope: claims.scope.to_string(),
+        authorization_details: claims.budget.iter().flatten().cloned().map(granted).collect(),
         jti: claims.jti.clone(),
     })
+}
+
+fn granted(line: TokenLine) -> GrantedBudget {
+    GrantedBudget { r#type: BUDGET_TYPE, line }
 }
 
 /// RFC 8693 section 6 and the header limits of proxies: a token stays small.

@@ -1,8 +1,10 @@
 //! The token endpoint's phases, shared by every grant: authenticate, decide, record,
 //! commit, sign. A grant is one file that returns an [`Authorization`].
 
+mod budget;
 mod client_credentials;
 mod issue;
+mod kept;
 mod request;
 mod token_exchange;
 
@@ -11,11 +13,15 @@ pub use token_exchange::{Exchanged, build as build_exchange};
 
 use crate::app::App;
 use crate::audit::{Draft, ISSUED, Origin};
+use crate::budget::Declined;
 use crate::client::{AuthFailure, AuthenticatedClient, Credentials, authenticate};
 use crate::form::Params;
 use crate::limits::MAX_DECISIONS;
 use crate::reason::Reason;
 use crate::records::ClientKind;
+use crate::retry::spend_key;
+use budget::Plan;
+use stipend_schema::ledger::{Answer, NewToken, Refusal, Settled, Spend, SpendKey, Step};
 use stipend_schema::{Burn, Dep, Outcome, Work};
 use stipend_token::claims::AccessToken;
 
@@ -30,6 +36,7 @@ pub struct Authorization {
     pub draft: Draft,
     /// RFC 8693 section 2.2.1, for an exchange.
     pub issued_token_type: Option<&'static str>,
+    pub plan: Plan,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,38 +46,72 @@ enum GrantType {
 }
 
 /// How one round of deciding and committing ended.
+#[derive(Debug)]
 enum Round {
-    Issued(Box<AccessToken>, Option<&'static str>),
-    Refused(Reason),
+    Issued(Box<Issued>),
+    Refused(Declined),
     /// A change overtook the decision: decide again.
     Overtaken,
+}
+
+impl Round {
+    fn refused(reason: Reason) -> Self {
+        Self::Refused(reason.into())
+    }
+}
+
+/// Claims that are on record.
+#[derive(Debug)]
+struct Issued {
+    claims: AccessToken,
+    issued_token_type: Option<&'static str>,
+    since: i64,
+}
+
+/// What every round of one request shares.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    grant: GrantType,
+    params: &'a Params,
+    key: Option<&'a str>,
+    origin: &'a Origin,
 }
 
 /// Serves a token request. Whatever the answer, it was recorded first; a refusal that
 /// can't be recorded becomes 503.
 ///
 /// # Errors
-/// The [`Reason`].
-pub async fn token(app: &App, credentials: &Credentials<'_>, origin: &Origin) -> Result<TokenResponse, Reason> {
-    let grant = match grant_type(credentials.params) {
+/// [`Declined`], with the reason.
+pub async fn token(
+    app: &App,
+    credentials: &Credentials<'_>,
+    key: Option<&str>,
+    origin: &Origin,
+) -> Result<TokenResponse, Declined> {
+    let params = credentials.params;
+    let grant = match grant_type(params) {
         Ok(grant) => grant,
-        Err(reason) => return Err(refuse_stranger(app, &AuthFailure { reason, claimed: None }, origin).await),
+        Err(reason) => return Err(refuse_stranger(app, &AuthFailure { reason, claimed: None }, origin).await.into()),
     };
+    let request = Request { grant, params, key, origin };
     for _ in 0..MAX_DECISIONS {
         let basis = app.live.applied();
         let client = match authenticate(app, credentials).await {
             Ok(client) => client,
-            Err(failure) => return Err(refuse_stranger(app, &failure, origin).await),
+            Err(failure) => return Err(refuse_stranger(app, &failure, origin).await.into()),
         };
-        match round(app, grant, &client, credentials.params, basis, origin).await {
-            Round::Issued(claims, kind) => return issue::sign(app, &claims, kind),
-            Round::Refused(reason) => return Err(reason),
+        match round(app, request, &client, basis).await {
+            Round::Issued(issued) => {
+                let Issued { claims, issued_token_type, since } = *issued;
+                return Ok(issue::sign(app, &claims, issued_token_type, since)?);
+            }
+            Round::Refused(declined) => return Err(declined),
             Round::Overtaken => {
                 app.tailer.catch_up().await;
             }
         }
     }
-    Err(Reason::Overtaken)
+    Err(Reason::Overtaken.into())
 }
 
 fn grant_type(params: &Params) -> Result<GrantType, Reason> {
@@ -91,52 +132,113 @@ pub async fn refuse_stranger(app: &App, failure: &AuthFailure, origin: &Origin) 
     if recorded { failure.reason } else { Reason::StoreUnavailable }
 }
 
-async fn round(
-    app: &App,
-    grant: GrantType,
-    client: &AuthenticatedClient,
-    params: &Params,
-    basis: i64,
-    origin: &Origin,
-) -> Round {
-    let mut draft = Draft::new("token.issued", origin);
+async fn round(app: &App, request: Request<'_>, client: &AuthenticatedClient, basis: i64) -> Round {
+    let mut draft = Draft::new("token.issued", request.origin);
     draft.client(&client.client.id, &client.client.owner_id);
     draft.put("auth_method", method_name(client));
     let mut deps = client.deps.clone();
-    let decided = match grant {
-        // An administrator acts in its own name only.
-        GrantType::TokenExchange if client.client.kind == ClientKind::Admin => Err(Reason::GrantNotAllowed.into()),
-        GrantType::ClientCredentials => client_credentials::decide(app, client, params, draft.clone()).await,
-        GrantType::TokenExchange => token_exchange::decide(app, client, params, draft.clone()).await,
-    };
-    match decided {
-        Ok(authorization) => {
-            deps.extend(authorization.deps);
-            let mut draft = authorization.draft;
-            draft.jti(&authorization.claims.jti);
-            draft.describe("token", &authorization.claims);
-            let work = work(basis, deps, client.burn.clone(), draft.outcome(ISSUED));
-            match app.committer.submit(work).await {
-                Outcome::Committed { .. } => {
-                    Round::Issued(Box::new(authorization.claims), authorization.issued_token_type)
-                }
-                other => unsuccessful(&other),
-            }
+    match decide(app, request, client, &draft).await {
+        Ok((authorization, key)) => {
+            deps.extend(authorization.deps.iter().cloned());
+            issue(app, authorization, key, (client, basis, deps)).await
         }
         Err(refused) => {
             if refused.reason.is_own_trouble() {
-                return Round::Refused(refused.reason);
+                return Round::refused(refused.reason);
             }
             deps.extend(refused.deps);
             let mut draft = refused.draft.unwrap_or(draft);
             draft.event("token.refused");
             let work = work(basis, deps, client.burn.clone(), draft.refused(refused.reason));
             match app.committer.submit(work).await {
-                Outcome::Committed { .. } => Round::Refused(refused.reason),
+                Outcome::Committed { .. } => Round::refused(refused.reason),
                 other => unsuccessful(&other),
             }
         }
     }
+}
+
+async fn decide(
+    app: &App,
+    request: Request<'_>,
+    client: &AuthenticatedClient,
+    draft: &Draft,
+) -> Result<(Authorization, Option<SpendKey>), Refused> {
+    let Request { grant, params, key, .. } = request;
+    let (client_id, now) = (&client.client.id, app.clock.now());
+    let key = key.map(|key| spend_key(key, client_id, "token.issued", None, params, now)).transpose()?;
+    let authorization = match grant {
+        // An administrator acts in its own name only.
+        GrantType::TokenExchange if client.client.kind == ClientKind::Admin => Err(Reason::GrantNotAllowed.into()),
+        GrantType::ClientCredentials => client_credentials::decide(app, client, params, draft.clone()).await,
+        GrantType::TokenExchange => token_exchange::decide(app, client, params, draft.clone()).await,
+    };
+    authorization.map(|authorization| (authorization, key))
+}
+
+/// Commits what was decided: the record, and with it the lines of the token's budget.
+async fn issue(
+    app: &App,
+    authorization: Authorization,
+    key: Option<SpendKey>,
+    (client, basis, deps): (&AuthenticatedClient, i64, Vec<Dep>),
+) -> Round {
+    let Authorization { claims, mut draft, issued_token_type, plan, .. } = authorization;
+    draft.jti(&claims.jti);
+    draft.describe("token", &claims);
+    let mut work = work(basis, deps, client.burn.clone(), draft.outcome(ISSUED));
+    let order = plan.order(&claims);
+    if order.is_some() || key.is_some() {
+        let key = match key
+            .map(|key| kept::keep(&claims, issued_token_type).map(|keep| SpendKey { keep: Some(keep), ..key }))
+        {
+            None => None,
+            Some(Ok(key)) => Some(key),
+            Some(Err(reason)) => return Round::refused(reason),
+        };
+        let step = Step::Issue(order.unwrap_or_else(|| NewToken::bare(&claims.jti, claims.exp)));
+        work.spend = Some(Spend { client_id: client.client.id.clone(), step, key });
+    }
+    match app.committer.submit(work).await {
+        Outcome::Committed { .. } => {
+            let since = claims.iat;
+            Round::Issued(Box::new(Issued { claims, issued_token_type, since }))
+        }
+        Outcome::Settled { settled, .. } => settle(app, claims, issued_token_type, &settled),
+        other => unsuccessful(&other),
+    }
+}
+
+fn settle(app: &App, claims: AccessToken, issued_token_type: Option<&'static str>, settled: &Settled) -> Round {
+    let receipt = match &settled.answer {
+        Answer::Done(receipt) => receipt,
+        Answer::Declined(refusal) => return Round::Refused(ungranted(refusal)),
+    };
+    let mut issued = if settled.repeated {
+        match kept::restore(app, settled.kept.as_deref()) {
+            Ok((claims, issued_token_type)) => Issued { claims, issued_token_type, since: app.clock.now() },
+            Err(round) => return round,
+        }
+    } else {
+        let since = claims.iat;
+        Issued { claims, issued_token_type, since }
+    };
+    budget::fill(&mut issued.claims, &receipt.granted);
+    Round::Issued(Box::new(issued))
+}
+
+/// The ledger's refusals in the words of this endpoint (RFC 9396 section 5).
+fn ungranted(refusal: &Refusal) -> Declined {
+    let reason = match refusal {
+        Refusal::Insufficient { .. } | Refusal::PerCall { .. } => Reason::NothingToGrant,
+        Refusal::Closed { .. } => Reason::LineClosed,
+        Refusal::Carved { .. } => Reason::BudgetHandedOn,
+        Refusal::Children { .. } => Reason::TooManyChildren,
+        Refusal::NotFound => Reason::NoBudgetInUnit,
+        Refusal::KeyReused => Reason::IdempotencyKeyReused,
+        Refusal::Zero | Refusal::Ended | Refusal::TooMuch | Refusal::Backwards => Reason::Internal,
+    };
+    Declined::new(reason, refusal.clone())
 }
 
 /// A refusal by a grant, with what it looked at: a refusal can be overtaken as well.
@@ -156,13 +258,13 @@ impl<R: Into<Reason>> From<R> for Refused {
 fn unsuccessful(outcome: &Outcome) -> Round {
     match outcome {
         Outcome::Stale => Round::Overtaken,
-        Outcome::Replayed { .. } => Round::Refused(Reason::AssertionReplayed),
+        Outcome::Replayed { .. } => Round::refused(Reason::AssertionReplayed),
         Outcome::Invalid(what) => {
             tracing::error!(what, "a token work was refused by the committer");
-            Round::Refused(Reason::Internal)
+            Round::refused(Reason::Internal)
         }
         Outcome::Committed { .. } | Outcome::Conflict | Outcome::Settled { .. } | Outcome::Unavailable => {
-            Round::Refused(Reason::StoreUnavailable)
+            Round::refused(Reason::StoreUnavailable)
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::form::Params;
 use crate::limits::MAX_TARGETS;
 use crate::reason::Reason;
+use stipend_token::budget::{Asked, DetailsError, parse_details};
 use stipend_token::{Audience, ScopeSet};
 
 /// `resource` and `audience`, in order, each once. Both name a registered resource by its
@@ -28,10 +29,15 @@ pub(super) fn scope(params: &Params) -> Result<Option<ScopeSet>, Reason> {
     params.one("scope").map(ScopeSet::parse).transpose().map_err(|_| Reason::MalformedScope)
 }
 
-/// RFC 9396 section 5: a type that is not supported is refused, never ignored.
-pub(super) fn refuse_details(params: &Params) -> Result<(), Reason> {
-    match params.one("authorization_details") {
-        Some(_) => Err(Reason::AuthorizationDetails),
-        None => Ok(()),
-    }
+/// RFC 9396 section 5: what is not supported is refused, never ignored.
+pub(super) fn details(params: &Params) -> Result<Option<Vec<Asked>>, Reason> {
+    let parsed = params.one("authorization_details").map(parse_details).transpose();
+    parsed.map_err(|error| match error {
+        DetailsError::Malformed => Reason::DetailsMalformed,
+        DetailsError::UnknownType => Reason::DetailsType,
+        DetailsError::Member => Reason::DetailsMember,
+        DetailsError::Amount => Reason::DetailsAmount,
+        DetailsError::Unit => Reason::DetailsUnit,
+        DetailsError::Repeated => Reason::DetailsRepeated,
+    })
 }

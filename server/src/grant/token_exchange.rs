@@ -3,9 +3,12 @@
 //! Order: the form, the subject, the actor, their standing, the targets, then the one pure
 //! decision of the token crate. Nothing here widens what that decision yields.
 
+use super::budget::{Plan, Question, Source, plan};
+use super::client_credentials::access_default;
 use super::{Authorization, Refused, issue, request};
 use crate::app::App;
 use crate::audit::Draft;
+use crate::budget::{Purse, payer};
 use crate::client::AuthenticatedClient;
 use crate::deps;
 use crate::form::Params;
@@ -15,6 +18,7 @@ use crate::records::{Client, Resource, Unavailable};
 use crate::tokens::{Doubt, StandingToken, TokenFault};
 use std::sync::Arc;
 use stipend_schema::Dep;
+use stipend_token::budget::Asked;
 use stipend_token::narrow::{self, Exchange, Narrowed, Presenter, Target};
 use stipend_token::rule::{ExchangeMode, ExchangeRule};
 use stipend_token::{AccessToken, Audience, ScopeSet};
@@ -52,7 +56,7 @@ pub(super) async fn decide(
 ) -> Result<Authorization, Refused> {
     draft.put("grant_type", super::TOKEN_EXCHANGE);
     let form = parse(params)?;
-    request::refuse_details(params)?;
+    let asked = request::details(params)?;
     let client = &authenticated.client;
     let now = app.clock.now();
     let refused =
@@ -87,10 +91,40 @@ pub(super) async fn decide(
         .decide(app, client, claims, &owners, actor_claims, scope.as_ref())
         .map_err(|refusal| refused(refusal.into(), &looked_at, &draft))?;
     note(&mut draft, &narrowed);
-    let claims = claims_of(app, client, &subject, narrowed, now);
+    let planned = plan_budget(app, claims, &exchanged, &narrowed, asked.as_deref()).await;
+    let plan = planned.map_err(|(reason, deps)| refused(reason, &[looked_at.clone(), deps].concat(), &draft))?;
+    let mut claims = claims_of(app, client, &subject, narrowed, now);
+    claims.budget = plan.claim();
     issue::check_size(&claims).map_err(|r| refused(r, &looked_at, &draft))?;
+    looked_at.extend(plan.deps.iter().cloned());
     looked_at.push(deps::subject(&client.subject));
-    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: Some(form.issued_type) })
+    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: Some(form.issued_type), plan })
+}
+
+/// Under the subject token's lines; where no token before it had any, under those of whoever
+/// its authority began with. Every rule used caps it.
+async fn plan_budget(
+    app: &App,
+    subject: &AccessToken,
+    exchanged: &Exchanged,
+    narrowed: &Narrowed,
+    asked: Option<&[Asked]>,
+) -> Result<Plan, (Reason, Vec<Dep>)> {
+    let used = exchanged.rules.iter().filter(|rule| narrowed.rules.contains(&rule.id));
+    let rules: Vec<_> = used.map(|rule| &rule.spec).collect();
+    let question = Question { targets: &exchanged.targets, asked, rules: &rules, exp: narrowed.exp };
+    let source = match &subject.budget {
+        Some(lines) => Source::Token(lines),
+        None => {
+            let unknown = |reason: Reason| (reason, Vec::new());
+            let payer = app.records.find_client(payer(subject)).await.map_err(|error| unknown(error.into()))?;
+            let payer = payer.ok_or(unknown(Reason::SubjectNotStanding))?;
+            let default = access_default(&payer, &narrowed.aud);
+            let purse = Purse::open(app, payer).await.map_err(|error| unknown(error.into()))?;
+            Source::Purse { purse: Box::new(purse), default, tasks: false }
+        }
+    };
+    plan(app, source, &question).await
 }
 
 /// RFC 8693 section 2.1.
@@ -105,12 +139,14 @@ fn parse(params: &Params) -> Result<Form<'_>, Reason> {
         (Some(_), Some(kind)) => check_type(kind)?,
         (None, None) => {}
     }
-    let issued_type = match params.one("requested_token_type") {
-        None | Some(ACCESS_TOKEN) => ACCESS_TOKEN,
-        Some(JWT) => JWT,
-        Some(_) => return Err(Reason::UnsupportedRequestedType),
-    };
+    let requested = params.one("requested_token_type").unwrap_or(ACCESS_TOKEN);
+    let issued_type = issued_type(requested).ok_or(Reason::UnsupportedRequestedType)?;
     Ok(Form { subject_token, actor_token, issued_type })
+}
+
+/// The types that can be issued (RFC 8693 section 3): for us both are the same token.
+pub(super) fn issued_type(name: &str) -> Option<&'static str> {
+    [ACCESS_TOKEN, JWT].into_iter().find(|known| *known == name)
 }
 
 fn check_type(kind: &str) -> Result<(), Reason> {

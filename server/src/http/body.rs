@@ -3,15 +3,17 @@
 
 use crate::app::App;
 use crate::audit::Origin;
-use crate::client::AuthFailure;
+use crate::client::{AuthFailure, Credentials};
 use crate::form::Params;
 use crate::grant::refuse_stranger;
 use crate::limits::{BODY_DEADLINE, MAX_BODY_BYTES};
 use crate::reason::Reason;
 use actix_web::HttpRequest;
-use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// # Errors
 /// [`Reason::BodyTooLarge`], [`Reason::BodyTooSlow`] or [`Reason::BodyUnreadable`].
@@ -48,18 +50,55 @@ async fn read_form(request: &HttpRequest, payload: Payload) -> Result<Params, Re
     Params::parse(&read_body(request, payload).await?)
 }
 
-/// The form of a request that nobody has vouched for yet: what is none is recorded.
+/// What a form request brings, before anybody has vouched for it.
+pub(super) struct Form<'r> {
+    pub params: Params,
+    /// The one `Authorization` header.
+    pub authorization: Option<&'r [u8]>,
+    /// The `Idempotency-Key`; what can't be one is empty, and refused as such.
+    pub key: Option<&'r str>,
+}
+
+impl Form<'_> {
+    pub fn credentials(&self, origin: &Origin) -> Credentials<'_> {
+        Credentials { authorization: self.authorization, params: &self.params, source: origin.source }
+    }
+}
+
+/// Reads a form request. What is none is recorded.
 ///
 /// # Errors
-/// What is wrong with the form.
-pub(super) async fn read_params(
+/// What is wrong with it.
+pub(super) async fn read_request<'r>(
     app: &App,
-    request: &HttpRequest,
+    request: &'r HttpRequest,
     payload: Payload,
     origin: &Origin,
-) -> Result<Params, Reason> {
-    match read_form(request, payload).await {
-        Ok(params) => Ok(params),
+) -> Result<Form<'r>, Reason> {
+    let read = async {
+        let params = read_form(request, payload).await?;
+        Ok(Form { params, authorization: authorization(request)?, key: idempotency_key(request) })
+    };
+    match read.await {
+        Ok(form) => Ok(form),
         Err(reason) => Err(refuse_stranger(app, &AuthFailure { reason, claimed: None }, origin).await),
+    }
+}
+
+/// Two are two methods of authentication (RFC 6749 section 2.3).
+pub(super) fn authorization(request: &HttpRequest) -> Result<Option<&[u8]>, Reason> {
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    match (headers.next(), headers.next()) {
+        (_, Some(_)) => Err(Reason::SeveralAuthMethods),
+        (header, None) => Ok(header.map(|header| header.as_bytes())),
+    }
+}
+
+fn idempotency_key(request: &HttpRequest) -> Option<&str> {
+    let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
+    match (keys.next(), keys.next()) {
+        (None, _) => None,
+        (Some(key), None) => Some(key.to_str().unwrap_or_default()),
+        (Some(_), Some(_)) => Some(""),
     }
 }

@@ -1,23 +1,20 @@
 //! `/budget/…`: forms in, JSON out, as at the other endpoints that a relying service calls.
 
 use super::answer::{json, oauth_error};
-use super::body::read_params;
+use super::body::{authorization, read_request};
+use super::declined::{refused, with_budget};
 use super::origin::origin;
-use super::token::authorization;
 use crate::app::App;
 use crate::audit::Origin;
-use crate::budget::{Declined, Verb, spend};
-use crate::client::Credentials;
+use crate::budget::{Declined, LineState, Verb, read, spend};
+use crate::client::{AuthFailure, Credentials};
+use crate::form::Params;
+use crate::grant::refuse_stranger;
 use crate::reason::Reason;
-use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
-use stipend_schema::ledger::{Receipt, Refusal};
-
-const IDEMPOTENCY_KEY: &str = "idempotency-key";
-/// What a step cost and what is left (a dictionary, RFC 9651 section 3.2).
-const AGENT_BUDGET: HeaderName = HeaderName::from_static("agent-budget");
+use stipend_schema::ledger::Receipt;
 
 pub(super) async fn hold(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
     serve(&app, &request, payload, Verb::Hold).await
@@ -43,6 +40,55 @@ pub(super) async fn void(app: Data<App>, request: HttpRequest, id: Path<String>,
     serve(&app, &request, payload, Verb::Void(&id)).await
 }
 
+pub(super) async fn report(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    serve(&app, &request, payload, Verb::Report).await
+}
+
+/// A line, by HTTP Basic: a GET has no form.
+pub(super) async fn line(app: Data<App>, request: HttpRequest, id: Path<String>) -> HttpResponse {
+    let origin = origin(&app.config, &request);
+    let state = async {
+        let authorization = match authorization(&request) {
+            Ok(authorization) => authorization,
+            Err(reason) => {
+                let failure = AuthFailure { reason, claimed: None };
+                return Err(refuse_stranger(&app, &failure, &origin).await);
+            }
+        };
+        let params = Params::default();
+        read(&app, &Credentials { authorization, params: &params, source: origin.source }, &id, &origin).await
+    };
+    read_answer(&request, &origin, state.await)
+}
+
+/// The same for every method of client authentication: the form has nothing else.
+pub(super) async fn line_by_form(
+    app: Data<App>,
+    request: HttpRequest,
+    id: Path<String>,
+    payload: Payload,
+) -> HttpResponse {
+    let origin = origin(&app.config, &request);
+    let state = async {
+        let form = read_request(&app, &request, payload, &origin).await?;
+        read(&app, &form.credentials(&origin), &id, &origin).await
+    };
+    read_answer(&request, &origin, state.await)
+}
+
+fn read_answer(request: &HttpRequest, origin: &Origin, state: Result<LineState, Reason>) -> HttpResponse {
+    let mut log = super::log::Line::new(origin);
+    let response = match state {
+        Ok(state) => with_budget(json(200, &state), state.remaining, 0),
+        Err(reason) => {
+            log.reason = Some(reason);
+            oauth_error(reason)
+        }
+    };
+    request.extensions_mut().insert(log);
+    response
+}
+
 async fn serve(app: &App, request: &HttpRequest, payload: Payload, verb: Verb<'_>) -> HttpResponse {
     let origin = origin(&app.config, request);
     let mut log = super::log::Line::new(&origin);
@@ -64,16 +110,8 @@ async fn answer(
     verb: Verb<'_>,
     origin: &Origin,
 ) -> Result<Receipt, Declined> {
-    let params = read_params(app, request, payload, origin).await?;
-    let credentials = Credentials { authorization: authorization(request)?, params: &params, source: origin.source };
-    let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
-    let key = match (keys.next(), keys.next()) {
-        (None, _) => None,
-        // What is no text is no key; the same answer as for any other bad one.
-        (Some(key), None) => Some(key.to_str().unwrap_or_default()),
-        (Some(_), Some(_)) => Some(""),
-    };
-    spend(app, &credentials, verb, key, origin).await
+    let form = read_request(app, request, payload, origin).await?;
+    spend(app, &form.credentials(origin), verb, form.key, origin).await
 }
 
 /// What was done. Amounts in the unit's smallest part.
@@ -111,46 +149,4 @@ fn done(receipt: &Receipt) -> HttpResponse {
         thresholds: receipt.told.iter().map(|(line, percent)| Threshold { line, percent: *percent }).collect(),
     };
     with_budget(json(200, &body), receipt.remaining, receipt.spent)
-}
-
-fn with_budget(mut response: HttpResponse, remaining: i64, cost: i64) -> HttpResponse {
-    if let Ok(value) = HeaderValue::from_str(&format!("remaining={remaining}, cost={cost}")) {
-        response.headers_mut().insert(AGENT_BUDGET, value);
-    }
-    response
-}
-
-#[derive(Serialize)]
-struct Refused<'a> {
-    error: &'static str,
-    error_description: &'static str,
-    line: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    required: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    remaining: Option<i64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    per_call: Option<i64>,
-}
-
-fn refused(declined: &Declined) -> HttpResponse {
-    let reason: Reason = declined.reason;
-    let (line, required, remaining, per_call) = match &declined.refusal {
-        Some(Refusal::Insufficient { line_id, required, remaining }) => {
-            (line_id, Some(*required), Some(*remaining), None)
-        }
-        Some(Refusal::PerCall { line_id, required, per_call }) => (line_id, Some(*required), None, Some(*per_call)),
-        Some(Refusal::Frozen { line_id } | Refusal::Closed { line_id }) => (line_id, None, Some(0), None),
-        Some(Refusal::NotFound | Refusal::Zero | Refusal::Ended | Refusal::TooMuch | Refusal::KeyReused) | None => {
-            return oauth_error(reason);
-        }
-    };
-    let code = reason.code();
-    let body =
-        Refused { error: code.error(), error_description: reason.description(), line, required, remaining, per_call };
-    let response = json(code.status(), &body);
-    match remaining {
-        Some(remaining) => with_budget(response, remaining, 0),
-        None => response,
-    }
 }

@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use stipend_keys::{Algorithm, sha256};
+use stipend_token::budget::BUDGET_TYPE;
 
 const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
 
@@ -32,6 +33,12 @@ struct Metadata<'a> {
     revocation_endpoint: &'a str,
     revocation_endpoint_auth_methods_supported: [&'static str; 3],
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    /// RFC 9396 section 10.
+    authorization_details_types_supported: [&'static str; 1],
+    /// Where each type has its JSON Schema.
+    authorization_details_types_metadata_endpoint: &'a str,
+    /// Under it relying services spend, hold and report.
+    budget_endpoint: &'a str,
     service_documentation: &'static str,
 }
 
@@ -51,6 +58,9 @@ fn document(urls: &Urls) -> Metadata<'_> {
         revocation_endpoint: &urls.revocation_endpoint,
         revocation_endpoint_auth_methods_supported: AUTH_METHODS,
         revocation_endpoint_auth_signing_alg_values_supported: algs,
+        authorization_details_types_supported: [BUDGET_TYPE],
+        authorization_details_types_metadata_endpoint: &urls.details_types_endpoint,
+        budget_endpoint: &urls.budget_endpoint,
         service_documentation: "https://github.com/stipend-auth/stipend",
     }
 }
@@ -63,6 +73,14 @@ pub(super) async fn metadata(app: Data<App>, request: HttpRequest) -> HttpRespon
         }
         Err(_) => super::answer::oauth_error(crate::reason::Reason::Internal),
     }
+}
+
+/// What may be in `authorization_details`, type by type: a JSON Schema (draft 2020-12) and an
+/// example each.
+pub(super) async fn details_types(request: HttpRequest) -> HttpResponse {
+    let body = include_str!("budget_type.json").to_owned();
+    let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(sha256(body.as_bytes())));
+    cacheable(&request, "application/json", body, &etag)
 }
 
 pub(super) async fn jwks(app: Data<App>, request: HttpRequest) -> HttpResponse {

@@ -2,12 +2,11 @@
 //! one that does not exist: `{"active":false}`.
 
 use super::answer::{json, oauth_error};
-use super::body::read_params;
+use super::body::read_request;
 use super::origin::origin;
-use super::token::authorization;
 use crate::app::App;
 use crate::audit::Origin;
-use crate::client::{Credentials, authenticate};
+use crate::client::authenticate;
 use crate::grant::refuse_stranger;
 use crate::introspection::{Introspection, introspect};
 use crate::reason::Reason;
@@ -32,8 +31,8 @@ pub(super) async fn handle(app: Data<App>, request: HttpRequest, payload: Payloa
 }
 
 async fn answer(app: &App, request: &HttpRequest, payload: Payload, origin: &Origin) -> Result<Introspection, Reason> {
-    let params = read_params(app, request, payload, origin).await?;
-    let credentials = Credentials { authorization: authorization(request)?, params: &params, source: origin.source };
+    let form = read_request(app, request, payload, origin).await?;
+    let (params, credentials) = (&form.params, form.credentials(origin));
     let client = match authenticate(app, &credentials).await {
         Ok(client) => client,
         Err(failure) => return Err(refuse_stranger(app, &failure, origin).await),

@@ -4,6 +4,7 @@
 mod answer;
 mod body;
 mod budget;
+mod declined;
 mod discovery;
 mod guard;
 mod health;
@@ -34,6 +35,14 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(endpoint("/budget/holds/{id}/void").route(web::post().to(budget::void)))
         .service(endpoint("/budget/charges").route(web::post().to(budget::charge)))
         .service(endpoint("/budget/refunds").route(web::post().to(budget::refund)))
+        .service(endpoint("/budget/reports").route(web::post().to(budget::report)))
+        .service(
+            web::resource("/budget/lines/{id}")
+                .route(web::get().to(budget::line))
+                .route(web::post().to(budget::line_by_form))
+                .default_service(web::to(|| async { answer::method_not_allowed("GET, POST") })),
+        )
+        .service(document("/oauth2/authorization-details-types").route(web::get().to(discovery::details_types)))
         .service(document("/oauth2/jwks").route(web::get().to(discovery::jwks)))
         .service(document("/.well-known/oauth-authorization-server").route(web::get().to(discovery::metadata)))
         .service(document("/.well-known/openid-configuration").route(web::get().to(discovery::metadata)))

@@ -1,12 +1,10 @@
 //! `POST /oauth2/revoke` (RFC 7009).
 
 use super::answer::oauth_error;
-use super::body::read_params;
+use super::body::read_request;
 use super::origin::origin;
-use super::token::authorization;
 use crate::app::App;
 use crate::audit::Origin;
-use crate::client::Credentials;
 use crate::reason::Reason;
 use crate::revocation::revoke;
 use actix_web::http::header::CACHE_CONTROL;
@@ -29,7 +27,6 @@ pub(super) async fn handle(app: Data<App>, request: HttpRequest, payload: Payloa
 }
 
 async fn answer(app: &App, request: &HttpRequest, payload: Payload, origin: &Origin) -> Result<(), Reason> {
-    let params = read_params(app, request, payload, origin).await?;
-    let credentials = Credentials { authorization: authorization(request)?, params: &params, source: origin.source };
-    revoke(app, &credentials, origin).await
+    let form = read_request(app, request, payload, origin).await?;
+    revoke(app, &form.credentials(origin), origin).await
 }

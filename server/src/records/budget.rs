@@ -1,29 +1,73 @@
-//! The budget lines of one account.
+//! Budget lines, as far as they do not change by being spent from.
 
 use super::{LoadError, Loaded};
 use crate::deps;
 use std::sync::Arc;
+use stipend_schema::ledger::{BudgetLineRow, MAX_PATH};
 use stipend_schema::{Db, queries};
 use stipend_token::budget::Unit;
 
-/// A line as far as it does not change by being spent from.
+/// A line of an account.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BudgetLine {
     pub id: String,
     pub parent_id: Option<String>,
     pub unit: Unit,
-    /// It pays by itself: what it has was taken from above before.
+    pub active: bool,
+}
+
+/// Where a line leads: itself and the lines above it, up to the one that pays. It never
+/// changes once the line is there.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BudgetPath {
+    pub lines: Vec<String>,
+    pub owner_id: String,
+    /// The token's, for a token's line: its id, and whom it is for.
+    pub jti: Option<String>,
+    pub audience: Option<String>,
+    pub unit: Unit,
     pub carved: bool,
 }
 
-/// `account` is `owner:<id>` or `agent:<id>`.
+/// `account` is a kind and an id: `owner:acme`, `agent:acme.planner`, `task:acme.planner/x`.
 pub(super) async fn load(db: Db, account: String) -> Result<Loaded<Vec<BudgetLine>>, LoadError> {
     let (kind, id) = account.split_once(':').ok_or(LoadError::Corrupt("account"))?;
     let rows = queries::lines_of_account(&db, kind, id).await?;
-    let line = |row: stipend_schema::ledger::BudgetLineRow| {
-        let unit = Unit::new(&row.unit, row.decimals).map_err(|_| LoadError::Corrupt("budget unit"))?;
-        Ok(BudgetLine { id: row.id, parent_id: row.parent_id, unit, carved: row.enforce == "rs" })
+    let line = |row: BudgetLineRow| {
+        let unit = unit(&row)?;
+        Ok(BudgetLine { active: row.state == "active", id: row.id, parent_id: row.parent_id, unit })
     };
     let lines = rows.into_iter().map(line).collect::<Result<Vec<_>, LoadError>>()?;
     Ok(Loaded { value: Some(Arc::new(lines)), deps: vec![deps::budget_of(kind, id)] })
+}
+
+fn unit(row: &BudgetLineRow) -> Result<Unit, LoadError> {
+    Unit::new(&row.unit, row.decimals).map_err(|_| LoadError::Corrupt("budget unit"))
+}
+
+/// Ids of lines are random and known once the line is there: what is missing stays missing.
+pub(super) async fn load_path(db: Db, id: String) -> Result<Loaded<BudgetPath>, LoadError> {
+    let Some(leaf) = queries::find_budget_line(&db, &id).await? else {
+        return Ok(Loaded { value: None, deps: Vec::new() });
+    };
+    let mut lines = vec![leaf.id.clone()];
+    let mut above = leaf.parent_id.clone();
+    while let Some(id) = above {
+        if lines.len() >= MAX_PATH {
+            return Err(LoadError::Corrupt("budget path"));
+        }
+        let line = queries::find_budget_line(&db, &id).await?.ok_or(LoadError::Corrupt("budget parent"))?;
+        lines.push(line.id);
+        above = line.parent_id;
+    }
+    let of_token = leaf.account_kind == "token";
+    let path = BudgetPath {
+        lines,
+        unit: unit(&leaf)?,
+        owner_id: leaf.owner_id,
+        jti: of_token.then_some(leaf.account_id),
+        audience: leaf.audience,
+        carved: leaf.enforce == "rs",
+    };
+    Ok(Loaded { value: Some(Arc::new(path)), deps: Vec::new() })
 }

@@ -8,7 +8,7 @@ mod client;
 mod resource;
 mod rules;
 
-pub use budget::BudgetLine;
+pub use budget::{BudgetLine, BudgetPath};
 pub use client::{AuthMethod, Client, ClientKey, ClientKind, ClientSecret, ClientState, Role, RoleGrant};
 pub use resource::Resource;
 
@@ -132,6 +132,7 @@ pub struct Records {
     resources: RecordCache<Resource>,
     rules: RecordCache<Vec<ExchangeRule>>,
     budgets: RecordCache<Vec<BudgetLine>>,
+    budget_paths: RecordCache<BudgetPath>,
 }
 
 impl Records {
@@ -144,6 +145,7 @@ impl Records {
             resources: RecordCache::new(),
             rules: RecordCache::new(),
             budgets: RecordCache::new(),
+            budget_paths: RecordCache::new(),
         }
     }
 
@@ -172,7 +174,7 @@ impl Records {
         Ok(rules.unwrap_or_default())
     }
 
-    /// The budget lines of an account: `kind` is `owner` or `agent`.
+    /// The budget lines of an account: `kind` is `owner`, `agent` or `task`.
     ///
     /// # Errors
     /// [`Unavailable`], as above.
@@ -180,6 +182,14 @@ impl Records {
         let account = format!("{kind}:{id}");
         let lines = self.budgets.find(&self.live, &self.loader, &account, budget::load).await?;
         Ok(lines.unwrap_or_default())
+    }
+
+    /// Where a budget line leads.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn budget_path(&self, line_id: &str) -> Result<Option<Arc<BudgetPath>>, Unavailable> {
+        self.budget_paths.find(&self.live, &self.loader, line_id, budget::load_path).await
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Resource {
     pub ttl_seconds: i64,
     /// Clients that may introspect its tokens.
     pub introspectors: Vec<String>,
+    /// Its services spend from budgets.
+    pub budget_capable: bool,
     pub active: bool,
 }
 
@@ -38,6 +40,7 @@ pub(super) async fn load(db: Db, uri: String) -> Result<Loaded<Resource>, LoadEr
         ttl_seconds: row.max_ttl_seconds,
         introspectors: column(&row.introspectors, "introspectors")?,
         active: row.state == "active" && owner.is_some_and(|owner| owner.state == "active"),
+        budget_capable: row.budget_capable,
         id: row.id,
         owner_id: row.owner_id,
     };

@@ -1,6 +1,6 @@
 //! Amounts: integers in the unit's smallest part. No fraction, no sign, no rounding.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;
 
@@ -8,7 +8,8 @@ use std::fmt;
 pub const MAX_AMOUNT: i64 = 999_999_999_999_999;
 
 /// 0 to [`MAX_AMOUNT`].
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[serde(try_from = "i64")]
 pub struct Amount(i64);
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -35,6 +36,14 @@ impl Amount {
     #[must_use]
     pub fn parts(self) -> i64 {
         self.0
+    }
+}
+
+impl TryFrom<i64> for Amount {
+    type Error = AmountError;
+
+    fn try_from(parts: i64) -> Result<Self, AmountError> {
+        Self::new(parts)
     }
 }
 

@@ -37,12 +37,26 @@ impl Hold {
 }
 
 /// What one capture booked.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Capture {
-    pub spent: i64,
-    /// Spent with nothing left to take it from.
-    pub overage: i64,
+    pub amount: i64,
+    /// What of it each level had nothing left for, leaf first.
+    pub overages: Vec<i64>,
     pub refunded: i64,
+}
+
+impl Capture {
+    /// What the tightest level had nothing left for.
+    #[must_use]
+    pub fn overage(&self) -> i64 {
+        self.overages.iter().copied().max().unwrap_or(0)
+    }
+
+    /// What every level had room for.
+    #[must_use]
+    pub fn spent(&self) -> i64 {
+        self.amount.saturating_sub(self.overage())
+    }
 }
 
 /// An amount given away to be counted elsewhere. It comes back once.
@@ -69,8 +83,8 @@ pub fn hold(path: &mut [Level], amount: Amount, expires_at: Timestamp) -> Result
 
 /// Books what was really spent; with `last` the rest of the hold is free again.
 ///
-/// What exceeds the hold is taken from what the path has left. What does not fit there was
-/// spent all the same: it is recorded as overage at the leaf, which then admits no new hold.
+/// What exceeds the hold is taken from what each level has left. What does not fit at a level
+/// was spent all the same: it is recorded there as overage, and keeps new holds out.
 ///
 /// # Errors
 /// [`Declined::Zero`] unless it is the last; [`Declined::Ended`] after a last capture or a void.
@@ -90,22 +104,21 @@ pub fn capture(
     expire(path, hold, now);
     let within = amount.min(hold.rest());
     let excess = amount.saturating_sub(within);
-    let room = path.iter().map(Level::available).min().unwrap_or(0).max(0);
-    let taken = excess.min(room);
-    let overage = excess.saturating_sub(taken);
+    let mut overages = Vec::with_capacity(path.len());
     for level in path.iter_mut() {
+        let taken = excess.min(level.available().max(0));
+        let overage = excess.saturating_sub(taken);
         level.used.held = level.used.held.saturating_sub(within);
         level.used.spent = level.used.spent.saturating_add(within).saturating_add(taken);
-    }
-    if let Some(leaf) = path.first_mut() {
-        leaf.used.overage = leaf.used.overage.saturating_add(overage);
+        level.used.overage = level.used.overage.saturating_add(overage);
+        overages.push(overage);
     }
     hold.captured = hold.captured.saturating_add(within);
     if last {
         // After its time too: nothing is left to free, but no other capture follows.
         free(path, hold, HoldState::Captured);
     }
-    Ok(Capture { spent: within.saturating_add(taken), overage, refunded: 0 })
+    Ok(Capture { amount, overages, refunded: 0 })
 }
 
 /// Ends a hold; what was not captured is free again, and answered.
@@ -140,26 +153,20 @@ pub fn extend(hold: &mut Hold, expires_at: Timestamp, now: Timestamp) -> Result<
     Ok(())
 }
 
-/// Takes back from a capture, on the path and in the periods it was booked in: the overage
-/// first, then what was spent.
+/// Takes back from a capture, on the path and in the periods it was booked in: at each level
+/// its overage first, then what was spent.
 ///
 /// # Errors
 /// [`Declined::Zero`], and [`Declined::TooMuch`] beyond what is left of the capture.
 pub fn refund(path: &mut [Level], capture: &mut Capture, amount: Amount) -> Result<(), Declined> {
     let amount = positive(amount)?;
-    let booked = capture.spent.saturating_add(capture.overage);
-    let left = booked.saturating_sub(capture.refunded);
-    if amount > left {
+    if amount > capture.amount.saturating_sub(capture.refunded) {
         return Err(Declined::TooMuch);
     }
-    let over_left = capture.overage.saturating_sub(capture.refunded).max(0);
-    let from_overage = amount.min(over_left);
-    let from_spent = amount.saturating_sub(from_overage);
-    for level in path.iter_mut() {
-        level.used.spent = level.used.spent.saturating_sub(from_spent);
-    }
-    if let Some(leaf) = path.first_mut() {
-        leaf.used.overage = leaf.used.overage.saturating_sub(from_overage);
+    for (level, overage) in path.iter_mut().zip(&capture.overages) {
+        let from_overage = overage.saturating_sub(capture.refunded).clamp(0, amount);
+        level.used.overage = level.used.overage.saturating_sub(from_overage);
+        level.used.spent = level.used.spent.saturating_sub(amount.saturating_sub(from_overage));
     }
     capture.refunded = capture.refunded.saturating_add(amount);
     Ok(())
@@ -172,9 +179,6 @@ pub fn refund(path: &mut [Level], capture: &mut Capture, amount: Amount) -> Resu
 pub fn carve(path: &mut [Level], amount: Amount) -> Result<Carve, Declined> {
     let amount = positive(amount)?;
     for (index, level) in path.iter().enumerate() {
-        if level.used.overage > 0 {
-            return Err(Declined::Frozen { level: index });
-        }
         level.has(index, amount)?;
     }
     for level in path {

@@ -13,10 +13,18 @@ pub struct Used {
     pub spent: i64,
     /// Given away to be spent elsewhere, and not come back.
     pub carved: i64,
-    /// Spent although there was nothing left: recorded, and not in `spent`.
+    /// Spent although there was nothing left: recorded, not in `spent`, and in the way of more.
     pub overage: i64,
     /// The highest of [`THRESHOLDS`] that was told of.
     pub told: u8,
+}
+
+impl Used {
+    /// All that is not available any more.
+    #[must_use]
+    pub fn total(&self) -> i64 {
+        self.held.saturating_add(self.spent).saturating_add(self.carved).saturating_add(self.overage)
+    }
 }
 
 /// A line as a step sees it.
@@ -40,8 +48,6 @@ pub enum Declined {
     Insufficient { level: usize, required: i64, remaining: i64 },
     #[error("it is more than one call may take")]
     PerCall { level: usize, required: i64, per_call: i64 },
-    #[error("more was spent than there was: no new holds until that is settled")]
-    Frozen { level: usize },
     #[error("the hold has ended")]
     Ended,
     #[error("it is more than was taken")]
@@ -49,20 +55,17 @@ pub enum Declined {
 }
 
 impl Level {
-    /// What may still be taken; negative after the limit was lowered below what is used.
+    /// What may still be taken; negative after the limit was lowered below what is used, and
+    /// where there is overage.
     #[must_use]
     pub fn available(&self) -> i64 {
-        let used = self.used.held.saturating_add(self.used.spent).saturating_add(self.used.carved);
-        self.limit.parts().saturating_sub(used).saturating_sub(self.earlier)
+        self.limit.parts().saturating_sub(self.used.total()).saturating_sub(self.earlier)
     }
 
     /// Whether `amount` may be held here by one call.
     pub(super) fn admits(&self, level: usize, amount: i64) -> Result<(), Declined> {
         if let Some(per_call) = self.per_call.filter(|per_call| amount > per_call.parts()) {
             return Err(Declined::PerCall { level, required: amount, per_call: per_call.parts() });
-        }
-        if self.used.overage > 0 {
-            return Err(Declined::Frozen { level });
         }
         self.has(level, amount)
     }

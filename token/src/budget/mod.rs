@@ -10,6 +10,7 @@
 //! what was granted is what remains plus what was definitely spent.
 
 mod amount;
+mod cap;
 mod claim;
 mod details;
 mod ledger;
@@ -18,6 +19,7 @@ mod unit;
 mod window;
 
 pub use amount::{Amount, AmountError, MAX_AMOUNT};
+pub use cap::{BudgetCap, units_differ};
 pub use claim::{Enforce, MAX_TOKEN_LINES, TokenLine};
 pub use details::{Asked, BUDGET_TYPE, DetailsError, MAX_DETAILS_BYTES, MAX_TASK_BYTES, is_task_name, parse_details};
 pub use ledger::{Capture, Carve, Hold, HoldState, capture, carve, expire, extend, hold, refund, settle, void};

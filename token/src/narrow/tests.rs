@@ -43,6 +43,8 @@ fn rule(id: &str, actor: &str, subject: &str, to: &str, allowed: &[&str]) -> Exc
             mode: ExchangeMode::Delegation,
             max_ttl_seconds: None,
             max_depth: None,
+            budget_ceiling: None,
+            max_children: None,
         },
         accepted_by: vec!["o".into()],
         enabled: true,

@@ -2,7 +2,8 @@
 
 use crate::keeper::amount;
 use crate::steps::{held, level, path};
-use stipend_token::budget::{Declined, HoldState, Level, capture, carve, expire, extend, hold, refund, settle, void};
+use stipend_token::budget::{Declined, HoldState, Level, Used};
+use stipend_token::budget::{capture, carve, expire, extend, hold, refund, settle, void};
 
 fn insufficient(level: usize, required: i64, remaining: i64) -> Declined {
     Declined::Insufficient { level, required, remaining }
@@ -23,9 +24,9 @@ fn nothing_is_no_amount_for_a_hold_a_carve_a_refund_or_a_capture_that_is_not_the
     let mut held = held(&mut path, 5);
     assert_eq!(capture(&mut path, &mut held, amount(0), false, 1), Err(Declined::Zero));
     let mut booked = capture(&mut path, &mut held, amount(5), true, 1).unwrap();
-    let before = (path, booked);
+    let before = (path, booked.clone());
     assert_eq!(refund(&mut path, &mut booked, amount(0)), Err(Declined::Zero));
-    assert_eq!((path, booked), before);
+    assert_eq!((path, booked.clone()), before);
 }
 
 #[test]
@@ -60,13 +61,13 @@ fn a_call_takes_no_more_than_its_cap_on_any_level() {
 }
 
 #[test]
-fn overage_freezes_holds_and_carves_below_it_too() {
-    for frozen in [0, 1] {
+fn overage_on_any_level_is_in_the_way_of_holds_and_carves() {
+    for overdrawn in [0, 1] {
         let mut path = path();
-        path[frozen].used.overage = 1;
+        path[overdrawn].used = Used { spent: path[overdrawn].limit.parts(), overage: 1, ..Used::default() };
         let before = path;
-        assert_eq!(hold(&mut path, amount(1), 100), Err(Declined::Frozen { level: frozen }));
-        assert_eq!(carve(&mut path, amount(1)), Err(Declined::Frozen { level: frozen }));
+        assert_eq!(hold(&mut path, amount(1), 100), Err(insufficient(overdrawn, 1, 0)));
+        assert_eq!(carve(&mut path, amount(1)), Err(insufficient(overdrawn, 1, 0)));
         assert_eq!(path, before);
     }
 }
@@ -119,9 +120,9 @@ fn no_more_is_refunded_than_was_booked() {
     let mut held = held(&mut path, 5);
     let mut booked = capture(&mut path, &mut held, amount(12), true, 1).unwrap();
     refund(&mut path, &mut booked, amount(11)).unwrap();
-    let before = (path, booked);
+    let before = (path, booked.clone());
     assert_eq!(refund(&mut path, &mut booked, amount(2)), Err(Declined::TooMuch));
-    assert_eq!((path, booked), before);
+    assert_eq!((path, booked.clone()), before);
     refund(&mut path, &mut booked, amount(1)).unwrap();
     assert_eq!(refund(&mut path, &mut booked, amount(1)), Err(Declined::TooMuch));
 }

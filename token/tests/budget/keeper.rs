@@ -54,7 +54,7 @@ impl Keeper {
         Level {
             limit: amount(line.limit),
             per_call: line.per_call.map(amount),
-            earlier: others.map(|(_, used)| used.held + used.spent + used.carved).sum(),
+            earlier: others.map(|(_, used)| used.total()).sum(),
             used: self.used.get(&place).copied().unwrap_or_default(),
         }
     }
@@ -85,8 +85,9 @@ impl Keeper {
                 let (what, places) =
                     self.on_hold(world, hold, |levels, hold| capture(levels, hold, amount(parts), last, world.now));
                 let what = what?;
+                let outcome = Outcome::Captured { spent: what.spent(), overage: what.overage() };
                 self.captures.push(Booked { what, places });
-                Ok(Outcome::Captured { spent: what.spent, overage: what.overage })
+                Ok(outcome)
             }
             Op::Void { hold } => {
                 let (freed, _) = self.on_hold(world, hold, |levels, hold| void(levels, hold, world.now));

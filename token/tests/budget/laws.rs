@@ -45,12 +45,11 @@ pub fn nothing_is_made_or_lost(keeper: &Keeper) {
             sums.held += hold.what.rest();
         }
         for capture in &keeper.captures {
-            let what = capture.what;
-            if capture.places.contains(place) {
-                sums.spent += what.spent - (what.refunded - what.overage).max(0);
-            }
-            if capture.places[0] == *place {
-                sums.overage += (what.overage - what.refunded).max(0);
+            let what = &capture.what;
+            if let Some(level) = capture.places.iter().position(|other| other == place) {
+                let overage = what.overages[level];
+                sums.spent += what.amount - overage - (what.refunded - overage).max(0);
+                sums.overage += (overage - what.refunded).max(0);
             }
         }
         for (id, carve) in keeper.carves.iter().enumerate().filter(|(_, carve)| carve.places.contains(place)) {
@@ -98,11 +97,12 @@ pub fn carves_return_at_most_once(before: &Keeper, after: &Keeper) {
     }
 }
 
-/// No new hold where overage is at the leaf or above it.
-pub fn overage_freezes(before: &Keeper, places: &[Place], answer: &Outcome) {
-    let frozen = |place: &Place| before.used.get(place).is_some_and(|used| used.overage > 0);
+/// What was admitted fits under every limit together with what was overspent.
+pub fn overage_keeps_new_holds_out(keeper: &Keeper, world: &World, places: &[Place], answer: &Outcome) {
     if matches!(answer, Outcome::Held | Outcome::Carved) {
-        assert!(!places.iter().any(frozen), "{places:?}");
+        for place in places {
+            assert!(keeper.level(world, *place).available() >= 0, "{place:?}");
+        }
     }
 }
 
@@ -112,9 +112,9 @@ pub fn thresholds_are_told_once(keeper: &Keeper, world: &World, reference: &Refe
         let told: Vec<u8> = keeper.told.iter().filter(|(at, _)| at == place).map(|(_, percent)| *percent).collect();
         assert!(told.is_sorted_by(|one, next| one < next), "{place:?} {told:?}");
         assert_eq!(crossed(&keeper.level(world, *place)), Vec::<u8>::new());
-        let Figures { held, spent, carved, .. } = reference.figures(*place);
+        let Figures { held, spent, carved, overage } = reference.figures(*place);
         let window = reference.taken(place.0, world.counts_from(*place), world.counts_to(*place));
-        let counted = window - held - carved;
+        let counted = window - held - carved - overage;
         assert!(counted >= spent);
         let limit = world.lines[place.0].limit;
         let highest = told.last().copied().unwrap_or(0);

@@ -17,7 +17,7 @@ enum End {
 enum Entry {
     Hold { id: usize, places: Vec<Place>, amount: i64, until: Timestamp },
     Extend { hold: usize, until: Timestamp },
-    Capture { id: usize, hold: usize, within: i64, taken: i64, over: i64 },
+    Capture { id: usize, hold: usize, amount: i64, overs: Vec<i64> },
     End { hold: usize, how: End },
     Refund { capture: usize, amount: i64 },
     Carve { id: usize, places: Vec<Place>, amount: i64 },
@@ -43,13 +43,11 @@ impl Reference {
         for entry in &self.journal {
             match entry {
                 Entry::Hold { id, places, .. } if places.contains(&place) => figures.held += self.open_rest(*id),
-                Entry::Capture { id, hold, within, taken, over } => {
-                    let places = self.hold_places(*hold);
+                Entry::Capture { id, hold, amount, overs } => {
                     let refunded = self.refunded(*id);
-                    if places.contains(&place) {
-                        figures.spent += within + taken - (refunded - over).max(0);
-                    }
-                    if places[0] == place {
+                    if let Some(level) = self.hold_places(*hold).iter().position(|other| *other == place) {
+                        let over = overs[level];
+                        figures.spent += amount - over - (refunded - over).max(0);
                         figures.overage += (over - refunded).max(0);
                     }
                 }
@@ -71,7 +69,7 @@ impl Reference {
                 places.extend(found.iter().filter(|(of, at)| *of == line && (from..=to).contains(at)));
             }
         }
-        let total = |figures: Figures| figures.held + figures.spent + figures.carved;
+        let total = |figures: Figures| figures.held + figures.spent + figures.carved + figures.overage;
         places.into_iter().map(|place| total(self.figures(place))).sum()
     }
 
@@ -110,10 +108,11 @@ impl Reference {
         }
         let parts = self.journal.iter().map(|entry| match entry {
             Entry::Hold { id, amount, .. } if *id == wanted => *amount,
-            Entry::Capture { hold, within, .. } if *hold == wanted => -within,
+            // A late capture finds nothing held: what is open is counted while it is.
+            Entry::Capture { hold, amount, .. } if *hold == wanted => -amount,
             _ => 0,
         });
-        parts.sum()
+        parts.sum::<i64>().max(0)
     }
 
     fn refunded(&self, wanted: usize) -> i64 {
@@ -196,9 +195,6 @@ impl Reference {
             {
                 return Err(Declined::PerCall { level, required, per_call });
             }
-            if self.figures(*place).overage != 0 {
-                return Err(Declined::Frozen { level });
-            }
             let left = self.left(world, *place);
             if left < required {
                 return Err(Declined::Insufficient { level, required, remaining: left.max(0) });
@@ -230,16 +226,16 @@ impl Reference {
         self.expire(world, hold);
         let places = self.hold_places(hold);
         let within = amount.min(self.open_rest(hold));
-        // Unit by unit: as long as every level still has one.
-        let room = places.iter().map(|place| self.left(world, *place)).min().unwrap();
-        let taken = (within..amount).zip(0..room).count() as i64;
-        let over = amount - within - taken;
+        // Unit by unit at each level: as long as it still has one.
+        let over = |place: &Place| (within..amount).skip(self.left(world, *place).max(0) as usize).count() as i64;
+        let overs: Vec<i64> = places.iter().map(over).collect();
+        let overage = overs.iter().copied().max().unwrap();
         let id = self.count(|entry| matches!(entry, Entry::Capture { .. }));
-        self.journal.push(Entry::Capture { id, hold, within, taken, over });
+        self.journal.push(Entry::Capture { id, hold, amount, overs });
         if last {
             self.journal.push(Entry::End { hold, how: End::Captured });
         }
-        Ok(Outcome::Captured { spent: within + taken, overage: over })
+        Ok(Outcome::Captured { spent: amount - overage, overage })
     }
 
     fn refund(&mut self, capture: usize, amount: i64) -> Result<Outcome, Declined> {
@@ -247,7 +243,7 @@ impl Reference {
             return Err(Declined::Zero);
         }
         let booked = self.journal.iter().find_map(|entry| match entry {
-            Entry::Capture { id, within, taken, over, .. } if *id == capture => Some(within + taken + over),
+            Entry::Capture { id, amount, .. } if *id == capture => Some(*amount),
             _ => None,
         });
         if self.refunded(capture) + amount > booked.unwrap() {

@@ -34,9 +34,9 @@ fn a_hold_counts_on_every_level() {
 fn captures_take_from_the_hold_and_the_last_frees_the_rest() {
     let mut path = path();
     let mut hold = held(&mut path, 8);
-    assert_eq!(capture(&mut path, &mut hold, amount(3), false, 1).unwrap().spent, 3);
+    assert_eq!(capture(&mut path, &mut hold, amount(3), false, 1).unwrap().spent(), 3);
     assert_eq!((counters(&path)[1], hold.rest()), ([5, 3, 0, 0], 5));
-    assert_eq!(capture(&mut path, &mut hold, amount(1), true, 1).unwrap().spent, 1);
+    assert_eq!(capture(&mut path, &mut hold, amount(1), true, 1).unwrap().spent(), 1);
     assert_eq!((hold.state, hold.rest(), hold.captured), (HoldState::Captured, 0, 4));
     assert_eq!(counters(&path), [[0, 4, 0, 0], [0, 4, 0, 0]]);
 }
@@ -45,17 +45,18 @@ fn captures_take_from_the_hold_and_the_last_frees_the_rest() {
 fn a_last_capture_of_nothing_frees_all() {
     let mut path = path();
     let mut hold = held(&mut path, 8);
-    assert_eq!(capture(&mut path, &mut hold, amount(0), true, 1).unwrap().spent, 0);
+    assert_eq!(capture(&mut path, &mut hold, amount(0), true, 1).unwrap().spent(), 0);
     assert_eq!(counters(&path), [[0; 4]; 2]);
 }
 
 #[test]
-fn what_exceeds_the_hold_comes_from_what_the_tightest_level_has_left() {
+fn what_exceeds_the_hold_comes_from_what_each_level_has_left() {
     let mut path = [level(10), level(8)];
     let mut hold = held(&mut path, 5);
     let booked = capture(&mut path, &mut hold, amount(12), false, 1).unwrap();
-    assert_eq!((booked.spent, booked.overage), (8, 4), "5 of the hold, 3 of the 8, 4 of nothing");
-    assert_eq!(counters(&path), [[0, 8, 0, 4], [0, 8, 0, 0]], "overage is the leaf's alone");
+    assert_eq!((booked.spent(), booked.overage()), (8, 4), "5 of the hold, 3 of the 8, 4 of nothing");
+    assert_eq!(counters(&path), [[0, 10, 0, 2], [0, 8, 0, 4]], "every level tells of all 12");
+    assert_eq!((path[0].available(), path[1].available()), (-2, -4));
 }
 
 #[test]
@@ -65,19 +66,24 @@ fn a_limit_lowered_below_use_has_no_room_and_takes_nothing_back() {
     path[1].limit = amount(2);
     assert_eq!(path[1].available(), -3);
     let booked = capture(&mut path, &mut hold, amount(6), true, 1).unwrap();
-    assert_eq!((booked.spent, booked.overage), (5, 1), "what was held is spent all the same");
+    assert_eq!((booked.spent(), booked.overage()), (5, 1), "what was held is spent all the same");
 }
 
 #[test]
-fn a_refund_of_the_overage_thaws_the_leaf() {
+fn overage_keeps_new_holds_out_until_there_is_room_for_it_too() {
     let mut path = path();
     let mut first = held(&mut path, 10);
     let mut booked = capture(&mut path, &mut first, amount(12), true, 1).unwrap();
+    assert_eq!(path[0].available(), -2);
     refund(&mut path, &mut booked, amount(1)).unwrap();
-    assert_eq!(hold(&mut path, amount(1), 100), Err(Declined::Frozen { level: 0 }));
+    let none = Declined::Insufficient { level: 0, required: 1, remaining: 0 };
+    assert_eq!(hold(&mut path, amount(1), 100), Err(none));
     refund(&mut path, &mut booked, amount(4)).unwrap();
     assert_eq!(counters(&path), [[0, 7, 0, 0], [0, 7, 0, 0]], "overage first, then what was spent");
     assert!(hold(&mut path, amount(3), 100).is_ok());
+    path[0].limit = amount(12);
+    path[1].limit = amount(12);
+    assert!(hold(&mut path, amount(2), 100).is_ok(), "a raised limit is room as well");
 }
 
 #[test]
@@ -106,13 +112,13 @@ fn a_late_capture_is_booked_from_what_is_left_now() {
     let mut path = path();
     let mut late = held(&mut path, 8);
     let mut other = path;
-    assert_eq!(capture(&mut other, &mut late.clone(), amount(8), false, 100).unwrap().spent, 8);
+    assert_eq!(capture(&mut other, &mut late.clone(), amount(8), false, 100).unwrap().spent(), 8);
     expire(&mut path, &mut late, 100);
     held(&mut path, 6);
     let booked = capture(&mut path, &mut late, amount(5), false, 101).unwrap();
-    assert_eq!((booked.spent, booked.overage, late.captured), (4, 1, 0));
-    assert_eq!(counters(&path), [[6, 4, 0, 1], [6, 4, 0, 0]]);
-    assert_eq!(capture(&mut path, &mut late, amount(0), true, 102).unwrap().spent, 0);
+    assert_eq!((booked.spent(), booked.overage(), late.captured), (4, 1, 0));
+    assert_eq!(counters(&path), [[6, 4, 0, 1], [6, 5, 0, 0]], "the leaf has 10, what is above it has more");
+    assert_eq!(capture(&mut path, &mut late, amount(0), true, 102).unwrap().spent(), 0);
     assert_eq!(capture(&mut path, &mut late, amount(1), false, 102), Err(Declined::Ended));
     assert_eq!(path[0].used.held, 6, "a last capture after its time frees nothing");
 }
@@ -170,5 +176,5 @@ fn the_greatest_amounts_do_not_wrap() {
         capture(&mut path, &mut hold, amount(MAX_AMOUNT), false, 1).unwrap();
     }
     assert_eq!(counters(&path)[0], [0, MAX_AMOUNT, 0, 2 * MAX_AMOUNT]);
-    assert_eq!(counters(&path)[3], [0, MAX_AMOUNT, 0, 0]);
+    assert_eq!(counters(&path)[3], [0, MAX_AMOUNT, 0, 2 * MAX_AMOUNT]);
 }

@@ -15,6 +15,7 @@ use crate::records::{ClientKind, RoleGrant};
 use serde_json::{Map, Value};
 use stipend_schema::{Dep, ResourceRow};
 use stipend_token::access::{AccessEntry, MAX_ACCESS_ENTRIES};
+use stipend_token::budget::units_differ;
 use stipend_token::{Environment, ScopeSet};
 
 /// Checks every entry that is wider than what the client has; answers what was read.
@@ -51,6 +52,9 @@ fn check_entry(index: usize, entry: &AccessEntry) -> Result<(), Refusal> {
     }
     if !entry.default_scopes.is_subset(&entry.scopes) {
         return Err(Refusal::field(format!("/access/{index}/default_scopes"), "must be among scopes"));
+    }
+    if entry.default_budget.as_ref().is_some_and(|caps| !units_differ(caps)) {
+        return Err(Refusal::field(format!("/access/{index}/default_budget"), "names at most 8 units, each once"));
     }
     Ok(())
 }

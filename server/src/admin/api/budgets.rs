@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Number;
 use utoipa::ToSchema;
 
-/// A line of an owner or of an agent: exactly one of the two.
+/// A line of an owner, of an agent, or of an agent's task.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewBudget {
@@ -14,6 +14,10 @@ pub struct NewBudget {
     pub owner: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    /// One of the agent's tasks, by a name of its own: under the agent's line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 64, example = "nightly-report")]
+    pub task: Option<String>,
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_.-]{0,31}$", example = "USD")]
     pub unit: String,
     /// 6 for money, 0 for `call` and `token`, 0 to 9 for others.
@@ -44,6 +48,20 @@ pub struct PatchBudget {
     pub per_call: Option<Option<Number>>,
 }
 
+/// On top of the amount, for a while; it replaces the one before. An amount of 0 ends it.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct IncreaseBudget {
+    #[schema(value_type = i64, minimum = 0, maximum = 999999999999999i64)]
+    pub amount: Number,
+    /// For how long, in seconds: 31622400 at most.
+    #[schema(minimum = 1, maximum = 31622400)]
+    pub seconds: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 1000)]
+    pub reason: Option<String>,
+}
+
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 pub struct Budget {
     pub id: String,
@@ -51,6 +69,16 @@ pub struct Budget {
     /// Absent: the owner's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<String>,
+    /// The `jti` of the token whose line it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// Whom that token is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// `as`: counted here. `rs`: carved out of the line above, and counted by the service.
+    pub enforce: String,
     /// The line above, which is charged as well.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
@@ -59,7 +87,14 @@ pub struct Budget {
     pub amount: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_call: Option<i64>,
+    /// On top of the amount, before `increase_until`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub increase: Option<i64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub increase_until: Option<i64>,
     pub window: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
     /// Closed where `disabled`.
     pub state: State,
     pub created_at: i64,
@@ -73,6 +108,8 @@ pub struct Budget {
 pub struct BudgetUse {
     pub held: i64,
     pub spent: i64,
+    /// Given away to services that count by themselves, and not settled.
+    pub carved: i64,
     /// Spent with nothing left to take it from.
     pub overage: i64,
     /// Negative after the amount was lowered below what is used.

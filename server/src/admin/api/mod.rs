@@ -20,13 +20,13 @@ pub use agents::{
     NotReady, PatchAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated,
 };
 pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
-pub use budgets::{Budget, BudgetUse, NewBudget, PatchBudget};
+pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
 pub use explain::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
 pub use owners::{NewOwner, Owner, State};
 pub use resources::{NewResource, PatchResource, Resource};
 pub use revocations::{NewRevocation, Revocation, RevokeKind, Severity};
 pub use rules::{AcceptRule, NewRule, Rule};
-pub use shapes::{AccessEntryShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
+pub use shapes::{AccessEntryShape, BudgetCapShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
 pub use signing_keys::{Distrust, KeyStatus, SigningKey};
 
 use crate::records::RoleGrant;

@@ -1,9 +1,10 @@
 //! Exchange rules: who may exchange whose tokens, and for what.
 
 use super::owners::State;
-use super::shapes::{PartyShape, RuleSpecShape, ScopeEdgeShape};
+use super::shapes::{BudgetCapShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
 use serde::{Deserialize, Serialize};
 use stipend_token::Audience;
+use stipend_token::budget::BudgetCap;
 use stipend_token::rule::{ExchangeMode, PartySelector, RuleSpec, ScopeEdge};
 use utoipa::ToSchema;
 
@@ -34,6 +35,14 @@ pub struct NewRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 16)]
     pub max_depth: Option<usize>,
+    /// Most budget that goes along, unit by unit; of a unit that is not named, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Vec<BudgetCapShape>>, max_items = 8)]
+    pub budget_ceiling: Option<Vec<BudgetCap>>,
+    /// Most tokens with a budget from one subject token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 10000)]
+    pub max_children: Option<i64>,
 }
 
 impl NewRule {
@@ -48,6 +57,8 @@ impl NewRule {
             mode: self.mode,
             max_ttl_seconds: self.max_ttl_seconds,
             max_depth: self.max_depth,
+            budget_ceiling: self.budget_ceiling,
+            max_children: self.max_children,
         }
     }
 }
@@ -64,6 +75,8 @@ impl From<RuleSpec> for NewRule {
             mode: spec.mode,
             max_ttl_seconds: spec.max_ttl_seconds,
             max_depth: spec.max_depth,
+            budget_ceiling: spec.budget_ceiling,
+            max_children: spec.max_children,
         }
     }
 }

@@ -14,6 +14,18 @@ pub struct AccessEntryShape {
     /// What a request without `scope` gets. Empty: such a request is refused.
     #[schema(required = false)]
     default_scopes: Vec<String>,
+    /// The budget of a token that nothing was asked for. Absent: each of the client's lines.
+    default_budget: Option<Vec<BudgetCapShape>>,
+}
+
+/// Most that there may be in one unit; amounts in its smallest part.
+#[derive(Debug, ToSchema)]
+#[schema(as = BudgetCap)]
+pub struct BudgetCapShape {
+    unit: String,
+    decimals: i64,
+    amount: i64,
+    per_call: Option<i64>,
 }
 
 /// A client, or any client of an owner.
@@ -47,4 +59,7 @@ pub struct RuleSpecShape {
     mode: String,
     max_ttl_seconds: Option<i64>,
     max_depth: Option<usize>,
+    /// Most budget that goes along; of a unit that is not named, none.
+    budget_ceiling: Option<Vec<BudgetCapShape>>,
+    max_children: Option<i64>,
 }

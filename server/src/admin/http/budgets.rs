@@ -1,6 +1,8 @@
 //! `/admin/v1/budgets`: bodies and answers; what happens is in the collection's own module.
 
-use super::super::api::{Budget, ChangeState, ListQuery, NewBudget, Page, PatchBudget, SCOPE_READ, SCOPE_WRITE, State};
+use super::super::api::{
+    Budget, ChangeState, IncreaseBudget, ListQuery, NewBudget, Page, PatchBudget, SCOPE_READ, SCOPE_WRITE, State,
+};
 use super::super::budgets as collection;
 use super::Refused;
 use super::call::{answer, body, created, optional_body, query, segment, serve};
@@ -43,6 +45,25 @@ pub(super) async fn patch(app: Data<App>, request: HttpRequest, payload: Payload
     serve(&app, &request, SCOPE_WRITE, "budget.changed", async |session| {
         let patch: PatchBudget = body(&request, payload).await?;
         answer(200, &collection::patch(session, segment(&request, "id")?, &patch).await?)
+    })
+    .await
+}
+
+/// Raises a budget for a while, or ends that.
+#[utoipa::path(post, path = "/admin/v1/budgets/{id}/increase", tag = "budgets", params(("id" = String, Path)), request_body = IncreaseBudget, responses((status = 200, body = Budget), Refused))]
+pub(super) async fn increase(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    serve(&app, &request, SCOPE_WRITE, "budget.increased", async |session| {
+        let wanted: IncreaseBudget = body(&request, payload).await?;
+        answer(200, &collection::increase(session, segment(&request, "id")?, &wanted).await?)
+    })
+    .await
+}
+
+/// The budgets directly under one, those of tokens as well.
+#[utoipa::path(get, path = "/admin/v1/budgets/{id}/children", tag = "budgets", params(("id" = String, Path), ListQuery), responses((status = 200, body = Page<Budget>), Refused))]
+pub(super) async fn children(app: Data<App>, request: HttpRequest) -> HttpResponse {
+    serve(&app, &request, SCOPE_READ, "budget.listed", async |session| {
+        answer(200, &collection::children(session, segment(&request, "id")?, &query(&request)?).await?)
     })
     .await
 }

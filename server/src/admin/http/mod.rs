@@ -101,6 +101,8 @@ table! {
     "/exchange-rules/{id}/enable" "POST" { post rules::enable }
     "/budgets" "GET, POST" { get budgets::list, post budgets::create }
     "/budgets/{id}" "GET, PATCH" { get budgets::find, patch budgets::patch }
+    "/budgets/{id}/children" "GET" { get budgets::children }
+    "/budgets/{id}/increase" "POST" { post budgets::increase }
     "/budgets/{id}/disable" "POST" { post budgets::disable }
     "/budgets/{id}/enable" "POST" { post budgets::enable }
     "/signing-keys" "GET" { get signing_keys::list }
