@@ -234,7 +234,10 @@ impl TestServer {
     pub async fn create_resource(&self, owner: &str, uri: &str, scopes: &[&str], introspectors: &[&str]) -> Value {
         self.create(
             "/resources",
-            json!({ "owner": owner, "uri": uri, "name": uri, "scopes": scopes, "introspectors": introspectors }),
+            json!({
+                "owner": owner, "uri": uri, "name": uri, "scopes": scopes, "introspectors": introspectors,
+                "budget_capable": true,
+            }),
         )
         .await
     }

@@ -79,7 +79,7 @@ impl Outside {
         party: &Party,
         subject: &Secret<String>,
         actor: Option<&Secret<String>>,
-        scope: &str,
+        (scope, details): (&str, Option<&Value>),
     ) -> Result<(u16, Value), DemoError> {
         let mut form = vec![
             ("grant_type", oauth::TOKEN_EXCHANGE),
@@ -90,6 +90,8 @@ impl Outside {
         if let Some(actor) = actor {
             form.extend([("actor_token", actor.expose().as_str()), ("actor_token_type", oauth::ACCESS_TOKEN)]);
         }
+        let details = details.map(Value::to_string);
+        form.extend(details.as_deref().map(|details| ("authorization_details", details)));
         self.post(&self.metadata.token_endpoint, party, &form).await
     }
 

@@ -3,6 +3,7 @@
 use super::DemoError;
 use super::actors::{Outside, Party, claims};
 use super::narrator::Narrator;
+use super::spending;
 use crate::cli::connect::Connection;
 use crate::cli::print::Out;
 use crate::cli::{Session, verify_online};
@@ -18,13 +19,13 @@ const ORDERS: &str = "https://orders.acme.example";
 const MIN_RECORDS: u64 = 15;
 
 /// Who takes part in the story.
-struct Cast {
-    outside: Outside,
+pub(super) struct Cast {
+    pub outside: Outside,
     admin: Party,
     planner: Party,
     refunds: Party,
     intruder: Party,
-    service: Party,
+    pub service: Party,
 }
 
 pub(super) async fn play(
@@ -37,14 +38,14 @@ pub(super) async fn play(
     let child = exchange(tell, &cast, &parent).await?;
     verify(tell, issuer, &child).await?;
     introspect(tell, &cast, &child).await?;
-    spend(tell, &cast, &child).await?;
+    spending::spend(tell, &cast, &child).await?;
     refusals(tell, &cast, &parent).await?;
     explain(tell, &cast).await?;
     revoke(tell, &cast, &parent, &child).await?;
     audit(tell, &cast).await
 }
 
-fn expect(as_it_must: bool, otherwise: &dyn Fn() -> String) -> Result<(), DemoError> {
+pub(super) fn expect(as_it_must: bool, otherwise: &dyn Fn() -> String) -> Result<(), DemoError> {
     if as_it_must { Ok(()) } else { Err(DemoError::Unexpected(otherwise())) }
 }
 
@@ -60,7 +61,7 @@ async fn set_up(tell: &mut Narrator<'_, impl Write>, issuer: &str, secret: &Secr
     tell.request(&format!("POST /admin/v1/resources  {ORDERS}"))?;
     let resource = json!({
         "owner": "acme", "uri": ORDERS, "name": "Orders", "scopes": ["orders:read", "orders:refund", "orders:delete"],
-        "introspectors": [service.id],
+        "introspectors": [service.id], "budget_capable": true,
     });
     outside.admin(Method::POST, "/resources", Some(&resource)).await?;
     tell.request("POST /admin/v1/agents  planner, refunds, intruder")?;
@@ -75,7 +76,12 @@ async fn set_up(tell: &mut Narrator<'_, impl Write>, issuer: &str, secret: &Secr
         "scopes": [{"scope": "orders:refund"}], "mode": "delegation", "max_ttl_seconds": 120,
     });
     outside.admin(Method::POST, "/exchange-rules", Some(&rule)).await?;
-    tell.shows("owner, resource, three agents, one service, one rule; each secret was shown once")?;
+    tell.request("POST /admin/v1/budgets  acme: 5.000000 USD, planner: 3.000000 USD of them")?;
+    for (account, id, amount) in [("owner", "acme", 5_000_000), ("agent", planner.id.as_str(), 3_000_000)] {
+        let line = json!({account: id, "unit": "USD", "decimals": 6, "amount": amount});
+        outside.admin(Method::POST, "/budgets", Some(&line)).await?;
+    }
+    tell.shows("owner, resource, three agents, one service, one rule, two budgets; each secret was shown once")?;
     Ok(Cast { outside, admin, planner, refunds, intruder, service })
 }
 
@@ -85,10 +91,13 @@ async fn first_token(tell: &mut Narrator<'_, impl Write>, cast: &Cast) -> Result
     let token = cast.outside.token(&cast.planner, &[]).await?;
     let claims = claims(&token);
     tell.members(&claims, &["sub", "aud", "scope", "exp"])?;
-    expect(claims["sub"] == "agent:acme.planner" && claims["scope"] == "orders:read orders:refund", &|| {
-        claims.to_string()
-    })?;
-    tell.shows("a JWT of 300 s (RFC 9068); nobody acts for anybody yet")?;
+    tell.note("its budget claim:")?;
+    tell.members(&claims["budget"][0], &["id", "unit", "decimals", "amount", "enforce"])?;
+    let as_it_must = claims["sub"] == "agent:acme.planner"
+        && claims["scope"] == "orders:read orders:refund"
+        && claims["budget"][0]["amount"] == 3_000_000;
+    expect(as_it_must, &|| claims.to_string())?;
+    tell.shows("a JWT of 300 s (RFC 9068); who asks for no budget gets all there is as a cap")?;
     Ok(token)
 }
 
@@ -97,12 +106,17 @@ async fn exchange(
     cast: &Cast,
     parent: &Secret<String>,
 ) -> Result<Secret<String>, DemoError> {
-    tell.step("Agent refunds exchanges it for a narrower one (RFC 8693)")?;
+    tell.step("Agent refunds exchanges it for a narrower one, with two of planner's dollars (RFC 8693, RFC 9396)")?;
     let actor = cast.outside.token(&cast.refunds, &[]).await?;
     tell.request("POST /oauth2/token  grant_type=…:token-exchange  subject_token=planner's  actor_token=its own  scope=orders:refund")?;
-    let (status, body) = cast.outside.exchange(&cast.refunds, parent, Some(&actor), "orders:refund").await?;
+    let details = json!([{"type": "budget", "unit": "USD", "decimals": 6, "amount": 2_000_000}]);
+    tell.request(&format!("     authorization_details={details}"))?;
+    let asked = ("orders:refund", Some(&details));
+    let (status, body) = cast.outside.exchange(&cast.refunds, parent, Some(&actor), asked).await?;
     tell.answer(&format!("{status}"))?;
     tell.members(&body, &["issued_token_type", "token_type", "expires_in", "scope"])?;
+    tell.note("its authorization_details, as granted:")?;
+    tell.members(&body["authorization_details"][0], &["type", "id", "unit", "decimals", "amount", "enforce"])?;
     let child = Secret::new(body["access_token"].as_str().unwrap_or_default().to_owned());
     let token = claims(&child);
     tell.note("its claims:")?;
@@ -111,9 +125,10 @@ async fn exchange(
         && token["act"]["sub"] == "agent:acme.refunds"
         && token["sub"] == "agent:acme.planner"
         && token["lineage"][0] == claims(parent)["jti"]
+        && body["authorization_details"][0]["amount"] == 2_000_000
         && body["expires_in"].as_i64().is_some_and(|life| life <= 120);
     expect(as_it_must, &|| body.to_string())?;
-    tell.shows("planner is still the subject, refunds is named as the actor, scope and life are narrower")?;
+    tell.shows("planner is still the subject, refunds is named as the actor; scope, life and budget are narrower")?;
     Ok(child)
 }
 
@@ -147,40 +162,6 @@ async fn introspect(tell: &mut Narrator<'_, impl Write>, cast: &Cast, child: &Se
     tell.shows("active, with its chain; for those it does not concern it does not exist").map_err(DemoError::from)
 }
 
-async fn spend(tell: &mut Narrator<'_, impl Write>, cast: &Cast, child: &Secret<String>) -> Result<(), DemoError> {
-    tell.step("The relying service spends from planner's two dollars, to the last millionth")?;
-    tell.request("POST /admin/v1/budgets  acme: 5.000000 USD, planner: 2.000000 USD of them")?;
-    for (account, id, amount) in [("owner", "acme", 5_000_000), ("agent", cast.planner.id.as_str(), 2_000_000)] {
-        let line = json!({account: id, "unit": "USD", "decimals": 6, "amount": amount});
-        cast.outside.admin(Method::POST, "/budgets", Some(&line)).await?;
-    }
-    let url = |path: &str| format!("{}/budget/{path}", cast.outside.metadata.issuer);
-    let token = child.expose().as_str();
-    let order = |amount| [("token", token), ("unit", "USD"), ("amount", amount)];
-    tell.request("POST /budget/holds  token=refunds'  amount=1500000  (as orders-api)")?;
-    let (_, held) = cast.outside.post(&url("holds"), &cast.service, &order("1500000")).await?;
-    tell.members(&held, &["hold", "held", "remaining"])?;
-    let capture = url(&format!("holds/{}/capture", held["hold"].as_str().unwrap_or_default()));
-    tell.request("POST /budget/holds/…/capture  amount=1250000  final=true")?;
-    let (_, spent) = cast.outside.post(&capture, &cast.service, &[("amount", "1250000"), ("final", "true")]).await?;
-    tell.members(&spent, &["spent", "remaining"])?;
-    tell.request("POST /budget/charges  amount=750000")?;
-    let (_, last) = cast.outside.post(&url("charges"), &cast.service, &order("750000")).await?;
-    tell.members(&last, &["spent", "remaining"])?;
-    tell.request("POST /budget/charges  amount=1")?;
-    let (status, refused) = cast.outside.post(&url("charges"), &cast.service, &order("1")).await?;
-    tell.answer(&format!("{status}"))?;
-    tell.members(&refused, &["error", "error_description", "line", "required", "remaining"])?;
-    let as_it_must = held["remaining"] == 500_000
-        && spent["remaining"] == 750_000
-        && last["remaining"] == 0
-        && status == 403
-        && refused["error"] == "insufficient_budget";
-    expect(as_it_must, &|| format!("{held} {spent} {last} {refused}"))?;
-    tell.shows("refunds acts with planner's authority, so planner pays; acme has 3.000000 USD left")
-        .map_err(DemoError::from)
-}
-
 async fn refusals(tell: &mut Narrator<'_, impl Write>, cast: &Cast, parent: &Secret<String>) -> Result<(), DemoError> {
     tell.step("What is not allowed is refused, with a reason")?;
     for (who, scope, error, why) in [
@@ -198,7 +179,7 @@ async fn refusals(tell: &mut Narrator<'_, impl Write>, cast: &Cast, parent: &Sec
         ),
     ] {
         tell.request(&format!("POST /oauth2/token  token-exchange  (as {})  scope={scope}", who.id))?;
-        let (status, body) = cast.outside.exchange(who, parent, None, scope).await?;
+        let (status, body) = cast.outside.exchange(who, parent, None, (scope, None)).await?;
         tell.answer(&format!("{status} {body}"))?;
         expect(status == 400 && body["error"] == error, &|| format!("{status} {body}"))?;
         tell.shows(why)?;
@@ -237,7 +218,7 @@ async fn revoke(
     tell.request("POST /oauth2/introspect  token=refunds'")?;
     tell.answer(&seen.to_string())?;
     expect(seen == json!({"active": false}) && took < Duration::from_secs(1), &|| format!("{seen} after {took:?}"))?;
-    let (status, body) = cast.outside.exchange(&cast.refunds, parent, None, "orders:refund").await?;
+    let (status, body) = cast.outside.exchange(&cast.refunds, parent, None, ("orders:refund", None)).await?;
     tell.request("POST /oauth2/token  token-exchange with the dead token")?;
     tell.answer(&format!("{status} {body}"))?;
     expect(status == 400 && body["error"] == "invalid_request", &|| body.to_string())?;

@@ -34,7 +34,7 @@ async fn an_agents_line_lies_under_its_owners_of_the_same_unit(
     let other = world.post("/budgets", usd("agent", "acme.planner", json!(1))).await;
     assert_eq!(other.problem(), (409, "already_exists"));
     let path = format!("/budgets/{}", agents["id"].as_str().unwrap());
-    let used = json!({"held": 0, "spent": 0, "overage": 0, "remaining": 2_000_000, "since": 0});
+    let used = json!({"held": 0, "spent": 0, "carved": 0, "overage": 0, "remaining": 2_000_000, "since": 0});
     assert_eq!(world.get(&path).await["used"], used);
 }
 

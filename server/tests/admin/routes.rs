@@ -178,6 +178,8 @@ impl Things {
             "POST /budgets" => "budget.created",
             "GET /budgets/{id}" => "budget.read",
             "PATCH /budgets/{id}" => "budget.changed",
+            "GET /budgets/{id}/children" => "budget.listed",
+            "POST /budgets/{id}/increase" => "budget.increased",
             "POST /budgets/{id}/disable" => "budget.disabled",
             "POST /budgets/{id}/enable" => "budget.enabled",
             "GET /signing-keys" => "signing_key.listed",

@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Commands that need more than a server: a process that stays, or a database of their own.
-const ELSEWHERE: &[&str] = &["serve", "demo", "migrate", "healthcheck", "token exchange"];
+const ELSEWHERE: &[&str] = &["serve", "demo", "migrate", "healthcheck", "token exchange", "budget verify"];
 
 /// The story. `$ACCESS`, `$JWK`, `$JWKS`, `$SECRET_ID` and the like are filled in.
 const STORY: &[&str] = &[
@@ -52,6 +52,9 @@ const STORY: &[&str] = &[
     "budget create --agent acme.planner --unit USD --amount 2000000 --per-call 500000",
     "budget list",
     "budget show $BUDGET",
+    "budget create --agent acme.planner --task nightly --unit USD --amount 10000",
+    "budget tree $BUDGET",
+    "budget increase $BUDGET --amount 500000 --for 2h --reason test",
     "budget update $BUDGET --amount 1000000 --no-per-call",
     "budget disable $BUDGET --reason test",
     "budget enable $BUDGET",

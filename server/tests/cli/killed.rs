@@ -83,9 +83,11 @@ async fn company(vars: &[(&str, &str)]) -> (String, String) {
     let secret = |made: Value| made["client_secret"].as_str().unwrap().to_owned();
     run("owner create acme --json").await;
     let service = secret(run("agent create acme.api --kind service --json").await);
-    run("resource create https://o.example --owner acme --scopes read --introspector acme.api --json").await;
+    let resource = "resource create https://o.example --owner acme --scopes read --introspector acme.api";
+    run(&format!("{resource} --budget-capable --json")).await;
     let access = "--access https://o.example=read --defaults https://o.example=read";
     let agent = secret(run(&format!("agent create acme.planner {access} --json")).await);
+    run("budget create --agent acme.planner --unit call --amount 1000000 --json").await;
     let own = [("STIPEND_ISSUER", vars[0].1), ("STIPEND_CLIENT_ID", "acme.planner"), ("STIPEND_CLIENT_SECRET", &agent)];
     let token = run_in(&own, &["token", "get", "--json"]).await.json();
     (service, token["access_token"].as_str().unwrap().to_owned())
@@ -112,9 +114,6 @@ async fn no_unit_is_lost_or_spent_twice_though_the_server_was_killed(
     let database = TestDatabase::new(backend).await;
     let (served, issuer, secret) = serve(database.url(), &[]);
     let (service, token) = company(&[("STIPEND_ISSUER", &issuer), ("STIPEND_CLIENT_SECRET", &secret)]).await;
-    let line = "INSERT INTO budget_lines VALUES ('bl_1', 'acme', 'agent', 'acme.planner', NULL, 'call', 0, 1000000, \
-                NULL, 'none', 'as', 'active', NULL, 0, 0)";
-    database.execute(line).await.unwrap();
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
     let (sender, mut said) = mpsc::unbounded_channel();
     let mut clients = JoinSet::new();
@@ -149,7 +148,11 @@ async fn no_unit_is_lost_or_spent_twice_though_the_server_was_killed(
         let again = charge(&http, &issuer, (&service, &token), key).await.unwrap();
         assert!(answer.as_ref().is_none_or(|answer| *answer == again), "{key}: {answer:?}, then {again}");
     }
-    let spent = "SELECT spent AS value FROM budget_uses WHERE line_id = 'bl_1'";
-    let spent = database.number(spent).await.unwrap();
-    assert_eq!(usize::try_from(spent).unwrap(), attempts.len(), "each key once");
+    for kind in ["token", "agent"] {
+        let spent = format!(
+            "SELECT spent AS value FROM budget_uses JOIN budget_lines ON line_id = id WHERE account_kind = '{kind}'"
+        );
+        let spent = database.number(&spent).await.unwrap();
+        assert_eq!(usize::try_from(spent).unwrap(), attempts.len(), "each key once, in the {kind}'s line");
+    }
 }

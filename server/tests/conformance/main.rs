@@ -202,9 +202,8 @@ async fn no_row_fails(#[values(Backend::Sqlite, Backend::Postgres)] backend: Bac
     let judged = report.failures().filter(|row| row.id != "K3/time");
     let failed: Vec<String> = judged.map(|row| format!("{row:?}")).collect();
     assert!(failed.is_empty(), "{failed:#?}");
-    // `authorization_details` are not offered.
     let skipped: Vec<&str> =
         report.rows.iter().filter(|row| row.outcome == Outcome::Skipped).map(|row| row.id).collect();
-    assert_eq!(skipped, ["CC6"]);
-    assert!(report.count(Outcome::Pass) >= 174, "{}", report.summary());
+    assert!(skipped.is_empty(), "{skipped:?}");
+    assert!(report.count(Outcome::Pass) >= 175, "{}", report.summary());
 }
