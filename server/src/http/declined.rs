@@ -39,14 +39,13 @@ pub(super) fn refused(declined: &Declined) -> HttpResponse {
         }
         Some(Refusal::PerCall { line_id, required, per_call }) => (line_id, Some(*required), None, Some(*per_call)),
         Some(Refusal::Closed { line_id }) => (line_id, None, Some(0), None),
+        Some(Refusal::Carved { line_id } | Refusal::Children { line_id }) => (line_id, None, None, None),
         Some(
             Refusal::NotFound
             | Refusal::Zero
             | Refusal::Ended
             | Refusal::TooMuch
             | Refusal::KeyReused
-            | Refusal::Carved { .. }
-            | Refusal::Children { .. }
             | Refusal::Backwards,
         )
         | None => {

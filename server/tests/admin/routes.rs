@@ -220,6 +220,7 @@ impl Things {
             "PATCH /resources/{id}" => json!({"name": "changed"}),
             "POST /budgets" => json!({"agent": self.agent, "unit": "token", "decimals": 0, "amount": 5}),
             "PATCH /budgets/{id}" => json!({"amount": 7}),
+            "POST /budgets/{id}/increase" => json!({"amount": 1, "seconds": 60}),
             "POST /exchange-rules" => self.rule_body(),
             "POST /exchange-rules/explain" => json!({
                 "actor": self.agent, "audience": [self.uri],

@@ -44,3 +44,24 @@ async fn every_answer_has_its_record(#[values(Backend::Sqlite, Backend::Postgres
         assert!(!all.contains(canary), "a secret in the audit");
     }
 }
+
+/// Two headers are two methods: refused before anybody is asked who it is, and on record.
+#[rstest]
+#[case("/oauth2/token")]
+#[case("/oauth2/introspect")]
+#[case("/oauth2/revoke")]
+#[case("/budget/charges")]
+#[tokio::test]
+async fn two_authorization_headers_are_refused_on_record(#[case] path: &str) {
+    let world = World::new(Backend::Sqlite).await;
+    let basic = |client: &TestClient| {
+        use base64::Engine;
+        let pair = format!("{}:{}", client.id, client.secret);
+        format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    };
+    let request = world.server.http.post(world.server.url(path)).form(&[("grant_type", "client_credentials")]);
+    let request = request.header("authorization", basic(&world.planner)).header("authorization", basic(&world.service));
+    assert_eq!(request.send().await.unwrap().status(), 400);
+    let refused = records(&world, "outcome=refused").await;
+    assert!(refused.iter().any(|record| record["reason"] == "several_auth_methods"), "{refused:?}");
+}

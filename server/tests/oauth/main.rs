@@ -12,6 +12,8 @@ mod assertion;
 mod audit;
 mod authentication;
 mod budget;
+mod budget_exchange;
+mod budget_tokens;
 mod client_credentials;
 mod discovery;
 mod exchange;
