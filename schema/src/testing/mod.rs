@@ -2,8 +2,10 @@
 //! end. On PostgreSQL it is a copy of a template made once per set of migrations.
 //! Only behind the feature `testing`; nothing here may be called by the server.
 
+mod books;
 mod proxy;
 
+pub use books::imbalances;
 pub use proxy::{Proxy, Way};
 
 use crate::db::{Backend, Db, DbError, Limits};
@@ -43,6 +45,14 @@ struct Number {
 struct Line {
     #[diesel(sql_type = Text)]
     value: String,
+}
+
+/// How often or how much, by a variable for those who have more time than a test run has.
+#[must_use]
+pub fn sized(variable: &str, otherwise: usize) -> usize {
+    #[expect(clippy::disallowed_methods, reason = "for tests: how much of them is run")]
+    let said = std::env::var(variable).ok();
+    said.and_then(|said| said.parse().ok()).unwrap_or(otherwise)
 }
 
 impl TestDatabase {

@@ -98,7 +98,7 @@ pub async fn declined(node: &Node, step: Step) -> Refusal {
 }
 
 /// `held/spent/overage` of a line over all its periods.
-async fn books(database: &TestDatabase, line: &str) -> (i64, i64, i64) {
+pub async fn books(database: &TestDatabase, line: &str) -> (i64, i64, i64) {
     let sum = |column: &str| {
         format!("SELECT CAST(coalesce(sum({column}), 0) AS BIGINT) AS value FROM budget_uses WHERE line_id = '{line}'")
     };

@@ -14,6 +14,7 @@
 mod audit;
 mod burns;
 mod constraints;
+mod contention;
 mod faults;
 mod feed;
 mod fence;
