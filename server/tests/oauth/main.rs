@@ -12,6 +12,7 @@ mod assertion;
 mod audit;
 mod authentication;
 mod budget;
+mod budget_contention;
 mod budget_exchange;
 mod budget_tokens;
 mod client_credentials;
