@@ -56,6 +56,21 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// For reading much at once, when no request waits for it.
+    #[must_use]
+    pub fn for_reports() -> Self {
+        let patience = Duration::from_secs(60);
+        Self {
+            pool_size: 2,
+            statement_timeout: patience,
+            idle_in_transaction_timeout: patience,
+            answer_timeout: patience,
+            ..Self::default()
+        }
+    }
+}
+
 /// A handle on the database; cloning it shares the pools.
 #[derive(Clone)]
 pub struct Db {

@@ -11,10 +11,13 @@ mod issue;
 mod levels;
 mod rows;
 mod spend;
+mod verify;
 mod words;
 
 pub(crate) use books::{Books, Entries, Stored};
 pub use rows::{BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
+pub(crate) use verify::{CaptureEntry, CarveEntry, HoldEntry, Journal, UseEntry};
+pub use verify::{MAX_FAULTS, Proof};
 
 use serde::{Deserialize, Serialize};
 use stipend_token::budget::{Amount, Enforce, Unit};

@@ -7,6 +7,7 @@ mod budgets;
 mod clients;
 mod lists;
 mod records;
+mod verify;
 
 pub use audit::{
     AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, WRITER_PAGE_LIMIT, audit_anchors, audit_export, audit_records,
@@ -24,6 +25,7 @@ pub use records::{
     RULES_LIMIT, exchange_rules_of_actor, find_exchange_rule, find_owner, find_resource, find_resource_by_uri,
     find_revocation, signing_keys,
 };
+pub use verify::verify_ledger;
 
 use crate::db::{Db, DbError, Pools};
 use diesel::sql_types::BigInt;

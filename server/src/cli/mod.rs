@@ -10,6 +10,7 @@ mod api;
 mod audit;
 pub(crate) mod budget;
 pub(crate) mod budget_tree;
+mod budget_verify;
 pub mod connect;
 mod doctor;
 pub mod error;
@@ -197,6 +198,7 @@ pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Openapi => return node::openapi(out),
         Command::Config => return node::config(out),
         Command::Healthcheck => return doctor::healthcheck(&cli.connection).await,
+        Command::Budget(budget::Command::Verify) => return budget_verify::run(out).await,
         _ => {}
     }
     let session = Session::new(&cli.connection, out)?;

@@ -13,7 +13,7 @@ use crate::run;
 use serde_json::{Value, json};
 use stipend_schema::{Db, Limits};
 
-fn config_of_process() -> Result<Config, CliError> {
+pub(super) fn config_of_process() -> Result<Config, CliError> {
     Config::from_env().map_err(|errors| {
         let hint = "`stipend config` shows every setting";
         CliError::usage(format!("the configuration has mistakes:\n  {}", errors.0.join("\n  "))).hint(hint)

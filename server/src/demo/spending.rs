@@ -54,7 +54,7 @@ pub(super) async fn spend(
 /// down. Answers the last.
 async fn burn_down(tell: &mut Narrator<'_, impl Write>, cast: &Cast) -> Result<Value, DemoError> {
     let mut lines = cast.outside.admin(Method::GET, "/budgets", None).await?;
-    if let Some(items) = lines["items"].as_array_mut() {
+    if let Some(Value::Array(items)) = lines.get_mut("items") {
         items.retain(|line| line.get("parent").is_none());
     }
     let mut last = Value::Null;

@@ -3,6 +3,7 @@
 
 mod agents;
 mod audit;
+mod budgets;
 mod errors;
 mod every_command;
 mod explain;
