@@ -5,6 +5,7 @@ use crate::error::FetchError;
 use crate::options::{FETCH_TIMEOUT, MAX_DOCUMENT_BYTES, Options};
 use reqwest::header::CACHE_CONTROL;
 use reqwest::{Certificate, Client, Response, StatusCode, redirect};
+use std::time::Duration;
 use url::{Host, Url};
 
 /// A fetched document.
@@ -23,27 +24,8 @@ pub(crate) struct Fetcher {
 impl Fetcher {
     /// A fetcher for an issuer. Over plain http it can only ever fetch from loopback.
     pub fn new(issuer: &Url, options: &Options) -> Result<Self, FetchError> {
-        let plain = is_plain_loopback(issuer);
-        if !plain && issuer.scheme() != "https" {
-            return Err(FetchError::Url(issuer.to_string()));
-        }
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Lost only to another thread that installs one at the same time.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
-        let broken = |error: reqwest::Error| FetchError::Client(error.to_string());
-        let builder = Client::builder()
-            .timeout(FETCH_TIMEOUT)
-            .connect_timeout(FETCH_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .no_proxy();
-        let builder = match (&options.ca_pem, plain) {
-            // No TLS, so no need for a system that has certificates.
-            (_, true) => builder.tls_certs_only([]),
-            (Some(pem), false) => builder.tls_certs_merge(Certificate::from_pem_bundle(pem).map_err(broken)?),
-            (None, false) => builder,
-        };
-        Ok(Self { http: builder.build().map_err(broken)?, plain })
+        let http = client_for(issuer, options.ca_pem.as_deref(), FETCH_TIMEOUT)?;
+        Ok(Self { http, plain: is_plain_loopback(issuer) })
     }
 
     /// Whether this may be fetched at all.
@@ -63,27 +45,55 @@ impl Fetcher {
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status { url: url.to_string(), status: response.status().as_u16() });
         }
-        let too_large = || FetchError::TooLarge { url: url.to_string() };
-        let announced = response.content_length().unwrap_or(0);
-        if usize::try_from(announced).map_or(true, |length| length > MAX_DOCUMENT_BYTES) {
-            return Err(too_large());
-        }
         let max_age = max_age(&response);
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            if body.len().saturating_add(chunk.len()) > MAX_DOCUMENT_BYTES {
-                return Err(too_large());
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read_body(&mut response, MAX_DOCUMENT_BYTES).await.map_err(unreachable)?;
+        let body = body.ok_or_else(|| FetchError::TooLarge { url: url.to_string() })?;
         Ok(Document { body, max_age })
     }
 }
 
+/// An HTTP client for one server: over https, or over plain http to loopback.
+pub(crate) fn client_for(url: &Url, ca_pem: Option<&[u8]>, timeout: Duration) -> Result<Client, FetchError> {
+    let plain = is_plain_loopback(url);
+    if !plain && url.scheme() != "https" {
+        return Err(FetchError::Url(url.to_string()));
+    }
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Lost only to another thread that installs one at the same time.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    let broken = |error: reqwest::Error| FetchError::Client(error.to_string());
+    let builder =
+        Client::builder().timeout(timeout).connect_timeout(timeout).redirect(redirect::Policy::none()).no_proxy();
+    let builder = match (ca_pem, plain) {
+        // No TLS, so no need for a system that has certificates.
+        (_, true) => builder.tls_certs_only([]),
+        (Some(pem), false) => builder.tls_certs_merge(Certificate::from_pem_bundle(pem).map_err(broken)?),
+        (None, false) => builder,
+    };
+    builder.build().map_err(broken)
+}
+
+/// The body, or nothing where it is longer than `most`.
+pub(crate) async fn read_body(response: &mut Response, most: usize) -> Result<Option<Vec<u8>>, reqwest::Error> {
+    let announced = response.content_length().unwrap_or(0);
+    if usize::try_from(announced).map_or(true, |length| length > most) {
+        return Ok(None);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len().saturating_add(chunk.len()) > most {
+            return Ok(None);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(Some(body))
+}
+
 /// The cause at the bottom: what above it says is only "error sending request".
-fn innermost(error: &reqwest::Error) -> String {
+pub(crate) fn innermost(error: &reqwest::Error) -> String {
     if error.is_timeout() {
-        return "no answer within 3 seconds".to_owned();
+        return "no answer in time".to_owned();
     }
     let mut cause: &dyn std::error::Error = error;
     while let Some(next) = cause.source() {

@@ -16,12 +16,22 @@
 //! ```
 
 mod cache;
+mod check;
 mod error;
 mod fetch;
 mod options;
+mod refusal;
+mod spend;
 mod verifier;
 
+pub use check::{check_scope, find_line, require_budget};
 pub use error::{BearerCode, DiscoverError, FetchError, VerifyError};
 pub use options::Options;
+pub use refusal::{BudgetRefusal, RETRY_AFTER_SECONDS, Refusal};
+pub use spend::{
+    ClientCredentials, IdempotencyKey, KEY_LIFE_SECONDS, LineState, MAX_ANSWER_BYTES, MAX_HOLD_SECONDS, MAX_TRIES,
+    Receipt, Reported, SpendError, SpendOptions, Spender, Threshold,
+};
+pub use stipend_token::budget::{Amount, Enforce, TokenLine, Unit};
 pub use stipend_token::{AccessToken, Actor, ActorChain, Audience, ScopeSet, Timestamp};
 pub use verifier::{Verifier, require_scope};

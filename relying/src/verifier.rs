@@ -23,6 +23,7 @@ pub struct Verifier {
     issuer: String,
     audience: Audience,
     leeway: i64,
+    budget_endpoint: Url,
     keys: KeyCache,
 }
 
@@ -55,15 +56,34 @@ impl Verifier {
             metadata.get("jwks_uri").and_then(Value::as_str).ok_or(DiscoverError::Metadata("it has no jwks_uri"))?;
         let uri = Url::parse(uri).map_err(|_| DiscoverError::Metadata("its jwks_uri is not a URL"))?;
         fetcher.check(&uri)?;
+        let budget_endpoint = match metadata.get("budget_endpoint") {
+            Some(named) => named.as_str().and_then(|named| Url::parse(named).ok()),
+            None => Url::parse(&format!("{}/budget", issuer.trim_end_matches('/'))).ok(),
+        };
+        let budget_endpoint = budget_endpoint.ok_or(DiscoverError::Metadata("its budget_endpoint is not a URL"))?;
+        fetcher.check(&budget_endpoint)?;
         let leeway = options.leeway();
         let keys = KeyCache::load(fetcher, uri, now, options).await?;
-        Ok(Self { issuer: issuer.to_owned(), audience, leeway, keys })
+        Ok(Self { issuer: issuer.to_owned(), audience, leeway, budget_endpoint, keys })
     }
 
     /// The issuer whose tokens this verifies.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// Where budgets are spent: the metadata's `budget_endpoint`, else `/budget` below the
+    /// issuer. For [`Spender::new`](crate::Spender::new).
+    #[must_use]
+    pub fn budget_endpoint(&self) -> &Url {
+        &self.budget_endpoint
+    }
+
+    /// The clock difference it tolerates, in seconds.
+    #[must_use]
+    pub fn leeway_seconds(&self) -> i64 {
+        self.leeway
     }
 
     /// Verifies a token. `now` in seconds.

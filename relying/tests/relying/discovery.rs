@@ -91,7 +91,7 @@ async fn an_issuer_that_says_nothing_is_given_up_after_three_seconds() {
     issuer.metadata(Reply::Silent);
     let begun = Instant::now();
     let refused = issuer.discover().await.unwrap_err();
-    assert!(refused.to_string().contains("no answer within 3 seconds"), "{refused}");
+    assert!(refused.to_string().contains("no answer in time"), "{refused}");
     assert!(begun.elapsed() < Duration::from_secs(5));
 }
 

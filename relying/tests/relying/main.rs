@@ -1,7 +1,10 @@
 //! The relying crate against an issuer that can be told to misbehave.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods)]
 
+mod checks;
 mod discovery;
 mod keys;
+mod ledger;
+mod spending;
 mod stand_in;
 mod tokens;
