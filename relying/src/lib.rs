@@ -17,15 +17,21 @@
 
 mod cache;
 mod check;
+mod counter;
 mod error;
 mod fetch;
+mod holds;
+mod journal;
 mod options;
 mod refusal;
 mod spend;
 mod verifier;
 
 pub use check::{check_scope, find_line, require_budget};
+pub use counter::{Counter, CounterOptions, Report, ReportError, TakeError, Taken};
 pub use error::{BearerCode, DiscoverError, FetchError, VerifyError};
+pub use holds::{Held, HoldError, HoldOptions, Holds, OnUnfinished, Outcome, Settled};
+pub use journal::{JournalError, JournalOptions};
 pub use options::Options;
 pub use refusal::{BudgetRefusal, RETRY_AFTER_SECONDS, Refusal};
 pub use spend::{

@@ -99,6 +99,11 @@ impl Body {
         })
     }
 
+    /// A receipt that names the hold.
+    pub fn held(&self) -> Option<Receipt> {
+        self.receipt().filter(|receipt| receipt.hold.is_some())
+    }
+
     fn thresholds(&self) -> Vec<Threshold> {
         let items = self.0.get("thresholds").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
         let read = |item: &Value| {

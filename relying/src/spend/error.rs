@@ -38,6 +38,19 @@ impl SpendError {
     pub fn is_unknown(&self) -> bool {
         matches!(self, Self::Unknown { .. })
     }
+
+    /// Whether repeating it unchanged will never do it. Wrong credentials may be put right.
+    pub(crate) fn is_final(&self) -> bool {
+        match self {
+            Self::Insufficient(_)
+            | Self::TokenNotActive
+            | Self::NotFound
+            | Self::Ended
+            | Self::KeyReused
+            | Self::Refused { .. } => true,
+            Self::Unauthenticated | Self::Unknown { .. } => false,
+        }
+    }
 }
 
 impl From<SpendError> for Refusal {

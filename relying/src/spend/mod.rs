@@ -58,6 +58,10 @@ impl IdempotencyKey {
         Self(random_id("ik_"))
     }
 
+    pub(crate) fn kept(text: String) -> Self {
+        Self(text)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -127,7 +131,7 @@ impl Spender {
     ) -> Result<Receipt, SpendError> {
         let mut form = self.spending(token, unit, amount);
         form.push(("expires_in", seconds.clamp(1, MAX_HOLD_SECONDS).to_string()));
-        self.order("holds", key, &form).await
+        self.run("holds", Some(key), &form, Body::held).await
     }
 
     /// Spends from a hold; with `last`, frees the rest of it.
@@ -184,6 +188,11 @@ impl Spender {
     /// A line as the server keeps it.
     pub async fn read(&self, line: &str) -> Result<LineState, SpendError> {
         self.run(&format!("lines/{}", encoded(line)), None, &[], Body::line).await
+    }
+
+    /// Longest time one order may take.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.options.deadline
     }
 
     fn spending(&self, token: &str, unit: &Unit, amount: Amount) -> Vec<(&'static str, String)> {

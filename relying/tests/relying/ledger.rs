@@ -49,6 +49,8 @@ pub struct Books {
     pub spent: i64,
     holds: HashMap<String, Hold>,
     captures: HashMap<String, i64>,
+    /// hold -> what each capture of it took
+    pub taken: HashMap<String, Vec<i64>>,
     /// (operation, key) -> (what was asked, what was answered)
     keys: HashMap<(String, String), (String, u16, Value)>,
     /// line -> (spent, final)
@@ -63,6 +65,15 @@ pub struct Books {
 impl Books {
     pub fn held(&self) -> i64 {
         self.holds.values().filter(|hold| !hold.ended).map(|hold| hold.left).sum()
+    }
+
+    pub fn holds(&self) -> usize {
+        self.holds.len()
+    }
+
+    /// As the server does after a day.
+    pub fn forget_keys(&mut self) {
+        self.keys.clear();
     }
 
     fn remaining(&self) -> i64 {
@@ -104,6 +115,7 @@ impl Books {
         hold.left -= amount;
         hold.ended = last;
         let left = if last { 0 } else { hold.left };
+        self.taken.entry(id.to_owned()).or_default().push(amount);
         self.spent += amount;
         let capture = format!("bc_{}", self.captures.len() + 1);
         self.captures.insert(capture.clone(), amount);

@@ -2,8 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::disallowed_methods)]
 
 mod checks;
+mod counting;
 mod discovery;
+mod holding;
 mod keys;
+mod killed;
 mod ledger;
 mod spending;
 mod stand_in;
