@@ -15,6 +15,8 @@
 //! # Ok(()) }
 //! ```
 
+#[cfg(feature = "actix")]
+pub mod actix;
 mod cache;
 mod check;
 mod counter;

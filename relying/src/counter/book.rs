@@ -43,7 +43,12 @@ pub struct Counted {
     /// Most that may be taken.
     pub amount: i64,
     pub exp: Timestamp,
+    /// Everything that was taken and not given back.
     pub spent: i64,
+    /// What of that has not been settled, so that it may be given back still. Of this process
+    /// only: what an earlier one had taken nobody gives back any more.
+    #[serde(skip)]
+    pub open: i64,
     /// What the server was last told.
     pub reported: Option<i64>,
     pub closed: bool,
@@ -53,7 +58,12 @@ pub struct Counted {
 
 impl Counted {
     pub fn new(line: &str, amount: i64, exp: Timestamp) -> Self {
-        Self { line: line.to_owned(), amount, exp, spent: 0, reported: None, closed: false, finished: false }
+        Self { line: line.to_owned(), amount, exp, spent: 0, open: 0, reported: None, closed: false, finished: false }
+    }
+
+    /// What is spent for certain. It never becomes less, so that reports only grow.
+    pub fn settled(&self) -> i64 {
+        self.spent.saturating_sub(self.open).max(0)
     }
 
     pub fn remaining(&self) -> i64 {

@@ -79,7 +79,7 @@ impl From<TakeError> for Refusal {
     }
 }
 
-/// What was taken from a line. Dropped, it stays taken.
+/// What was taken from a line. Dropped, it stays taken, and is reported with the final sum.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Taken {
     line: String,
@@ -144,25 +144,30 @@ impl Counter {
         let record = CountRecord::Took { line: id.clone(), n: amount.parts(), amount: most, exp };
         if let Err(error) = self.journal.append(record, Purpose::Begin).await {
             if matches!(error, JournalError::Full | JournalError::TooLarge) {
-                self.change(&id, |counted| counted.spent = counted.spent.saturating_sub(amount.parts()));
+                self.change(&id, |counted| {
+                    counted.spent = counted.spent.saturating_sub(amount.parts());
+                    counted.open = counted.open.saturating_sub(amount.parts());
+                });
             }
             return Err(error.into());
         }
         Ok(Taken { line: id, amount, remaining })
     }
 
-    /// Settles what was taken by what it cost; the rest is there again. Cost above what was
+    /// Settles what was taken by what it cost: each take once, also where it cost all; the rest is there again. Cost above what was
     /// taken is not counted: take enough. Answers what is left.
     ///
     /// # Errors
     /// [`TakeError`]: the whole stays taken.
     pub async fn settle(&self, taken: Taken, cost: Amount) -> Result<i64, TakeError> {
-        let rest = taken.amount.parts().saturating_sub(cost.parts()).max(0);
+        let amount = taken.amount.parts();
+        let rest = amount.saturating_sub(cost.parts()).max(0);
         let line = taken.line;
         let settled = self.change(&line, |counted| {
             let open = !counted.closed;
             if open {
                 counted.spent = counted.spent.saturating_sub(rest).max(0);
+                counted.open = counted.open.saturating_sub(amount).max(0);
             }
             (open, counted.remaining())
         });
@@ -205,6 +210,7 @@ impl Counter {
             return Err(refusal.remaining(counted.remaining()).into());
         }
         counted.spent = counted.spent.saturating_add(amount.parts());
+        counted.open = counted.open.saturating_add(amount.parts());
         Ok(counted.remaining())
     }
 

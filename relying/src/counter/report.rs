@@ -1,6 +1,7 @@
-//! Telling the server what was spent: the sum so far while the line lives, the final figure
-//! when no token can come and no work is open any more. A report that may not have arrived is
-//! sent again: the sum is the same, and a second final one is refused as late.
+//! Telling the server what was spent: while the line lives the sum of what is settled, which
+//! only grows because the server takes no step back; when no token can come and no work is
+//! open any more the final sum, of everything that was taken. A report that may not have
+//! arrived is sent again: the sum is the same, and a second final one is refused as late.
 
 use super::Counter;
 use super::book::{CountRecord, Counted};
@@ -55,7 +56,7 @@ impl Counter {
     fn due(&self, now: Timestamp) -> Vec<Counted> {
         let lines = self.lines.lock();
         let due = |counted: &&Counted| {
-            !counted.finished && (self.is_over(counted, now) || counted.reported.unwrap_or(0) != counted.spent)
+            !counted.finished && (self.is_over(counted, now) || counted.settled() > counted.reported.unwrap_or(0))
         };
         lines.values().filter(due).cloned().collect()
     }
@@ -66,7 +67,7 @@ impl Counter {
         // What it says from here on does not change any more.
         let spent = self.change(&line, |counted| {
             counted.closed |= last;
-            counted.spent
+            if last { counted.spent } else { counted.settled() }
         })?;
         let report = |outcome| Some(Report { line: line.clone(), spent, last, outcome });
         if last && !counted.closed {

@@ -43,10 +43,9 @@ pub struct Receipt {
 /// What the server has booked of a usage report.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Reported {
-    pub line: String,
+    /// Up to what the line had.
     pub spent: i64,
     pub overage: i64,
-    pub last: bool,
     pub remaining: i64,
 }
 
@@ -56,6 +55,7 @@ pub struct LineState {
     pub line: String,
     pub unit: Unit,
     pub amount: i64,
+    pub per_call: Option<i64>,
     pub held: i64,
     pub spent: i64,
     pub carved: i64,
@@ -114,13 +114,7 @@ impl Body {
     }
 
     pub fn reported(&self) -> Option<Reported> {
-        Some(Reported {
-            line: self.text("line")?,
-            spent: self.int("spent")?,
-            overage: self.int("overage")?,
-            last: self.0.get("final")?.as_bool()?,
-            remaining: self.int("remaining")?,
-        })
+        Some(Reported { spent: self.int("spent")?, overage: self.int("overage")?, remaining: self.int("remaining")? })
     }
 
     pub fn line(&self) -> Option<LineState> {
@@ -128,6 +122,7 @@ impl Body {
             line: self.text("line")?,
             unit: Unit::new(&self.text("unit")?, self.int("decimals")?).ok()?,
             amount: self.int("amount")?,
+            per_call: self.int("per_call"),
             held: self.int("held")?,
             spent: self.int("spent")?,
             carved: self.int("carved")?,

@@ -88,13 +88,15 @@ async fn what_was_spent_is_reported_as_a_sum_and_at_the_end_for_good() {
     let spender = spender_of(&ledger);
     let counter = open(&directory);
     let line = line("bl_1", 100);
-    counter.take(&line, EXP, amount(10), NOW).await.unwrap();
+    let taken = counter.take(&line, EXP, amount(10), NOW).await.unwrap();
+    assert!(counter.report(&spender, NOW).await.is_empty(), "it may be given back still");
+    counter.settle(taken, amount(10)).await.unwrap();
     assert_eq!(counter.report(&spender, NOW).await.len(), 1);
     assert_eq!(ledger.books.lock().unwrap().reports["bl_1"], (10, false));
     assert!(counter.report(&spender, NOW).await.is_empty(), "there is nothing new to say");
     let open_work = counter.take(&line, EXP, amount(30), EXP + 59).await.unwrap();
     counter.report(&spender, EXP + 60).await;
-    assert_eq!(ledger.books.lock().unwrap().reports["bl_1"], (40, false), "work may be open still");
+    assert_eq!(ledger.books.lock().unwrap().reports["bl_1"], (10, false), "work is open still");
     counter.settle(open_work, amount(5)).await.unwrap();
     let last = counter.report(&spender, EXP + 120).await;
     assert!(last[0].last && last[0].outcome.is_ok());
@@ -151,4 +153,23 @@ async fn lines_and_the_journal_are_bounded() {
     let full = counter.take(&line("bl_1", 10), EXP, amount(1), NOW).await;
     assert_eq!(full, Err(TakeError::Journal(JournalError::Full)));
     assert_eq!(counter.spent("bl_1"), Some(0));
+}
+
+#[tokio::test]
+async fn reports_only_grow_across_restarts_and_what_a_crash_left_open_is_spent() {
+    let directory = tempfile::tempdir().unwrap();
+    let ledger = Ledger::start(0).await;
+    let spender = spender_of(&ledger);
+    let counter = open(&directory);
+    let line = line("bl_1", 100);
+    let _lost = counter.take(&line, EXP, amount(30), NOW).await.unwrap();
+    let other = counter.take(&line, EXP, amount(20), NOW).await.unwrap();
+    counter.settle(other, amount(5)).await.unwrap();
+    counter.report(&spender, NOW).await;
+    assert_eq!(ledger.books.lock().unwrap().reports["bl_1"], (5, false));
+    drop(counter);
+    let counter = open(&directory);
+    let reports = counter.report(&spender, NOW).await;
+    assert!(reports.iter().all(|report| report.outcome.is_ok()), "{reports:?}");
+    assert_eq!(ledger.books.lock().unwrap().reports["bl_1"], (35, false));
 }

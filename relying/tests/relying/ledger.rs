@@ -155,7 +155,7 @@ impl Books {
                 let body = json!({
                     "line": id, "unit": "USD", "decimals": 6, "amount": self.limit, "held": self.held(),
                     "spent": self.spent, "carved": 0, "overage": 0, "remaining": self.remaining(),
-                    "enforce": "as", "expires_at": null,
+                    "enforce": "as",
                 });
                 (200, body)
             }
@@ -168,8 +168,11 @@ impl Books {
         if kept.1 {
             return error(409, "hold_ended");
         }
+        if spent < kept.0 {
+            return error(400, "invalid_request");
+        }
         *kept = (spent, last);
-        (200, json!({"line": line, "spent": spent, "overage": 0, "final": last, "remaining": 0}))
+        (200, json!({"spent": spent, "overage": 0, "held": 0, "remaining": 0}))
     }
 }
 

@@ -4,6 +4,7 @@
 mod checks;
 mod counting;
 mod discovery;
+mod guarding;
 mod holding;
 mod keys;
 mod killed;
