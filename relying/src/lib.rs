@@ -3,7 +3,12 @@
 //! (RFC 9068) on its own.
 //!
 //! Local verification says that a token was issued and has not expired. Whether it has been
-//! revoked since, only introspection (RFC 7662) can say; that is what short lives are for.
+//! revoked since, only the server can say: at introspection (RFC 7662) or at the next hold.
+//!
+//! Budgets come at three levels of exactness, described in the crate's README: by the token's
+//! own words ([`require_budget`]); by a durable count of the service's own, for lines that were
+//! carved out for it ([`Counter`]); by asking the server ([`Spender`], and [`Holds`] where a
+//! crash of the service must lose nothing). With the feature `actix` a middleware does it all.
 //!
 //! ```no_run
 //! # async fn example(now: i64) -> Result<(), Box<dyn std::error::Error>> {
@@ -14,6 +19,10 @@
 //! require_scope(&token, "orders:refund")?;
 //! # Ok(()) }
 //! ```
+//!
+//! # A whole service
+//! `examples/charging_service.rs`, which the tests run against a real server.
+#![cfg_attr(feature = "actix", doc = concat!("```no_run\n", include_str!("../examples/charging_service.rs"), "```"))]
 
 #[cfg(feature = "actix")]
 pub mod actix;
