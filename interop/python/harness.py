@@ -45,6 +45,8 @@ class World:
     service: Client
     signer: Client
     legacy: Client
+    buyer: Client
+    saver: Client
     http: requests.Session = field(default_factory=requests.Session)
 
     @classmethod

@@ -33,6 +33,9 @@ pub struct Company {
     pub signer: KeyClient,
     /// May name the token endpoint as the audience of its assertions.
     pub legacy: KeyClient,
+    /// Have 600,000 millionths of a dollar each.
+    pub buyer: TestClient,
+    pub saver: TestClient,
 }
 
 impl Company {
@@ -50,7 +53,9 @@ impl Company {
         let post = post_client(&server).await;
         let signer = key_client(&server, "signer", false).await;
         let legacy = key_client(&server, "legacy", true).await;
-        Self { server, planner, refunds, post, service, signer, legacy }
+        let buyer = spending_client(&server, "buyer").await;
+        let saver = spending_client(&server, "saver").await;
+        Self { server, planner, refunds, post, service, signer, legacy, buyer, saver }
     }
 
     /// The document that the programs read.
@@ -65,6 +70,8 @@ impl Company {
             "service": with_secret(&self.service),
             "signer": with_key(&self.signer),
             "legacy": with_key(&self.legacy),
+            "buyer": with_secret(&self.buyer),
+            "saver": with_secret(&self.saver),
         })
     }
 }
@@ -82,6 +89,13 @@ async fn post_client(server: &TestServer) -> TestClient {
         id: created["agent"]["id"].as_str().unwrap().to_owned(),
         secret: created["client_secret"].as_str().unwrap().to_owned(),
     }
+}
+
+async fn spending_client(server: &TestServer, name: &str) -> TestClient {
+    let client = server.create_client(OWNER, name, "agent", &[(ORDERS, &["read"])]).await;
+    let line = json!({"agent": client.id, "unit": "USD", "decimals": 6, "amount": 600_000});
+    server.create("/budgets", line).await;
+    client
 }
 
 async fn key_client(server: &TestServer, name: &str, legacy: bool) -> KeyClient {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-const PYTHON_CHECKS: usize = 33;
+const PYTHON_CHECKS: usize = 36;
 const NODE_CHECKS: usize = 14;
 /// Generous: the checks take a few seconds.
 const DEADLINE: Duration = Duration::from_secs(120);
