@@ -10,6 +10,9 @@ use crate::spend::{IdempotencyKey, SpendError, Spender};
 use stipend_token::Timestamp;
 use stipend_token::budget::Amount;
 
+/// So many reports in a row without an answer, and the rest waits for the next time.
+const UNANSWERED_AT_MOST: usize = 3;
+
 /// What came of one line's report.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Report {
@@ -33,11 +36,12 @@ impl Counter {
     /// Reports every line with something to say, and forgets the lines that are over. Call it
     /// every few seconds to minutes; what is never reported counts as spent.
     ///
-    /// Stops at the first report the server gives no answer to.
+    /// Stops when the server seems to be away.
     pub async fn report(&self, spender: &Spender, now: Timestamp) -> Vec<Report> {
         // One at a time: a sum must not arrive after a later one.
         let _turn = self.reporting.lock().await;
         let mut reports = Vec::new();
+        let mut unanswered = 0;
         for counted in self.due(now) {
             let Some(report) = self.report_line(spender, counted, now).await else { continue };
             let stuck = report.outcome.as_ref().is_err_and(|error| match error {
@@ -45,7 +49,8 @@ impl Counter {
                 ReportError::Journal(_) => true,
             });
             reports.push(report);
-            if stuck {
+            unanswered = if stuck { unanswered + 1 } else { 0 };
+            if unanswered >= UNANSWERED_AT_MOST {
                 break;
             }
         }

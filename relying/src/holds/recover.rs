@@ -8,6 +8,9 @@ use std::sync::Arc;
 use stipend_token::Timestamp;
 use stipend_token::budget::{Amount, Unit};
 
+/// So many in a row without an answer, and the rest waits for the next time; fewer, and one
+/// that never gets an answer does not keep the others from theirs.
+const UNANSWERED_AT_MOST: usize = 3;
 /// Over its time by this much, a hold has lapsed on the server's clock as well. In seconds.
 const LAPSE_MARGIN_SECONDS: i64 = 120;
 
@@ -46,17 +49,18 @@ pub struct Settled {
 
 impl Holds {
     /// Ends the holds that an earlier process left, that were dropped, or whose capture was
-    /// not answered; not those that somebody has in hand. Stops at the first one the server
-    /// gives no answer to. Dropped before its end, it may be called again.
+    /// not answered; not those that somebody has in hand. Stops when the server seems to
+    /// be away. Dropped before its end, it may be called again.
     pub async fn recover(&self, now: Timestamp) -> Vec<Settled> {
         let keys: Vec<String> = self.shared.pending.lock().keys().cloned().collect();
         let mut settled = Vec::with_capacity(keys.len());
+        let mut unanswered = 0;
         for key in keys {
             let Some(mut task) = self.shared.take(&key) else { continue };
             let outcome = task.recover(now).await;
-            let stuck = matches!(outcome, Outcome::Left(_));
+            unanswered = if matches!(outcome, Outcome::Left(_)) { unanswered + 1 } else { 0 };
             settled.push(Settled { hold: task.ask.hold.clone(), outcome });
-            if stuck {
+            if unanswered >= UNANSWERED_AT_MOST {
                 break;
             }
         }

@@ -63,7 +63,8 @@ impl Service {
         let server = HttpServer::new(move || {
             App::new().wrap(guard.clone()).route("/work", web::get().to(work)).route("/panic", web::get().to(panics))
         });
-        let server = server.workers(1).disable_signals().bind(("127.0.0.1", 0)).unwrap();
+        // Unless told so, actix goes on with a request whose caller has left.
+        let server = server.workers(1).h1_allow_half_closed(false).disable_signals().bind(("127.0.0.1", 0)).unwrap();
         let url = format!("http://{}", server.addrs()[0]);
         tokio::spawn(server.run());
         let http = reqwest::Client::builder().no_proxy().build().unwrap();

@@ -163,6 +163,22 @@ async fn recovery_needs_no_restart_and_may_be_repeated() {
 }
 
 #[tokio::test]
+async fn recovery_gives_up_on_a_server_that_is_away_and_not_for_one_bad_hold() {
+    let service = Service::new(1000).await;
+    let holds = service.impatient();
+    for _ in 0..5 {
+        drop(holds.hold("token", &usd(), amount(10), 60, NOW).await.unwrap());
+    }
+    let asked = service.ledger.asked().len();
+    service.ledger.fail(&[Fault::Busy; 3]);
+    assert_eq!(holds.recover(NOW).await.len(), 3, "the other two are not tried");
+    assert_eq!(service.ledger.asked().len(), asked);
+    service.ledger.fail(&[Fault::Busy]);
+    assert_eq!(holds.recover(NOW).await.len(), 5);
+    assert_eq!((service.ledger.balance(), holds.unfinished()), ((40, 10), 1));
+}
+
+#[tokio::test]
 async fn futures_that_are_dropped_lose_no_hold() {
     let service = Service::new(1000).await;
     let holds = service.open();
