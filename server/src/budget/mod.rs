@@ -145,7 +145,12 @@ async fn round(
 fn settled(outcome: &Outcome) -> Round {
     match outcome {
         Outcome::Settled { settled, .. } => match &settled.answer {
-            Answer::Done(receipt) => Round::Done(receipt.clone()),
+            Answer::Done(receipt) => {
+                for (line, percent) in receipt.told.iter().filter(|_| !settled.repeated) {
+                    tracing::warn!(line, percent, "a budget reached a threshold");
+                }
+                Round::Done(receipt.clone())
+            }
             Answer::Declined(refusal) => Round::Declined(refusal.clone().into()),
         },
         Outcome::Stale => Round::Overtaken,

@@ -46,7 +46,8 @@ impl<'a> Api<'a> {
                 let endpoint = &self.metadata().await?.token_endpoint;
                 let client = (self.connection.client_id.as_str(), &secret);
                 let resource = [audience(&self.connection.issuer)];
-                let token = oauth::client_credentials(&self.http, endpoint, client, &resource, &[]).await;
+                let wanted = oauth::Wanted { resources: &resource, ..oauth::Wanted::default() };
+                let token = oauth::client_credentials(&self.http, endpoint, client, wanted).await;
                 Ok(token.map_err(|error| self.without_access(error))?.access_token)
             })
             .await

@@ -130,8 +130,7 @@ pub async fn client_credentials(
     http: &Client,
     token_endpoint: &str,
     client: (&str, &Secret<String>),
-    resources: &[String],
-    scopes: &[String],
+    wanted: Wanted<'_>,
 ) -> Result<Token, CliError> {
     let endpoint = TokenUrl::new(token_endpoint.to_owned())
         .map_err(|_| CliError::failed("no_metadata", "the token endpoint is not a URL"))?;
@@ -139,9 +138,12 @@ pub async fn client_credentials(
         .set_client_secret(ClientSecret::new(client.1.expose().clone()))
         .set_auth_type(AuthType::BasicAuth)
         .set_token_uri(endpoint);
-    let mut request = oauth.exchange_client_credentials().add_scopes(scopes.iter().cloned().map(Scope::new));
-    for resource in resources {
+    let mut request = oauth.exchange_client_credentials().add_scopes(wanted.scopes.iter().cloned().map(Scope::new));
+    for resource in wanted.resources {
         request = request.add_extra_param("resource", resource);
+    }
+    if let Some(details) = wanted.details {
+        request = request.add_extra_param("authorization_details", details);
     }
     let carrier = |request| carry(http, request);
     let answer = request.request_async(&carrier).await.map_err(refusal)?;
@@ -150,6 +152,15 @@ pub async fn client_credentials(
         expires_in: answer.expires_in().map(|life| life.as_secs()),
         scope: answer.scopes().map(|scopes| scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")),
     })
+}
+
+/// What a token is asked to be. Nothing said is the client's default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    pub resources: &'a [String],
+    pub scopes: &'a [String],
+    /// `authorization_details` (RFC 9396).
+    pub details: Option<&'a str>,
 }
 
 /// An access token as the CLI keeps it.

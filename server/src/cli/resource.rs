@@ -84,6 +84,9 @@ pub struct Update {
     /// Longest life of its tokens (300, 5m)
     #[arg(long, value_parser = parse::duration)]
     ttl: Option<i64>,
+    /// Whether it settles budgets exactly
+    #[arg(long, value_name = "BOOL")]
+    budget_capable: Option<bool>,
 }
 
 pub fn environment(text: &str) -> Result<Environment, String> {
@@ -103,6 +106,7 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
                 scopes: update.scopes,
                 introspectors: update.introspectors,
                 ttl_seconds: update.ttl,
+                budget_capable: update.budget_capable,
                 ..PatchResource::default()
             };
             api.patch(&["resources", &id], &patch).await?

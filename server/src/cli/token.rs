@@ -2,13 +2,14 @@
 
 use super::Session;
 use super::error::CliError;
-use super::oauth::{self, ACCESS_TOKEN, Members, TOKEN_EXCHANGE};
+use super::oauth::{self, ACCESS_TOKEN, Members, TOKEN_EXCHANGE, Wanted};
 use super::parse;
 use super::print::{moment, relative};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use stipend_keys::Secret;
 use stipend_relying::{Options, Verifier, require_scope};
+use stipend_token::budget::{BUDGET_TYPE, BudgetCap};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -55,6 +56,39 @@ pub struct Get {
     /// Its scopes, separated by commas. The client's defaults where left out
     #[arg(long, value_delimiter = ',')]
     scope: Vec<String>,
+    #[command(flatten)]
+    budget: BudgetArgs,
+}
+
+/// A budget to ask for (RFC 9396).
+#[derive(Args, Debug)]
+struct BudgetArgs {
+    /// A budget: UNIT=AMOUNT, or UNIT=AMOUNT/PER_CALL, in the unit's smallest part; may be repeated
+    #[arg(long, value_name = "CAP", value_parser = parse::budget_cap)]
+    budget: Vec<BudgetCap>,
+    /// Carve it out: the one service counts what is spent of it
+    #[arg(long, requires = "budget")]
+    carved: bool,
+    /// The task that pays
+    #[arg(long, requires = "budget")]
+    task: Option<String>,
+}
+
+impl BudgetArgs {
+    fn details(&self) -> Option<String> {
+        let each = |cap: &BudgetCap| {
+            let mut detail = json!({
+                "type": BUDGET_TYPE, "unit": cap.unit.code(), "decimals": cap.unit.decimals(), "amount": cap.amount,
+            });
+            if let Value::Object(members) = &mut detail {
+                members.extend(cap.per_call.map(|per_call| ("per_call".to_owned(), per_call.parts().into())));
+                members.extend(self.carved.then(|| ("enforce".to_owned(), "rs".into())));
+                members.extend(self.task.clone().map(|task| ("task".to_owned(), task.into())));
+            }
+            detail
+        };
+        (!self.budget.is_empty()).then(|| self.budget.iter().map(each).collect::<Value>().to_string())
+    }
 }
 
 #[derive(Args, Debug)]
@@ -70,6 +104,8 @@ pub struct Exchange {
     /// Its scopes, separated by commas
     #[arg(long, value_delimiter = ',')]
     scope: Vec<String>,
+    #[command(flatten)]
+    budget: BudgetArgs,
 }
 
 pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError> {
@@ -92,14 +128,20 @@ async fn get_token(session: &Session<'_>, get: &Get) -> Result<(), CliError> {
     let secret = connection.load_secret()?;
     let endpoint = &session.api.metadata().await?.token_endpoint;
     let client = (connection.client_id.as_str(), &secret);
-    let token = oauth::client_credentials(&session.api.http, endpoint, client, &get.resource, &get.scope).await?;
+    let details = get.budget.details();
+    let wanted = Wanted { resources: &get.resource, scopes: &get.scope, details: details.as_deref() };
+    let token = oauth::client_credentials(&session.api.http, endpoint, client, wanted).await?;
     let (life, scope) = (token.expires_in.unwrap_or_default(), token.scope.unwrap_or_default());
-    print_token(
-        session,
-        &json!({
-            "access_token": token.access_token.expose(), "token_type": "Bearer", "expires_in": life, "scope": scope,
-        }),
-    );
+    let mut answer = json!({
+        "access_token": token.access_token.expose(), "token_type": "Bearer", "expires_in": life, "scope": scope,
+    });
+    // The oauth2 crate reads the members of RFC 6749; what was granted is in the token as well.
+    let claims = oauth::look_into(&token.access_token).map(|(_, claims)| claims);
+    if let (Value::Object(members), Some(budget)) = (&mut answer, claims.and_then(|mut claims| claims.remove("budget")))
+    {
+        members.insert("budget".to_owned(), budget);
+    }
+    print_token(session, &answer);
     Ok(())
 }
 
@@ -119,6 +161,8 @@ async fn exchange_token(session: &Session<'_>, exchange: &Exchange) -> Result<()
     if !scope.is_empty() {
         form.push(("scope", scope.as_str()));
     }
+    let details = exchange.budget.details();
+    form.extend(details.as_deref().map(|details| ("authorization_details", details)));
     let answer = post(session, |metadata| &metadata.token_endpoint, &form).await?;
     print_token(session, &answer);
     Ok(())
@@ -145,6 +189,10 @@ fn print_token(session: &Session<'_>, answer: &Value) {
     let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
     let life = answer.get("expires_in").and_then(Value::as_i64).unwrap_or_default();
     session.out.note(format!("for {life} s, scope {}", text("scope")));
+    let granted = answer.get("authorization_details").or_else(|| answer.get("budget"));
+    for line in granted.and_then(Value::as_array).into_iter().flatten() {
+        session.out.note(format!("budget {line}"));
+    }
     session.out.line(text("access_token"));
 }
 

@@ -1,7 +1,7 @@
 //! Those who take part: each holds its own credentials and talks HTTP.
 
 use super::DemoError;
-use crate::cli::oauth::{self, Metadata};
+use crate::cli::oauth::{self, Metadata, Wanted};
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use stipend_keys::Secret;
@@ -27,7 +27,8 @@ impl Outside {
         let metadata = oauth::discover(&http, issuer).await?;
         let resource = [format!("{issuer}/admin")];
         let client = (admin.id.as_str(), &admin.secret);
-        let token = oauth::client_credentials(&http, &metadata.token_endpoint, client, &resource, &[]).await?;
+        let wanted = Wanted { resources: &resource, ..Wanted::default() };
+        let token = oauth::client_credentials(&http, &metadata.token_endpoint, client, wanted).await?;
         Ok(Self { http, metadata, admin_token: token.access_token })
     }
 
@@ -62,9 +63,8 @@ impl Outside {
     /// Client credentials by the `oauth2` crate.
     pub async fn token(&self, party: &Party, scopes: &[String]) -> Result<Secret<String>, DemoError> {
         let client = (party.id.as_str(), &party.secret);
-        Ok(oauth::client_credentials(&self.http, &self.metadata.token_endpoint, client, &[], scopes)
-            .await?
-            .access_token)
+        let wanted = Wanted { scopes, ..Wanted::default() };
+        Ok(oauth::client_credentials(&self.http, &self.metadata.token_endpoint, client, wanted).await?.access_token)
     }
 
     /// A form post as a client: status and body, whatever they are.

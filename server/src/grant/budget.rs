@@ -21,6 +21,8 @@ pub(super) enum Source<'a> {
     Purse { purse: Box<Purse>, default: Option<Vec<BudgetCap>>, tasks: bool },
     /// The lines of the subject token: nothing else, ever, once it has any.
     Token(&'a [TokenLine]),
+    /// A subject token that says nothing of budgets.
+    Nothing,
 }
 
 /// What is asked of the source, and what caps it.
@@ -62,7 +64,7 @@ pub(super) async fn plan(
     let result = lines(app, &mut source, question).await;
     let deps = match source {
         Source::Purse { purse, .. } => purse.deps,
-        Source::Token(_) => Vec::new(),
+        Source::Token(_) | Source::Nothing => Vec::new(),
     };
     match result {
         Ok((lines, says)) => Ok(Plan { deps, lines, says }),
@@ -114,12 +116,13 @@ fn wishes(source: &Source<'_>, asked: Option<&[Asked]>) -> Result<Vec<Wish>, Rea
     };
     let default = |cap| Wish { cap, enforce: Enforce::Server, task: None, required: false };
     let wishes = match (asked, source) {
-        (Some(asked), Source::Token(_) | Source::Purse { tasks: false, .. })
+        (Some(asked), Source::Token(_) | Source::Nothing | Source::Purse { tasks: false, .. })
             if asked.iter().any(|asked| asked.task.is_some()) =>
         {
             return Err(Reason::TaskNotOwn);
         }
         (Some(asked), _) => asked.iter().map(wish).collect(),
+        (None, Source::Nothing) => Vec::new(),
         (None, Source::Token(lines)) => lines.iter().map(|line| default(all_of(&line.unit))).collect(),
         (None, Source::Purse { default: Some(caps), .. }) => caps.iter().cloned().map(default).collect(),
         (None, Source::Purse { purse, .. }) => {
@@ -142,6 +145,7 @@ async fn find(
 ) -> Result<Option<(Arc<BudgetPath>, BudgetCap)>, Unavailable> {
     let unit = &wish.cap.unit;
     let (id, cap) = match source {
+        Source::Nothing => return Ok(None),
         Source::Token(lines) => {
             let Some(line) = lines.iter().find(|line| line.unit == *unit) else { return Ok(None) };
             let has = BudgetCap { unit: line.unit.clone(), amount: line.amount, per_call: line.per_call };

@@ -70,12 +70,15 @@ pub(super) async fn decide(
         }
     };
     claims.budget = plan.claim();
+    if let Err(reason) = issue::check_size(&claims) {
+        return Err(Refused { reason, deps: looked_at, draft: Some(draft) });
+    }
     looked_at.extend(plan.deps.iter().cloned());
     Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: None, plan })
 }
 
 /// What the client's registration says of the budget of a token for this resource.
-pub(super) fn access_default(client: &Client, audience: &[Audience]) -> Option<Vec<BudgetCap>> {
+fn access_default(client: &Client, audience: &[Audience]) -> Option<Vec<BudgetCap>> {
     let [only] = audience else { return None };
     client.access.iter().find(|entry| entry.resource == *only).and_then(|entry| entry.default_budget.clone())
 }

@@ -4,7 +4,6 @@
 //! decision of the token crate. Nothing here widens what that decision yields.
 
 use super::budget::{Plan, Question, Source, plan};
-use super::client_credentials::access_default;
 use super::{Authorization, Refused, issue, request};
 use crate::app::App;
 use crate::audit::Draft;
@@ -101,8 +100,8 @@ pub(super) async fn decide(
     Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: Some(form.issued_type), plan })
 }
 
-/// Under the subject token's lines; where no token before it had any, under those of whoever
-/// its authority began with. Every rule used caps it.
+/// Under the subject token's lines. A token that has none hands none on, unless a rule says how
+/// much: then those of whoever its authority began with pay. Every rule used caps it.
 async fn plan_budget(
     app: &App,
     subject: &AccessToken,
@@ -113,15 +112,16 @@ async fn plan_budget(
     let used = exchanged.rules.iter().filter(|rule| narrowed.rules.contains(&rule.id));
     let rules: Vec<_> = used.map(|rule| &rule.spec).collect();
     let question = Question { targets: &exchanged.targets, asked, rules: &rules, exp: narrowed.exp };
-    let source = match &subject.budget {
-        Some(lines) => Source::Token(lines),
-        None => {
+    let ceiling = rules.iter().find_map(|rule| rule.budget_ceiling.clone());
+    let source = match (&subject.budget, ceiling) {
+        (Some(lines), _) => Source::Token(lines),
+        (None, None) => Source::Nothing,
+        (None, Some(ceiling)) => {
             let unknown = |reason: Reason| (reason, Vec::new());
             let payer = app.records.find_client(payer(subject)).await.map_err(|error| unknown(error.into()))?;
             let payer = payer.ok_or(unknown(Reason::SubjectNotStanding))?;
-            let default = access_default(&payer, &narrowed.aud);
             let purse = Purse::open(app, payer).await.map_err(|error| unknown(error.into()))?;
-            Source::Purse { purse: Box::new(purse), default, tasks: false }
+            Source::Purse { purse: Box::new(purse), default: Some(ceiling), tasks: false }
         }
     };
     plan(app, source, &question).await

@@ -43,3 +43,30 @@ async fn an_exchange_a_revocation_and_an_introspection() {
     assert_eq!(dead.code, 1, "{dead:?}");
     assert!(dead.out.contains("false"), "{dead:?}");
 }
+
+#[tokio::test]
+async fn a_budget_is_asked_for_and_handed_on() {
+    let terminal = Terminal::with_company().await;
+    let planner = terminal.planner().await;
+    terminal.run(&["resource", "update", ORDERS, "--budget-capable", "true"]).await.done();
+    terminal.run(&["budget", "create", "--agent", "acme.planner", "--unit", "call", "--amount", "100"]).await.done();
+    let rule = ["rule", "create", "--actor", "acme.refunds", "--subject", "acme.planner", "--to", ORDERS, "--scopes"];
+    let made = terminal.json(&[&rule[..], &["read", "--budget", "call=20/5", "--max-children", "3"]].concat()).await;
+    assert_eq!(made["spec"]["budget_ceiling"][0]["per_call"], 5, "{made}");
+    let shown = terminal.run(&["rule", "show", made["id"].as_str().unwrap()]).await.done();
+    assert!(shown.contains("20 of call, 5 a call") && shown.contains("3 at most"), "{shown}");
+    let made = terminal.json(&["agent", "secret", "add", "acme.refunds"]).await;
+    let refunds =
+        TestClient { id: "acme.refunds".to_owned(), secret: made["client_secret"].as_str().unwrap().to_owned() };
+    let subject = terminal.run_as(&planner, &["token", "get", "--budget", "call=60", "--json"]).await.json();
+    assert_eq!(subject["budget"][0]["amount"], 60, "{subject}");
+    let subject = subject["access_token"].as_str().unwrap();
+    let exchange = ["token", "exchange", subject, "--scope", "read", "--budget", "call=50"];
+    let child = terminal.run_as(&refunds, &exchange).await;
+    assert!(child.code == 0 && child.err.contains("\"amount\":20"), "{child:?}");
+    let carved = terminal.run_as(&planner, &["token", "get", "--budget", "call=7", "--carved", "--json"]).await.json();
+    assert_eq!(carved["budget"][0]["enforce"], "rs");
+    for bad in ["call", "call=x", "call=-1", "gpu=5", "USD:2=5"] {
+        assert_eq!(terminal.run_as(&planner, &["token", "get", "--budget", bad]).await.code, 2, "{bad}");
+    }
+}

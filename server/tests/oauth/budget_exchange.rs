@@ -107,6 +107,35 @@ async fn a_rule_without_the_unit_lets_none_of_it_through() {
     assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_authorization_details"));
 }
 
+/// What a subject token does not have, only a rule that says how much lets through.
+#[tokio::test]
+async fn a_token_without_a_budget_hands_none_on_but_by_a_rules_ceiling() {
+    let world = rich(Backend::Sqlite, 1000, 300).await;
+    let plain = "https://plain.example";
+    let resource = json!({"owner": "acme", "uri": plain, "name": "plain", "scopes": ["read"], "introspectors": []});
+    world.server.create("/resources", resource).await;
+    let access = json!([{"resource": plain, "scopes": ["read"], "default_scopes": ["read"]}]);
+    let path = format!("/agents/{}", world.planner.id);
+    world.server.admin(reqwest::Method::PATCH, &path, Some(&json!({ "access": access }))).await;
+    let bare = get(&world, &world.planner, &[]).await;
+    assert!(claims(&bare).get("budget").is_none());
+    let over = [("resource", ORDERS), ("scope", "read")];
+    let (_, body) = world.server.exchange(&world.refunds, &bare, &over).await;
+    assert!(claims(&token(&body)).get("budget").is_none(), "{body}");
+    assert_eq!(charge(&world, &token(&body), "1").await.0, StatusCode::FORBIDDEN);
+    let asked = details(10);
+    let asking = [("resource", ORDERS), ("scope", "read"), ("authorization_details", asked.as_str())];
+    let (status, body) = world.server.exchange(&world.refunds, &bare, &asking).await;
+    assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_authorization_details"));
+    rule(&world, json!({"budget_ceiling": [{"unit": "call", "decimals": 0, "amount": 40}]})).await;
+    let (_, body) = world.server.exchange(&world.stranger, &bare, &over).await;
+    assert_eq!(claims(&token(&body))["budget"][0]["amount"], 40, "the rule's ceiling is its all");
+    let (_, body) = world.server.exchange(&world.stranger, &bare, &asking).await;
+    assert_eq!(claims(&token(&body))["budget"][0]["amount"], 10);
+    charge(&world, &token(&body), "10").await;
+    assert_eq!(of_account(&world, "agent", &world.planner.id).await["used"]["spent"], 10, "the planner pays");
+}
+
 /// Ten children of one 100-unit grant over three levels, hammered together: exactly 100.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
