@@ -15,7 +15,7 @@ const ROWS_PER_RUN: i64 = 10_000;
 /// How long changes are kept for nodes that fell behind, in seconds.
 const CHANGES_KEPT_SECONDS: i64 = 7 * 24 * 3600;
 /// How long a token's line is kept after the token when nothing was done with it, in seconds.
-const UNUSED_LINES_KEPT_SECONDS: i64 = 24 * 3600;
+const UNUSED_LINES_KEPT_SECONDS: i64 = 3600;
 /// Room for clocks that differ, in seconds.
 const SKEW_SECONDS: i64 = 60;
 
@@ -29,6 +29,15 @@ pub struct Swept {
     /// Lines of tokens that were over before anything was spent from them.
     pub lines: usize,
     pub changes: usize,
+}
+
+impl Swept {
+    /// Whether a table was at its limit: there is more to remove.
+    #[must_use]
+    pub fn is_unfinished(&self) -> bool {
+        let limit = usize::try_from(ROWS_PER_RUN).unwrap_or(usize::MAX);
+        [self.burns, self.revocations, self.answers, self.lines, self.changes].into_iter().any(|rows| rows >= limit)
+    }
 }
 
 /// One run, at `now` in seconds.

@@ -284,7 +284,7 @@ async fn what_a_tokens_line_has_no_room_for_is_charged_above_it(
     assert_eq!((books(&database, "bl_1").await, books(&database, "bl_root").await), ([0, 8, 0, 0], [0, 8, 0, 0]));
 }
 
-/// What was never used is swept a day after its token; what was, is the journal.
+/// What was never used is swept an hour after its token; what was, is the journal.
 #[rstest]
 #[tokio::test]
 async fn unused_lines_are_swept(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
@@ -296,8 +296,8 @@ async fn unused_lines_are_swept(#[values(Backend::Sqlite, Backend::Postgres)] ba
     let carved = NewLine { enforce: Enforce::Service, ..wanted("bl_3", &["bl_root"], 10) };
     done(&node, token("t_3", vec![carved])).await;
     done(&node, charge("1", &["bl_2", "bl_root"], 1)).await;
-    assert_eq!(sweep(&node.db, NOW + 300 + 86_400).await.unwrap().lines, 0, "a day is not over");
-    assert_eq!(sweep(&node.db, NOW + 301 + 86_400).await.unwrap().lines, 1);
+    assert_eq!(sweep(&node.db, NOW + 300 + 3600).await.unwrap().lines, 0, "an hour is not over");
+    assert_eq!(sweep(&node.db, NOW + 301 + 3600).await.unwrap().lines, 1);
     assert!(queries::find_budget_line(&node.db, "bl_1").await.unwrap().is_none());
     assert_eq!(count(&database, "budget_lines").await, 3);
 }
