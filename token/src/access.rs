@@ -27,6 +27,21 @@ pub struct AccessEntry {
     pub default_budget: Option<Vec<BudgetCap>>,
 }
 
+impl AccessEntry {
+    /// Whether a token that nothing was asked for gets no more budget by this entry than by
+    /// another for the same resource.
+    #[must_use]
+    pub fn default_budget_is_within(&self, other: &Self) -> bool {
+        match (&self.default_budget, &other.default_budget) {
+            (_, None) => true,
+            (None, Some(_)) => false,
+            (Some(caps), Some(most)) => {
+                caps.iter().all(|cap| cap.clone().under([most.as_slice()]).as_ref() == Some(cap))
+            }
+        }
+    }
+}
+
 /// The result of a client credentials decision.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Access {
@@ -115,6 +130,20 @@ mod tests {
         assert_eq!(decide(&entries, &[], Some(&scopes("x")), None), Err(Refusal::ScopeNotAllowed));
         assert_eq!(decide(&entries, &[], None, None), Err(Refusal::ScopeRequired));
         assert_eq!(decide(&entries, &[], Some(&scopes("r")), Some(&scopes("w"))), Err(Refusal::ScopeNotAllowed));
+    }
+
+    #[test]
+    fn a_default_budget_is_narrower_in_every_unit_or_it_is_not() {
+        let with = |caps: &str| {
+            let default_budget = serde_json::from_str(caps).unwrap();
+            AccessEntry { default_budget, ..entry("https://a", "r", "r") }
+        };
+        let call = |parts: i64| with(&format!(r#"[{{"unit":"call","decimals":0,"amount":{parts}}}]"#));
+        assert!(call(5).default_budget_is_within(&call(5)) && call(4).default_budget_is_within(&call(5)));
+        assert!(!call(6).default_budget_is_within(&call(5)));
+        assert!(call(6).default_budget_is_within(&with("null")), "without one it is all there is");
+        assert!(!with("null").default_budget_is_within(&call(6)));
+        assert!(with("[]").default_budget_is_within(&call(6)) && !call(0).default_budget_is_within(&with("[]")));
     }
 
     #[test]

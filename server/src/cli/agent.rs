@@ -3,6 +3,7 @@
 use super::Session;
 use super::agent_args::{Change, Command, Create, Key, Narrow, Reissue, Revoke, Secret, Update};
 use super::api::read;
+use super::budget::caps_text;
 use super::error::CliError;
 use super::parse::object_file;
 use super::print::{Paint, instant, moment, relative, word};
@@ -13,6 +14,7 @@ use crate::admin::api::{
 use crate::records::{AuthMethod, ClientKind, Role, RoleGrant};
 use serde_json::{Map, Value};
 use stipend_token::access::AccessEntry;
+use stipend_token::budget::BudgetCap;
 use stipend_token::{Audience, ScopeSet};
 
 pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError> {
@@ -39,7 +41,7 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
 async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
     let jwks = new.jwks.as_deref().map(object_file).transpose()?;
     let implied = if jwks.is_some() { AuthMethod::PrivateKeyJwt } else { AuthMethod::ClientSecretBasic };
-    let mut access = with_defaults(new.access, new.defaults)?;
+    let mut access = with_defaults(new.access, new.defaults, new.default_budget)?;
     if new.kind == ClientKind::Admin && access.is_empty() {
         access.push(admin_access(&session.api.connection.issuer, &new.role)?);
     }
@@ -90,7 +92,7 @@ async fn update(session: &Session<'_>, update: Update) -> Result<Value, CliError
     let roles = (update.no_roles || !update.role.is_empty()).then_some(update.role);
     let patch = PatchAgent {
         purpose: update.purpose,
-        access: access(session, &update.agent, update.access, update.defaults).await?,
+        access: access(session, &update.agent, update.access, (update.defaults, update.default_budget)).await?,
         scope_ceiling: set_or_clear(update.ceiling, update.no_ceiling),
         ttl_seconds: update.ttl,
         may_act: set_or_clear(claims(update.may_act), update.no_may_act),
@@ -103,7 +105,7 @@ async fn update(session: &Session<'_>, update: Update) -> Result<Value, CliError
 
 async fn narrow(session: &Session<'_>, to: Narrow) -> Result<Value, CliError> {
     let body = NarrowAgent {
-        access: access(session, &to.agent, to.access, to.defaults).await?,
+        access: access(session, &to.agent, to.access, (to.defaults, to.default_budget)).await?,
         scope_ceiling: to.ceiling,
         ttl_seconds: to.ttl,
     };
@@ -187,25 +189,44 @@ fn claims(claims: Vec<(String, String)>) -> Option<Map<String, Value>> {
     (!claims.is_empty()).then_some(claims)
 }
 
-/// The entries with what `--defaults` says of each.
-fn with_defaults(mut access: Vec<AccessEntry>, defaults: Vec<AccessEntry>) -> Result<Vec<AccessEntry>, CliError> {
+/// The entries with what `--defaults` and `--default-budget` say of each.
+fn with_defaults(
+    mut access: Vec<AccessEntry>,
+    defaults: Vec<AccessEntry>,
+    budgets: Vec<(Audience, BudgetCap)>,
+) -> Result<Vec<AccessEntry>, CliError> {
+    let mut named: Vec<Audience> = Vec::new();
     for default in defaults {
-        let entry = access
-            .iter_mut()
-            .find(|entry| entry.resource == default.resource)
-            .ok_or_else(|| CliError::usage(format!("--defaults {}: give its --access too", default.resource)))?;
-        entry.default_scopes = default.scopes;
+        entry_for(&mut access, "--defaults", &default.resource)?.default_scopes = default.scopes;
+    }
+    for (resource, cap) in budgets {
+        let entry = entry_for(&mut access, "--default-budget", &resource)?;
+        // What is said now replaces what was there before.
+        if !named.contains(&resource) {
+            entry.default_budget = None;
+            named.push(resource);
+        }
+        entry.default_budget.get_or_insert_default().push(cap);
     }
     Ok(access)
 }
 
-/// Access for an agent that is there already: what nobody mentions, its default scopes, stays
-/// as far as it fits.
+fn entry_for<'a>(
+    access: &'a mut [AccessEntry],
+    flag: &str,
+    resource: &Audience,
+) -> Result<&'a mut AccessEntry, CliError> {
+    let found = access.iter_mut().find(|entry| entry.resource == *resource);
+    found.ok_or_else(|| CliError::usage(format!("{flag} {resource}: give its --access too")))
+}
+
+/// Access for an agent that is there already: what nobody mentions, its defaults, stays as far
+/// as it fits.
 async fn access(
     session: &Session<'_>,
     agent: &str,
     mut access: Vec<AccessEntry>,
-    defaults: Vec<AccessEntry>,
+    (defaults, budgets): (Vec<AccessEntry>, Vec<(Audience, BudgetCap)>),
 ) -> Result<Option<Vec<AccessEntry>>, CliError> {
     if access.is_empty() {
         return Ok(None);
@@ -214,9 +235,10 @@ async fn access(
     for entry in &mut access {
         if let Some(have) = have.access.iter().find(|have| have.resource == entry.resource) {
             entry.default_scopes = have.default_scopes.intersection(&entry.scopes);
+            entry.default_budget.clone_from(&have.default_budget);
         }
     }
-    with_defaults(access, defaults).map(Some)
+    with_defaults(access, defaults, budgets).map(Some)
 }
 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
@@ -310,11 +332,13 @@ fn facts(session: &Session<'_>, agent: Agent) {
 }
 
 fn entry(entry: &AccessEntry) -> String {
-    let none = ScopeSet::default();
-    if entry.default_scopes == none {
-        return format!("{}  {}", entry.resource, entry.scopes);
+    let mut defaults: Vec<String> = Vec::new();
+    if entry.default_scopes != ScopeSet::default() {
+        defaults.push(entry.default_scopes.to_string());
     }
-    format!("{}  {}  (default: {})", entry.resource, entry.scopes, entry.default_scopes)
+    defaults.extend(entry.default_budget.as_deref().map(|caps| format!("budget {}", caps_text(caps))));
+    let defaults = if defaults.is_empty() { String::new() } else { format!("  (default: {})", defaults.join("; ")) };
+    format!("{}  {}{defaults}", entry.resource, entry.scopes)
 }
 
 fn role(grant: &RoleGrant) -> String {

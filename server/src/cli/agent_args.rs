@@ -7,7 +7,8 @@ use crate::records::{AuthMethod, ClientKind, RoleGrant};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use stipend_token::access::AccessEntry;
-use stipend_token::{Environment, ScopeSet};
+use stipend_token::budget::BudgetCap;
+use stipend_token::{Audience, Environment, ScopeSet};
 
 const KINDS: &[&str] = &["agent", "service", "admin"];
 const AUTH_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
@@ -90,6 +91,9 @@ pub struct Create {
     /// What a request without `scope` gets there; nothing where left out. May be repeated
     #[arg(long, value_name = "URI=SCOPE,…", value_parser = parse::access)]
     pub defaults: Vec<AccessEntry>,
+    /// The budget there of a token that nothing was asked for; all its lines where left out. May be repeated
+    #[arg(long, value_name = "URI=UNIT=AMOUNT", value_parser = parse::default_budget)]
+    pub default_budget: Vec<(Audience, BudgetCap)>,
     /// The most it may ever hold, also by exchange, separated by commas
     #[arg(long, value_name = "SCOPES", value_parser = parse::scope_set)]
     pub ceiling: Option<ScopeSet>,
@@ -129,6 +133,9 @@ pub struct Update {
     /// What a request without `scope` gets at a resource of --access; may be repeated
     #[arg(long, value_name = "URI=SCOPE,…", value_parser = parse::access, requires = "access")]
     pub defaults: Vec<AccessEntry>,
+    /// The budget of a token that nothing was asked for, at a resource of --access; may be repeated
+    #[arg(long, value_name = "URI=UNIT=AMOUNT", value_parser = parse::default_budget, requires = "access")]
+    pub default_budget: Vec<(Audience, BudgetCap)>,
     /// The most it may ever hold, separated by commas
     #[arg(long, value_name = "SCOPES", value_parser = parse::scope_set)]
     pub ceiling: Option<ScopeSet>,
@@ -171,6 +178,9 @@ pub struct Narrow {
     /// What a request without `scope` still gets at a resource of --access; may be repeated
     #[arg(long, value_name = "URI=SCOPE,…", value_parser = parse::access, requires = "access")]
     pub defaults: Vec<AccessEntry>,
+    /// The budget of a token that nothing was asked for, at a resource of --access; may be repeated
+    #[arg(long, value_name = "URI=UNIT=AMOUNT", value_parser = parse::default_budget, requires = "access")]
+    pub default_budget: Vec<(Audience, BudgetCap)>,
     /// The most it may ever hold, separated by commas
     #[arg(long, value_name = "SCOPES", value_parser = parse::scope_set)]
     pub ceiling: Option<ScopeSet>,

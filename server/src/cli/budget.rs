@@ -8,7 +8,7 @@ use super::print::moment;
 use crate::admin::api::{Budget, ChangeState, IncreaseBudget, NewBudget, PatchBudget};
 use clap::{Args, Subcommand};
 use serde_json::Value;
-use stipend_token::budget::Unit;
+use stipend_token::budget::{BudgetCap, Unit};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -168,6 +168,15 @@ pub fn account(budget: &Budget) -> String {
         (None, Some(agent), None) => agent.clone(),
         (None, None, _) => budget.owner.clone(),
     }
+}
+
+/// Caps in a line of text, in the smallest parts.
+pub fn caps_text(caps: &[BudgetCap]) -> String {
+    let each = |cap: &BudgetCap| {
+        let per_call = cap.per_call.map(|amount| format!(", {amount} a call")).unwrap_or_default();
+        format!("{} of {}{per_call}", cap.amount, cap.unit.code())
+    };
+    if caps.is_empty() { "none".to_owned() } else { caps.iter().map(each).collect::<Vec<_>>().join("; ") }
 }
 
 /// Smallest parts as people write the unit: `2.000000 USD`.

@@ -61,6 +61,15 @@ pub fn budget_cap(text: &str) -> Result<BudgetCap, String> {
     Ok(BudgetCap { unit, amount: amount(whole)?, per_call })
 }
 
+/// `URI=UNIT=AMOUNT`, `URI=UNIT=AMOUNT/PER_CALL`.
+pub fn default_budget(text: &str) -> Result<(Audience, BudgetCap), String> {
+    let expected = || "write URI=UNIT=AMOUNT or URI=UNIT=AMOUNT/PER_CALL".to_owned();
+    let (rest, _) = text.rsplit_once('=').ok_or_else(expected)?;
+    let (uri, _) = rest.rsplit_once('=').ok_or_else(expected)?;
+    let cap = text.get(uri.len().saturating_add(1)..).ok_or_else(expected)?;
+    Ok((Audience::parse(uri).map_err(|error| error.to_string())?, budget_cap(cap)?))
+}
+
 /// `scope,scope`, or with spaces between as on the wire.
 pub fn scope_set(text: &str) -> Result<ScopeSet, String> {
     ScopeSet::from_tokens(text.split([',', ' '])).map_err(|error| error.to_string())

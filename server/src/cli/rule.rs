@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::api::read;
+use super::budget::caps_text;
 use super::error::CliError;
 use super::parse;
 use super::print::{moment, word};
@@ -210,14 +211,6 @@ fn edges(edges: &[ScopeEdge]) -> String {
         None => edge.scope.clone(),
     };
     edges.iter().map(each).collect::<Vec<_>>().join(" ")
-}
-
-fn caps_text(caps: &[BudgetCap]) -> String {
-    let each = |cap: &BudgetCap| {
-        let per_call = cap.per_call.map(|amount| format!(", {amount} a call")).unwrap_or_default();
-        format!("{} of {}{per_call}", cap.amount, cap.unit.code())
-    };
-    if caps.is_empty() { "none".to_owned() } else { caps.iter().map(each).collect::<Vec<_>>().join("; ") }
 }
 
 async fn list(session: &Session<'_>) -> Result<(), CliError> {

@@ -61,12 +61,19 @@ async fn narrowing_narrows_and_never_widens(#[values(Backend::Sqlite, Backend::P
     let agent = world.server.create_client("acme", "planner", "agent", &[(ORDERS, &["read", "write"])]).await;
     let path = "/agents/acme.planner/narrow";
     let access = |scopes: &[&str]| json!([{"resource": ORDERS, "scopes": scopes, "default_scopes": scopes}]);
-    let body = json!({"access": access(&["read"]), "scope_ceiling": ["read"], "ttl_seconds": 100});
+    let with_budget = |amount: i64| {
+        let mut access = access(&["read"]);
+        access[0]["default_budget"] = json!([{"unit": "call", "decimals": 0, "amount": amount}]);
+        access
+    };
+    let body = json!({"access": with_budget(5), "scope_ceiling": ["read"], "ttl_seconds": 100});
     let narrowed = world.post(path, body.clone()).await.ok();
     assert_eq!((&narrowed["access"], &narrowed["ttl_seconds"]), (&body["access"], &body["ttl_seconds"]));
     assert_eq!(world.post(path, body).await.ok(), narrowed, "the same again changes nothing");
     for wider in [
         json!({"access": access(&["read", "write"])}),
+        json!({"access": with_budget(6)}),
+        json!({"access": access(&["read"])}),
         json!({"scope_ceiling": ["read", "write"]}),
         json!({"ttl_seconds": 101}),
         json!({"access": [{"resource": "https://other.example", "scopes": ["read"], "default_scopes": []}]}),

@@ -27,6 +27,7 @@ const STORY: &[&str] = &[
     "agent create acme.refunds --access $ACCESS --defaults $ACCESS --ttl 2m --purpose test",
     "agent list",
     "agent show acme.refunds",
+    "agent update acme.refunds --access $ACCESS --default-budget https://orders.example=call=5/2 --ttl 3m",
     "agent update acme.refunds --purpose refunds --expires-at 2100-01-01 --ceiling read,refund",
     "agent narrow acme.refunds --ttl 1m",
     "agent secret add acme.refunds --life 12h",

@@ -31,7 +31,8 @@ fn narrowed(row: &ClientRow, to: &NarrowAgent) -> Result<ClientRow, Refusal> {
     let mut row = row.clone();
     if let Some(wanted) = &to.access {
         let have: Vec<AccessEntry> = check::parse_column(&row.access)?;
-        let is_narrower = wanted.iter().all(|entry| have.iter().any(|have| access::is_within(entry, have)));
+        let within = |entry: &AccessEntry, have| access::is_within(entry, have) && entry.default_budget_is_within(have);
+        let is_narrower = wanted.iter().all(|entry| have.iter().any(|have| within(entry, have)));
         let is_once = wanted
             .iter()
             .enumerate()
