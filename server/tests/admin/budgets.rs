@@ -113,3 +113,38 @@ async fn budgets_are_their_owners_alone(#[values(Backend::Sqlite, Backend::Postg
     let made = world.send(Some(&keeper), Method::POST, "/budgets", Some(&body)).await;
     assert_eq!(made.status, 201, "{}", made.text);
 }
+
+#[rstest]
+#[tokio::test]
+async fn tasks_and_increases_are_named_and_bounded(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let world = with_agent(backend).await;
+    let line = world.post("/budgets", usd("agent", "acme.planner", json!(10))).await.ok();
+    let mut task = usd("agent", "acme.planner", json!(4));
+    task["task"] = json!("nightly");
+    let made = world.post("/budgets", task.clone()).await.ok();
+    assert_eq!((&made["agent"], &made["task"]), (&json!("acme.planner"), &json!("nightly")));
+    assert_eq!(made["parent"], line["id"]);
+    for bad in ["", "a/b", "a b", &"x".repeat(65)] {
+        task["task"] = json!(bad);
+        assert_eq!(world.post("/budgets", task.clone()).await.problem(), (400, "invalid_request"), "{bad}");
+    }
+    let mut owners = usd("owner", "acme", json!(4));
+    owners["task"] = json!("nightly");
+    assert_eq!(world.post("/budgets", owners).await.problem(), (400, "invalid_request"), "an owner has no tasks");
+    let path = format!("/budgets/{}/increase", line["id"].as_str().unwrap());
+    let more = world.post(&path, json!({"amount": 5, "seconds": 60, "reason": "month end"})).await.ok();
+    assert_eq!((&more["amount"], &more["increase"]), (&json!(10), &json!(5)));
+    let seen = world.get(&format!("/budgets/{}", line["id"].as_str().unwrap())).await;
+    assert_eq!(seen["used"]["remaining"], 15);
+    for bad in [
+        json!({"amount": 5, "seconds": 0}),
+        json!({"amount": 5, "seconds": 31_622_401}),
+        json!({"amount": -5, "seconds": 60}),
+        json!({"amount": 5.5, "seconds": 60}),
+        json!({"amount": 5}),
+    ] {
+        assert_eq!(world.post(&path, bad.clone()).await.problem(), (400, "invalid_request"), "{bad}");
+    }
+    let ended = world.post(&path, json!({"amount": 0, "seconds": 1})).await.ok();
+    assert!(ended.get("increase").is_none(), "{ended}");
+}

@@ -2,7 +2,7 @@
 
 use crate::budget_tokens::{charge, details, get, line, of_account, rich};
 use crate::world::{ORDERS, World, claims, error};
-use reqwest::StatusCode;
+use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::{Value, json};
 use stipend_schema::Backend;
@@ -116,7 +116,7 @@ async fn a_token_without_a_budget_hands_none_on_but_by_a_rules_ceiling() {
     world.server.create("/resources", resource).await;
     let access = json!([{"resource": plain, "scopes": ["read"], "default_scopes": ["read"]}]);
     let path = format!("/agents/{}", world.planner.id);
-    world.server.admin(reqwest::Method::PATCH, &path, Some(&json!({ "access": access }))).await;
+    world.server.admin(Method::PATCH, &path, Some(&json!({ "access": access }))).await;
     let bare = get(&world, &world.planner, &[]).await;
     assert!(claims(&bare).get("budget").is_none());
     let over = [("resource", ORDERS), ("scope", "read")];
@@ -207,4 +207,56 @@ async fn a_closed_line_stops_all_under_it_and_an_increase_helps_them() {
         (status, error(&body), &body["line"]),
         (StatusCode::BAD_REQUEST, "invalid_authorization_details", &json!(planners))
     );
+}
+
+/// What a token's line is, the token says: it is seen, and it can be closed, and no more.
+#[tokio::test]
+async fn a_tokens_line_is_not_changed_but_closed() {
+    let world = rich(Backend::Sqlite, 1000, 100).await;
+    let token = get(&world, &world.planner, &[]).await;
+    let line = claims(&token)["budget"][0]["id"].as_str().unwrap().to_owned();
+    let (_, all) = world.server.admin(Method::GET, "/budgets", None).await;
+    assert!(all["items"].as_array().unwrap().iter().all(|one| one["id"] != line.as_str()), "the list is of accounts");
+    let path = format!("/budgets/{line}");
+    let (_, seen) = world.server.admin(Method::GET, &path, None).await;
+    assert_eq!((&seen["token"], &seen["audience"]), (&claims(&token)["jti"], &json!(ORDERS)));
+    for (verb, path, body) in [
+        (Method::PATCH, path.clone(), json!({"amount": 5})),
+        (Method::POST, format!("{path}/increase"), json!({"amount": 5, "seconds": 60})),
+    ] {
+        let (status, answer) = world.server.admin(verb, &path, Some(&body)).await;
+        assert_eq!((status, &answer["code"]), (StatusCode::CONFLICT, &json!("invalid_state")), "{answer}");
+    }
+    assert_eq!(charge(&world, &token, "1").await.0, StatusCode::OK);
+    world.server.create(&format!("{path}/disable"), json!({"reason": "enough"})).await;
+    let (status, body) = charge(&world, &token, "1").await;
+    assert_eq!((status, body["line"].as_str()), (StatusCode::FORBIDDEN, Some(line.as_str())), "{body}");
+    let other = get(&world, &world.planner, &[]).await;
+    assert_eq!(charge(&world, &other, "1").await.0, StatusCode::OK, "only that token's");
+}
+
+#[tokio::test]
+async fn one_key_exchanges_once() {
+    let world = rich(Backend::Sqlite, 1000, 100).await;
+    let parent = get(&world, &world.planner, &[]).await;
+    let asked = details(5);
+    let form = [
+        ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+        ("subject_token", parent.as_str()),
+        ("subject_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+        ("scope", "refund"),
+        ("authorization_details", asked.as_str()),
+    ];
+    let mut answers = Vec::new();
+    for _ in 0..2 {
+        let request = world.server.http.post(world.server.url("/oauth2/token")).header("idempotency-key", "hand-1");
+        let request = request.basic_auth(&world.refunds.id, Some(&world.refunds.secret)).form(&form);
+        let body: Value = request.send().await.unwrap().json().await.unwrap();
+        answers.push((claims(&token(&body)), body["issued_token_type"].clone(), body["authorization_details"].clone()));
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(answers[0].1.is_string());
+    let path = format!("/budgets/{}/children", claims(&parent)["budget"][0]["id"].as_str().unwrap());
+    let (_, under) = world.server.admin(Method::GET, &path, None).await;
+    assert_eq!(under["items"].as_array().unwrap().len(), 1, "one line: {under}");
 }
