@@ -9,6 +9,7 @@ pub mod access;
 pub mod budget;
 pub mod chain;
 pub mod claims;
+pub mod constraint;
 pub mod id;
 pub mod json;
 pub mod lineage;
