@@ -9,4 +9,7 @@
     reason = "tests"
 )]
 
+mod kinds;
 mod paths;
+mod tightening;
+mod world;
