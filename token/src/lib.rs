@@ -10,6 +10,7 @@ pub mod budget;
 pub mod chain;
 pub mod claims;
 pub mod constraint;
+pub mod details;
 pub mod id;
 pub mod json;
 pub mod lineage;

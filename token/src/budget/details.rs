@@ -52,6 +52,15 @@ pub fn parse_details(text: &str) -> Result<Vec<Asked>, DetailsError> {
     let limits = Limits { max_bytes: MAX_DETAILS_BYTES, max_depth: MAX_DETAILS_DEPTH };
     let value = parse_value(text.as_bytes(), limits).map_err(|_| DetailsError::Malformed)?;
     let items = value.as_array().filter(|items| !items.is_empty()).ok_or(DetailsError::Malformed)?;
+    parse_budgets(items)
+}
+
+/// Reads objects of the type, which [`crate::json`] has read and
+/// [`crate::details::split_by_type`] has parted from others.
+///
+/// # Errors
+/// [`DetailsError`].
+pub fn parse_budgets(items: &[Value]) -> Result<Vec<Asked>, DetailsError> {
     if items.len() > MAX_TOKEN_LINES {
         return Err(DetailsError::Repeated);
     }

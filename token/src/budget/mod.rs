@@ -21,7 +21,9 @@ mod window;
 pub use amount::{Amount, AmountError, MAX_AMOUNT};
 pub use cap::{BudgetCap, units_differ};
 pub use claim::{Enforce, MAX_TOKEN_LINES, TokenLine};
-pub use details::{Asked, BUDGET_TYPE, DetailsError, MAX_DETAILS_BYTES, MAX_TASK_BYTES, is_task_name, parse_details};
+pub use details::{
+    Asked, BUDGET_TYPE, DetailsError, MAX_DETAILS_BYTES, MAX_TASK_BYTES, is_task_name, parse_budgets, parse_details,
+};
 pub use ledger::{Capture, Carve, Hold, HoldState, capture, carve, expire, extend, hold, refund, settle, void};
 pub use level::{Declined, Level, THRESHOLDS, Used, crossed};
 pub use unit::{Unit, UnitError};

@@ -16,6 +16,7 @@ mod path;
 mod path_pattern;
 mod rate;
 mod recipients;
+mod release;
 mod selector;
 mod set;
 mod source;
@@ -30,5 +31,9 @@ pub use method::{METHOD_OVERRIDE_HEADERS, Method, MethodError, is_method_overrid
 pub use path::{CanonicalPath, MAX_PATH_BYTES, MAX_SEGMENTS, PathError, split_query};
 pub use path_pattern::{PathPattern, PathPatternError};
 pub use rate::{CountError, MAX_COUNT, MAX_PER_SECONDS, Rate};
+pub use release::{
+    Action, CREDENTIAL_RELEASE_TYPE, CredentialRelease, MAX_CREDENTIALS, MAX_IDENTIFIER_BYTES, NarrowError,
+    ReleaseError,
+};
 pub use source::{Cidr, CidrError};
 pub use verdict::{Broken, Kind, Mode, Need, Reason, Verdict};
