@@ -33,7 +33,8 @@ pub struct Request<'a> {
     pub method: &'a Method,
     /// Whether anything in the request names another method: a header for which
     /// [`super::is_method_override_header`] holds, or a query for which
-    /// [`super::query_overrides_method`] does.
+    /// [`super::query_overrides_method`] does. Some servers read such a parameter in a form's
+    /// body as well; whoever forwards forms looks there too.
     pub method_overridden: bool,
     /// The host that is connected to, not the agent's `Host` header.
     pub host: &'a Host,

@@ -70,7 +70,12 @@ impl<T: Serialize> Serialize for AnyOf<T> {
 
 impl<'de, T: Pattern + Deserialize<'de>> Deserialize<'de> for AnyOf<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Self::new(Vec::deserialize(deserializer)?).map_err(de::Error::custom)
+        let items: Vec<T> = Vec::deserialize(deserializer)?;
+        // Before they are compared with one another.
+        if items.len() > MAX_ANY_OF {
+            return Err(de::Error::custom(TooMany));
+        }
+        Self::new(items).map_err(de::Error::custom)
     }
 }
 

@@ -73,26 +73,39 @@ pub fn is_method_override_header(name: &str) -> bool {
     METHOD_OVERRIDE_HEADERS.iter().any(|known| known.len() == name.len() && name.bytes().zip(known.bytes()).all(same))
 }
 
-/// Whether a query has a `_method` parameter, however it is written.
+/// Whether a query has a `_method` parameter, however it is written: in any case, encoded or not,
+/// with the characters that some readers turn into an underscore or drop in front.
 #[must_use]
 pub fn query_overrides_method(query: &str) -> bool {
     query.split(['&', ';']).any(|part| {
-        let name = part.split_once('=').map_or(part, |(name, _)| name);
-        let mut bytes = name.bytes();
-        let mut decoded = Vec::with_capacity(name.len());
-        while let Some(byte) = bytes.next() {
-            let pair = || bytes.clone().next().zip(bytes.clone().nth(1));
-            match (byte, pair().and_then(|(high, low)| hex_pair(high, low))) {
-                (b'%', Some(value)) => {
-                    decoded.push(value.to_ascii_lowercase());
-                    bytes.nth(1);
-                }
-                _ => decoded.push(byte.to_ascii_lowercase()),
-            }
-        }
+        let name = decode(part.split_once('=').map_or(part, |(name, _)| name));
+        let name: Vec<u8> = name.trim_ascii_start().iter().map(|byte| as_in_a_name(*byte)).collect();
         // `_method[]` and `_method.x` are members of the same name to some readers.
-        decoded.trim_ascii_start().starts_with(METHOD_OVERRIDE_PARAMETER)
+        name.starts_with(METHOD_OVERRIDE_PARAMETER)
     })
+}
+
+fn as_in_a_name(byte: u8) -> u8 {
+    if matches!(byte, b'.' | b'[' | b' ') { b'_' } else { byte.to_ascii_lowercase() }
+}
+
+/// Decodes a part of a query as forms do, and leaves what is malformed.
+fn decode(text: &str) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        let mut ahead = bytes.clone();
+        let pair = ahead.next().zip(ahead.next()).and_then(|(high, low)| hex_pair(high, low));
+        match (byte, pair) {
+            (b'%', Some(value)) => {
+                decoded.push(value);
+                bytes = ahead;
+            }
+            (b'+', _) => decoded.push(b' '),
+            _ => decoded.push(byte),
+        }
+    }
+    decoded
 }
 
 fn hex_pair(high: u8, low: u8) -> Option<u8> {
@@ -128,6 +141,9 @@ mod tests {
             assert!(!is_method_override_header(name), "{name}");
         }
         for query in ["_method=DELETE", "a=1&_method=PUT", "%5fmethod=x", "%5F%6dethod", "a;_METHOD=x", "_method[]=x"] {
+            assert!(query_overrides_method(query), "{query}");
+        }
+        for query in ["+_method=x", "%20_method=x", ".method=x", "[method=x", "a&%2Emethod"] {
             assert!(query_overrides_method(query), "{query}");
         }
         for query in ["", "method=DELETE", "a=_method", "x_method=1", "%", "%5", "%5g_method=1", "%25"] {

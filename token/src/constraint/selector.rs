@@ -52,8 +52,7 @@ impl Selector {
         for step in &self.steps {
             value = match value {
                 Value::Object(members) => {
-                    let folded = fold(step);
-                    if members.keys().any(|name| name != step && fold(name) == folded) {
+                    if members.keys().any(|name| name != step && same_but_for_case(name, step)) {
                         return Err(Reason::Ambiguous);
                     }
                     members.get(step)
@@ -88,6 +87,10 @@ fn unescape(step: &str) -> Option<String> {
 fn index(step: &str) -> Option<usize> {
     let plain = step.bytes().all(|byte| byte.is_ascii_digit()) && (step == "0" || !step.starts_with('0'));
     step.parse().ok().filter(|_| plain)
+}
+
+fn same_but_for_case(a: &str, b: &str) -> bool {
+    if a.is_ascii() && b.is_ascii() { a.eq_ignore_ascii_case(b) } else { fold(a) == fold(b) }
 }
 
 /// Upper case first: it takes `U+017F` to an S, and lower case takes `U+212A` to a k.
