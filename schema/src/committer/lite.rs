@@ -84,7 +84,7 @@ fn append(conn: &mut SqliteConnection, records: &[AuditRow]) -> QueryResult<()> 
     Ok(())
 }
 
-/// Row by row: no round trip lies between.
+/// Row by row: no round trip lies between, and many rows in one call would open a savepoint.
 pub(super) fn keep_books(conn: &mut SqliteConnection, entries: &Entries) -> QueryResult<()> {
     // One by one: a line of a batch may be under another of it.
     for row in &entries.new_lines {
@@ -104,26 +104,26 @@ pub(super) fn keep_books(conn: &mut SqliteConnection, entries: &Entries) -> Quer
             ))
             .execute(conn)?;
     }
-    if !entries.new_holds.is_empty() {
-        diesel::insert_into(budget_holds::table).values(&entries.new_holds).execute(conn)?;
+    for row in &entries.new_holds {
+        diesel::insert_into(budget_holds::table).values(row).execute(conn)?;
     }
     for row in &entries.holds {
         diesel::update(budget_holds::table.find(&row.id)).set(row).execute(conn)?;
     }
-    if !entries.new_captures.is_empty() {
-        diesel::insert_into(budget_captures::table).values(&entries.new_captures).execute(conn)?;
+    for row in &entries.new_captures {
+        diesel::insert_into(budget_captures::table).values(row).execute(conn)?;
     }
     for row in &entries.captures {
         diesel::update(budget_captures::table.find(&row.id)).set(row).execute(conn)?;
     }
-    if !entries.new_carves.is_empty() {
-        diesel::insert_into(budget_carves::table).values(&entries.new_carves).execute(conn)?;
+    for row in &entries.new_carves {
+        diesel::insert_into(budget_carves::table).values(row).execute(conn)?;
     }
     for row in &entries.carves {
         diesel::update(budget_carves::table.find(&row.line_id)).set(row).execute(conn)?;
     }
-    if !entries.answers.is_empty() {
-        diesel::insert_into(budget_answers::table).values(&entries.answers).execute(conn)?;
+    for row in &entries.answers {
+        diesel::insert_into(budget_answers::table).values(row).execute(conn)?;
     }
     Ok(())
 }

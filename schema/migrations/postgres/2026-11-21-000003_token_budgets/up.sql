@@ -18,4 +18,8 @@ CREATE TABLE budget_carves (
     created_at BIGINT NOT NULL,
     updated_at BIGINT NOT NULL
 );
-CREATE INDEX budget_carves_due ON budget_carves (state, due_at);
+
+-- Only what is open is ever looked for by its time.
+DROP INDEX budget_holds_due;
+CREATE INDEX budget_holds_due ON budget_holds (expires_at) WHERE state = 'open';
+CREATE INDEX budget_carves_due ON budget_carves (due_at) WHERE state = 'open';
