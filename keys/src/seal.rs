@@ -18,8 +18,14 @@ use zeroize::Zeroize;
 
 use crate::secret::{Secret, random_bytes};
 
+mod chain;
+mod faults;
 mod kek;
+mod missing;
+pub use chain::{ChainError, KekChain, MAX_CHAIN_PROVIDERS};
+pub use faults::{Pkcs11Error, VaultError};
 pub use kek::{KekParseError, StaticKek};
+pub use missing::{MissingKek, kek_id, missing_keks};
 
 /// Longest value that is sealed.
 pub const MAX_PLAINTEXT_BYTES: usize = 64 * 1024;
@@ -50,16 +56,45 @@ pub enum SealError {
     Refused,
     #[error("the key-encryption service is unavailable")]
     Unavailable,
+    #[error(transparent)]
+    Pkcs11(#[from] Pkcs11Error),
+    #[error(transparent)]
+    Vault(#[from] VaultError),
 }
 
-/// A provider of key encryption: static keys here, later a KMS or an HSM.
+impl SealError {
+    /// Whether the same call may succeed later without anybody changing the
+    /// configuration or the data.
+    pub const fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unavailable => true,
+            Self::Pkcs11(error) => error.is_temporary(),
+            Self::Vault(error) => error.is_temporary(),
+            Self::TooLong | Self::Malformed | Self::UnknownKek(_) | Self::Refused => false,
+        }
+    }
+}
+
+/// A provider of key encryption: static keys, a PKCS#11 token, a transit service,
+/// or a chain of these.
+///
+/// Ids are namespaced by who holds the key, so that providers can't take each
+/// other's: a static key's id has no colon, the others start with `pkcs11:` and
+/// `vault:`.
 pub trait KeyEncryption: Send + Sync + fmt::Debug {
     /// The id of the key that wraps now: 1 to 255 bytes of printable ASCII.
     fn current_id(&self) -> &str;
+    /// The ids of all keys that unwrap, the current one first.
+    fn key_ids(&self) -> Vec<&str>;
     /// Wraps a data key under the current key, bound to `aad`.
     fn wrap(&self, aad: &[u8], data_key: &DataKey) -> Result<Vec<u8>, SealError>;
     /// Unwraps a data key that the key `kek_id` wrapped with the same `aad`.
     fn unwrap(&self, kek_id: &str, aad: &[u8], wrapped: &[u8]) -> Result<DataKey, SealError>;
+    /// Whether `wrapped` is what [`KeyEncryption::wrap`] would make now: the current
+    /// key, and where the provider keeps versions of a key, the newest it knows.
+    fn is_current(&self, kek_id: &str, _wrapped: &[u8]) -> bool {
+        kek_id == self.current_id()
+    }
 }
 
 /// Seals and opens values with whatever key-encryption the deployment has.
@@ -99,9 +134,10 @@ impl Sealer {
         self.envelope(aad, &data_key, envelope.body)
     }
 
-    /// Whether [`Sealer::rewrap`] would put another KEK.
+    /// Whether [`Sealer::rewrap`] would put another KEK, or a newer version of it.
     pub fn needs_rewrap(&self, sealed: &[u8]) -> Result<bool, SealError> {
-        Ok(Envelope::parse(sealed)?.kek_id != self.kek.current_id())
+        let envelope = Envelope::parse(sealed)?;
+        Ok(!self.kek.is_current(envelope.kek_id, envelope.wrapped))
     }
 
     fn data_key(&self, aad: &[u8], envelope: &Envelope<'_>) -> Result<DataKey, SealError> {

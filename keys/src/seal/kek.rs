@@ -82,6 +82,10 @@ impl KeyEncryption for StaticKek {
         &self.current.id
     }
 
+    fn key_ids(&self) -> Vec<&str> {
+        self.ids().collect()
+    }
+
     fn wrap(&self, aad: &[u8], data_key: &DataKey) -> Result<Vec<u8>, SealError> {
         encrypt(self.current.bytes.expose(), aad, data_key.expose())
     }
