@@ -72,6 +72,22 @@ stop_postgres() {
     [ -d "$1/pg/data" ] && as_postgres "$PG_BIN/pg_ctl" -D "$1/pg/data" -m immediate stop >/dev/null 2>&1 || true
 }
 
+# A PKCS#11 token in software: the tests initialise tokens of their own with it.
+find_softhsm() {
+    local path
+    command -v softhsm2-util >/dev/null 2>&1 || return 1
+    for path in /usr/lib/softhsm /usr/lib/*/softhsm /usr/lib64/softhsm /usr/lib64/pkcs11 /usr/local/lib/softhsm /opt/homebrew/lib/softhsm; do
+        [ -e "$path/libsofthsm2.so" ] && STIPEND_TEST_SOFTHSM_MODULE=$path/libsofthsm2.so && return 0
+    done
+    return 1
+}
+
+need_softhsm() {
+    find_softhsm && return 0
+    install softhsm2 || true
+    find_softhsm || die "the tests need SoftHSM 2: install it (Debian: apt-get install softhsm2)"
+}
+
 # Redis is optional: nothing of this release needs it.
 need_redis() {
     command -v redis-server >/dev/null 2>&1 && return 0

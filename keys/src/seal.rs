@@ -20,8 +20,12 @@ use crate::secret::{Secret, random_bytes};
 
 mod chain;
 mod faults;
+#[cfg(feature = "pkcs11")]
+mod gate;
 mod kek;
 mod missing;
+#[cfg(feature = "pkcs11")]
+pub mod pkcs11;
 pub use chain::{ChainError, KekChain, MAX_CHAIN_PROVIDERS};
 pub use faults::{Pkcs11Error, VaultError};
 pub use kek::{KekParseError, StaticKek};

@@ -132,7 +132,8 @@ fn parse_key(text: &str) -> Result<Secret<[u8; KEY_BYTES]>, KekParseError> {
     Ok(Secret::new(key.map_err(|_| KekParseError::Format)?))
 }
 
-fn hex(text: &str) -> Option<Vec<u8>> {
+/// Reads pairs of hex digits; an odd digit at the end is left out.
+pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
     let pairs = text.as_bytes().chunks_exact(2);
     pairs
