@@ -20,12 +20,14 @@ use crate::secret::{Secret, random_bytes};
 
 mod chain;
 mod faults;
-#[cfg(feature = "pkcs11")]
+#[cfg(any(feature = "pkcs11", feature = "vault"))]
 mod gate;
 mod kek;
 mod missing;
 #[cfg(feature = "pkcs11")]
 pub mod pkcs11;
+#[cfg(feature = "vault")]
+pub mod vault;
 pub use chain::{ChainError, KekChain, MAX_CHAIN_PROVIDERS};
 pub use faults::{Pkcs11Error, VaultError};
 pub use kek::{KekParseError, StaticKek};

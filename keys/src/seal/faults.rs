@@ -86,6 +86,11 @@ pub enum VaultError {
     )]
     VersionDisallowed(String),
     #[error(
+        "Vault does not know the version of its key {0} that wrapped this value: its node lags behind, it was restored \
+         from an older backup, or the value was altered"
+    )]
+    VersionUnknown(String),
+    #[error(
         "Vault refuses to wrap with the key {0}: it must be of type aes256-gcm96 or chacha20-poly1305 and not derived"
     )]
     KeyUnfit(String),
@@ -112,6 +117,7 @@ impl VaultError {
                 | Self::Sealed
                 | Self::RateLimited
                 | Self::Denied(_)
+                | Self::VersionUnknown(_)
                 | Self::Busy
                 | Self::Failed
         )
