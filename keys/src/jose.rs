@@ -1,4 +1,5 @@
-//! The one module that touches josekit: bytes in, signature or verdict out.
+//! The one module that touches josekit: bytes in; signature, verdict or encrypted
+//! content key out.
 //!
 //! josekit's own readers of headers, claims, JWKs and key sets are not used: they
 //! take duplicate members and floats as dates, compare RSA sizes in whole bytes,
@@ -6,6 +7,7 @@
 //! OpenSSL checks for us on loading is that an EC point lies on its curve.
 //! Building a signer or verifier costs far more than using one: callers keep them.
 
+use josekit::jwe::{ECDH_ES_A256KW, JweEncrypter, JweHeader, RSA_OAEP_256};
 use josekit::jwk::alg::ed::EdCurve;
 use josekit::jwk::{Jwk, KeyPair};
 use josekit::jws::{ES256, EdDSA, JwsSigner, JwsVerifier, PS256, RS256};
@@ -33,13 +35,48 @@ pub(crate) struct Loaded {
     pub public: Map<String, Value>,
 }
 
-/// A verifier for one public key and one algorithm. `members` are the key's own
-/// (`crv`, `x`, `y`, `n`, `e`), nothing else.
-pub(crate) fn verifier(alg: Algorithm, kty: &str, members: &[(&str, String)]) -> Result<Box<dyn JwsVerifier>, Refused> {
+/// How a content key is encrypted to a public key (RFC 7518 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeyWrap {
+    EcdhEsA256Kw,
+    RsaOaep256,
+}
+
+/// Encrypts content keys to one public key.
+pub(crate) struct KeyWrapper(Box<dyn JweEncrypter>);
+
+impl KeyWrapper {
+    /// `members` as for [`verifier`].
+    pub(crate) fn new(wrap: KeyWrap, kty: &str, members: &[(&str, String)]) -> Result<Self, Refused> {
+        let jwk = public_jwk(kty, members)?;
+        Ok(Self(match wrap {
+            KeyWrap::EcdhEsA256Kw => Box::new(ECDH_ES_A256KW.encrypter_from_jwk(&jwk)?),
+            KeyWrap::RsaOaep256 => Box::new(RSA_OAEP_256.encrypter_from_jwk(&jwk)?),
+        }))
+    }
+
+    /// The encrypted key, and the ephemeral public key (`epk`) where the algorithm has
+    /// one. josekit draws a new ephemeral key in each call, derives with the party infos
+    /// empty, and lets OpenSSL refuse a shared secret of zero.
+    pub(crate) fn wrap(&self, key: &[u8]) -> Result<(Vec<u8>, Option<Value>), Refused> {
+        let mut made = JweHeader::new();
+        let encrypted = self.0.encrypt(key, &JweHeader::new(), &mut made)?.ok_or(Refused)?;
+        Ok((encrypted, made.claim("epk").cloned()))
+    }
+}
+
+fn public_jwk(kty: &str, members: &[(&str, String)]) -> Result<Jwk, Refused> {
     let mut jwk = Jwk::new(kty);
     for (name, value) in members {
         jwk.set_parameter(name, Some(Value::String(value.clone())))?;
     }
+    Ok(jwk)
+}
+
+/// A verifier for one public key and one algorithm. `members` are the key's own
+/// (`crv`, `x`, `y`, `n`, `e`), nothing else.
+pub(crate) fn verifier(alg: Algorithm, kty: &str, members: &[(&str, String)]) -> Result<Box<dyn JwsVerifier>, Refused> {
+    let jwk = public_jwk(kty, members)?;
     Ok(match alg {
         Algorithm::Es256 => Box::new(ES256.verifier_from_jwk(&jwk)?),
         Algorithm::EdDsa => Box::new(EdDSA.verifier_from_jwk(&jwk)?),

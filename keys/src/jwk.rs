@@ -26,9 +26,9 @@ pub const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// Public exponents that are taken; only odd ones.
 pub const RSA_EXPONENTS: std::ops::RangeInclusive<u64> = 65_537..=(1 << 32);
 
-const LIMITS: Limits = Limits { max_bytes: MAX_JWK_BYTES, max_depth: 4 };
+pub(crate) const LIMITS: Limits = Limits { max_bytes: MAX_JWK_BYTES, max_depth: 4 };
 const COORDINATE_BYTES: usize = 32;
-const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
+pub(crate) const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 
 /// Why a key was refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -107,13 +107,7 @@ impl PublicJwk {
         if !material.fits(alg) {
             return Err(JwkError::WrongAlgorithm);
         }
-        let declared_kid = match json::str_member(map, "kid")? {
-            None => None,
-            Some(kid) if kid.is_empty() || kid.len() > MAX_KID_BYTES => {
-                return Err(JwkError::Member("kid"));
-            }
-            Some(kid) => Some(kid.to_owned()),
-        };
+        let declared_kid = declared_kid(map)?;
         let jwk = Self { alg, declared_kid, thumbprint: material.thumbprint(), material };
         // OpenSSL refuses a point that is not on its curve when it loads the key.
         jwk.raw_verifier()?;
@@ -232,10 +226,22 @@ impl Material {
     }
 }
 
+pub(crate) fn declared_kid(map: &Map<String, Value>) -> Result<Option<String>, JwkError> {
+    match json::str_member(map, "kid")? {
+        Some(kid) if kid.is_empty() || kid.len() > MAX_KID_BYTES => Err(JwkError::Member("kid")),
+        kid => Ok(kid.map(str::to_owned)),
+    }
+}
+
 /// RFC 7517 sections 4.2 and 4.3: where the owner says what the key is for, it must
 /// include verifying.
 fn check_use(map: &Map<String, Value>) -> Result<(), JwkError> {
-    if !matches!(json::str_member(map, "use")?, None | Some("sig")) {
+    check_purpose(map, "sig", &["verify"])
+}
+
+/// What the owner says the key is for must include `purpose` and one of `wanted`.
+pub(crate) fn check_purpose(map: &Map<String, Value>, purpose: &str, wanted: &[&str]) -> Result<(), JwkError> {
+    if json::str_member(map, "use")?.is_some_and(|named| named != purpose) {
         return Err(JwkError::WrongUse);
     }
     let Some(operations) = json::array_member(map, "key_ops")? else {
@@ -244,7 +250,8 @@ fn check_use(map: &Map<String, Value>) -> Result<(), JwkError> {
     if operations.len() > MAX_KEY_OPS || operations.iter().any(|entry| !entry.is_string()) {
         return Err(JwkError::Member("key_ops"));
     }
-    if operations.iter().any(|entry| entry == "verify") { Ok(()) } else { Err(JwkError::WrongUse) }
+    let named = |entry: &Value| wanted.iter().any(|operation| entry == operation);
+    if operations.iter().any(named) { Ok(()) } else { Err(JwkError::WrongUse) }
 }
 
 fn ec(map: &Map<String, Value>) -> Result<Material, JwkError> {
@@ -297,6 +304,12 @@ fn is_low_order(x: &[u8]) -> bool {
 }
 
 fn rsa(map: &Map<String, Value>) -> Result<Material, JwkError> {
+    let (n, e, modulus_bytes) = rsa_members(map)?;
+    Ok(Material::Rsa { n, e, modulus_bytes })
+}
+
+/// Modulus, exponent, and the bytes of the modulus.
+pub(crate) fn rsa_members(map: &Map<String, Value>) -> Result<(String, String, usize), JwkError> {
     let (n, modulus) = unsigned(map, "n", RSA_BITS.end() / 8)?;
     let (e, exponent) = unsigned(map, "e", 5)?;
     let leading = modulus.first().map_or(0, |byte| byte.leading_zeros());
@@ -309,12 +322,11 @@ fn rsa(map: &Map<String, Value>) -> Result<Material, JwkError> {
     if value % 2 == 0 || !RSA_EXPONENTS.contains(&value) {
         return Err(JwkError::RsaExponent);
     }
-    let modulus_bytes = modulus.len();
-    Ok(Material::Rsa { n, e, modulus_bytes })
+    Ok((n, e, modulus.len()))
 }
 
 /// An octet string of exactly 32 bytes, kept in its one canonical spelling.
-fn coordinate(map: &Map<String, Value>, name: &'static str) -> Result<String, JwkError> {
+pub(crate) fn coordinate(map: &Map<String, Value>, name: &'static str) -> Result<String, JwkError> {
     let (text, bytes) = octets(map, name, COORDINATE_BYTES)?;
     if bytes.len() == COORDINATE_BYTES { Ok(text) } else { Err(JwkError::Member(name)) }
 }

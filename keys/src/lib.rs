@@ -1,14 +1,17 @@
 //! Key material of Stipend: the signing keyring, strict JWS, JWKS, sealing at
-//! rest, client secrets.
+//! rest, encryption to an agent's key, client secrets.
 //!
-//! This crate is the only user of josekit, and lets it do one thing: make and
-//! check signatures over bytes. Headers, claims and keys are read by our own
-//! strict code first, one key is bound to one algorithm, and each kind of token
-//! has its own `typ`. No clock, no IO; time is a parameter. Nothing here prints
-//! or serialises a private key or a secret.
+//! This crate is the only user of josekit, and lets it do two things: make and
+//! check signatures over bytes, and encrypt a content key to a public key. Headers,
+//! claims and keys are read by our own strict code first, one key is bound to one
+//! algorithm, and each kind of token has its own `typ`. Nothing is ever decrypted
+//! that came as a JWE. No clock; time is a parameter. No IO, but for the providers of
+//! key encryption behind the features `pkcs11` and `vault`. Nothing here prints or
+//! serialises a private key or a secret.
 
 pub mod alg;
 mod jose;
+pub mod jwe;
 pub mod jwk;
 pub mod jwks;
 pub mod jws;
@@ -22,6 +25,7 @@ pub mod secret;
 pub mod signing;
 
 pub use alg::Algorithm;
+pub use jwe::{EncryptionJwk, JweError};
 pub use jwk::{JwkError, PublicJwk};
 pub use jwks::PublicJwkSet;
 pub use jws::{JwsError, MAX_JWT_BYTES, Unverified, Verified, Verifier};
