@@ -10,6 +10,7 @@
 //! serialises a private key or a secret.
 
 pub mod alg;
+pub mod fingerprint;
 mod jose;
 pub mod jwe;
 pub mod jwk;
@@ -25,6 +26,7 @@ pub mod secret;
 pub mod signing;
 
 pub use alg::Algorithm;
+pub use fingerprint::Fingerprinter;
 pub use jwe::{EncryptionJwk, JweError};
 pub use jwk::{JwkError, PublicJwk};
 pub use jwks::PublicJwkSet;
