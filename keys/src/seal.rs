@@ -201,6 +201,13 @@ impl<'a> Envelope<'a> {
     }
 }
 
+/// The `aad` of an item that several fields name, e.g. a kind, an owner, an id and a
+/// version. Joining them with a separator would let `("a/b", "c")` and `("a", "b/c")`
+/// open each other's values; here every field goes in with its length.
+pub fn aad_of(fields: &[&[u8]]) -> Vec<u8> {
+    labelled(b"", fields)
+}
+
 /// AAD with a label of its purpose; every part with its length, so no two lists
 /// read the same.
 fn labelled(label: &[u8], parts: &[&[u8]]) -> Vec<u8> {
