@@ -336,6 +336,20 @@ fn a_service_that_is_away_is_unreachable() {
 }
 
 #[test]
+fn connections_are_kept_and_one_that_was_closed_is_replaced() {
+    let setting = Setting::new();
+    let kek = setting.connect();
+    for turn in 0..30 {
+        if turn % 4 == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let key = data_key();
+        let wrapped = kek.wrap(AAD, &key).unwrap();
+        assert_eq!(kek.unwrap(ID, AAD, &wrapped).unwrap().expose(), key.expose());
+    }
+}
+
+#[test]
 fn calls_under_way_are_bounded() {
     let setting = Setting::new();
     let kek = setting.connect();

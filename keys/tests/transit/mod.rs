@@ -103,32 +103,40 @@ impl Transit {
         self.state().keys.get_mut(name).unwrap().push(random_bytes());
     }
 
+    /// Answers three times on a connection and then closes it without a word, as a
+    /// sidecar or a load balancer does with an idle one.
     fn serve(&self, mut stream: impl Read + Write) -> std::io::Result<()> {
-        let request = read_request(&mut stream)?;
-        let mood = {
-            let mut state = self.state();
-            let token = request.headers.get("x-vault-token").cloned().unwrap_or_default();
-            state.asked.push((request.path.clone(), token));
-            state.under_way += 1;
-            state.most_under_way = state.most_under_way.max(state.under_way);
-            state.mood.clone()
-        };
-        let done = self.act(&mut stream, &request, mood);
-        self.state().under_way -= 1;
-        done
+        for _ in 0..3 {
+            let request = read_request(&mut stream)?;
+            let mood = {
+                let mut state = self.state();
+                let token = request.headers.get("x-vault-token").cloned().unwrap_or_default();
+                state.asked.push((request.path.clone(), token));
+                state.under_way += 1;
+                state.most_under_way = state.most_under_way.max(state.under_way);
+                state.mood.clone()
+            };
+            let done = self.act(&mut stream, &request, mood);
+            self.state().under_way -= 1;
+            if !done? {
+                break;
+            }
+        }
+        Ok(())
     }
 
-    fn act(&self, stream: &mut impl Write, request: &Request, mood: Mood) -> std::io::Result<()> {
+    /// Whether the connection is good for another request.
+    fn act(&self, stream: &mut impl Write, request: &Request, mood: Mood) -> std::io::Result<bool> {
         let (status, body) = match mood {
             Mood::Hangs => {
                 std::thread::sleep(Duration::from_secs(20));
-                return Ok(());
+                return Ok(false);
             }
             Mood::Slow(wait) => {
                 std::thread::sleep(wait);
                 self.answer(request)
             }
-            Mood::Garbage(bytes) => return stream.write_all(&bytes),
+            Mood::Garbage(bytes) => return stream.write_all(&bytes).map(|()| false),
             Mood::Body(body) => return respond(stream, 200, "", &body),
             Mood::Status(status, error) => (status, json!({ "errors": [error] })),
             Mood::Redirects(to) => return respond(stream, 307, &format!("location: {to}\r\n"), b""),
@@ -141,7 +149,7 @@ impl Transit {
                     stream.flush()?;
                     std::thread::sleep(Duration::from_millis(100));
                 }
-                return Ok(());
+                return Ok(false);
             }
             Mood::Well | Mood::IgnoresAssociatedData | Mood::NotAead => self.answer(request),
         };
@@ -198,10 +206,10 @@ fn cipher(key: &[u8; 32]) -> LessSafeKey {
     LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap())
 }
 
-fn respond(stream: &mut impl Write, status: u16, headers: &str, body: &[u8]) -> std::io::Result<()> {
-    let head = format!("HTTP/1.1 {status} X\r\n{headers}connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+fn respond(stream: &mut impl Write, status: u16, headers: &str, body: &[u8]) -> std::io::Result<bool> {
+    let head = format!("HTTP/1.1 {status} X\r\n{headers}content-length: {}\r\n\r\n", body.len());
     stream.write_all(&[head.as_bytes(), body].concat())?;
-    stream.flush()
+    stream.flush().map(|()| true)
 }
 
 fn read_request(stream: &mut impl Read) -> std::io::Result<Request> {
