@@ -107,8 +107,16 @@ start_redis() {
     STIPEND_TEST_REDIS_URL="redis://127.0.0.1:$port"
 }
 
+# Waits until it is gone: it still writes when it is told to stop.
 stop_redis() {
-    if [ -f "$1/redis/pid" ]; then kill "$(cat "$1/redis/pid")" 2>/dev/null || true; fi
+    local pid
+    pid=$(cat "$1/redis/pid" 2>/dev/null) || return 0
+    kill "$pid" 2>/dev/null || return 0
+    for _ in $(seq 50); do
+        kill -0 "$pid" 2>/dev/null || return 0
+        sleep 0.1
+    done
+    kill -9 "$pid" 2>/dev/null || true
 }
 
 # Clients that nobody here wrote, at the versions that interop/ names.
