@@ -46,7 +46,7 @@ impl Books {
             return Level { limit: Amount::ZERO, per_call: None, earlier: 0, used };
         };
         let mut level = Level {
-            limit: limit(line, now),
+            limit: Amount::new(line.row.limit(now)).unwrap_or_default(),
             per_call: line.row.per_call.and_then(|amount| Amount::new(amount).ok()),
             earlier: self.other_parts(line, place, now).map(Used::total).sum(),
             used,
@@ -88,11 +88,4 @@ impl Books {
         }
         told
     }
-}
-
-/// The limit in effect, with the increase of the moment.
-fn limit(line: &Line, now: i64) -> Amount {
-    let increase = line.row.increase_until.filter(|until| now < *until).map_or(0, |_| line.row.increase);
-    let limit = line.row.amount.saturating_add(increase).min(budget::MAX_AMOUNT);
-    Amount::new(limit).unwrap_or_default()
 }

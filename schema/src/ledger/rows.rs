@@ -2,6 +2,7 @@
 
 use crate::rows::row;
 use crate::tables;
+use stipend_token::budget::MAX_AMOUNT;
 
 row! {
     /// A limit of an account in one unit. `parent_id` and the unit never change. `increase`
@@ -104,5 +105,14 @@ row! {
         digest: Vec<u8>,
         answer: String,
         expires_at: i64,
+    }
+}
+
+impl BudgetLineRow {
+    /// The limit in effect, with the increase of the moment.
+    #[must_use]
+    pub fn limit(&self, now: i64) -> i64 {
+        let increase = self.increase_until.filter(|until| now < *until).map_or(0, |_| self.increase);
+        self.amount.saturating_add(increase).min(MAX_AMOUNT)
     }
 }

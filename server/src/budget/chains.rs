@@ -72,16 +72,10 @@ impl Purse {
         Ok(Self { client, own, owners, deps })
     }
 
-    #[must_use]
-    pub fn owner_id(&self) -> &str {
-        &self.client.owner_id
-    }
-
     /// The line of a unit.
     #[must_use]
     pub fn line(&self, unit: &Unit) -> Option<&BudgetLine> {
-        let of = |lines: &'_ [BudgetLine]| lines.iter().position(|line| line.unit == *unit);
-        of(&self.own).and_then(|at| self.own.get(at)).or_else(|| of(&self.owners).and_then(|at| self.owners.get(at)))
+        self.own.iter().chain(self.owners.iter()).find(|line| line.unit == *unit)
     }
 
     /// The units of a token that nothing was asked for: those of the client's own lines, and

@@ -63,14 +63,8 @@ pub async fn window_use(db: &Db, row: &BudgetLineRow, now: i64) -> Result<Window
         since,
     };
     let taken = used.held.saturating_add(used.spent).saturating_add(used.carved).saturating_add(used.overage);
-    used.remaining = limit(row, now).saturating_sub(taken);
+    used.remaining = row.limit(now).saturating_sub(taken);
     Ok(used)
-}
-
-/// The limit in effect, with the increase of the moment.
-fn limit(row: &BudgetLineRow, now: i64) -> i64 {
-    let increase = row.increase_until.filter(|until| now < *until).map_or(0, |_| row.increase);
-    row.amount.saturating_add(increase)
 }
 
 /// A token's line, for the services of its audience. For everybody else it does not exist.

@@ -21,7 +21,7 @@ pub(super) enum Source<'a> {
     Purse { purse: Box<Purse>, default: Option<Vec<BudgetCap>>, tasks: bool },
     /// The lines of the subject token: nothing else, ever, once it has any.
     Token(&'a [TokenLine]),
-    /// A subject token that says nothing of budgets.
+    /// There is none: the subject token says nothing of budgets, or the target takes none.
     Nothing,
 }
 
@@ -72,10 +72,13 @@ pub(super) async fn plan(
     }
 }
 
+/// One resource spends from it, or two could each spend all of it.
+pub(super) fn takes_budgets(targets: &[Arc<Resource>]) -> bool {
+    matches!(targets, [only] if only.budget_capable)
+}
+
 async fn lines(app: &App, source: &mut Source<'_>, question: &Question<'_>) -> Result<(Vec<NewLine>, bool), Reason> {
-    // One resource spends from it, or two could each spend all of it.
-    let takes_budgets = matches!(question.targets, [only] if only.budget_capable);
-    if !takes_budgets {
+    if !takes_budgets(question.targets) {
         let none_behind = matches!(source, Source::Token(_));
         return if question.asked.is_some() { Err(Reason::NoBudgetTarget) } else { Ok((Vec::new(), none_behind)) };
     }

@@ -1,6 +1,6 @@
 //! The client credentials grant (RFC 6749 section 4.4): a token in the client's own name.
 
-use super::budget::{Question, Source, plan};
+use super::budget::{Question, Source, plan, takes_budgets};
 use super::{Authorization, Refused, issue, request};
 use crate::app::App;
 use crate::audit::Draft;
@@ -58,10 +58,14 @@ pub(super) async fn decide(
     claims.may_act = client.may_act.clone();
     claims.exp = now.saturating_add(ttl.max(1));
     looked_at.push(deps::subject(&claims.sub));
-    let default = access_default(client, &claims.aud);
-    let purse = Box::new(Purse::open(app, Arc::clone(client)).await?);
+    let source = if takes_budgets(&resources) {
+        let purse = Box::new(Purse::open(app, Arc::clone(client)).await?);
+        Source::Purse { purse, default: access_default(client, &claims.aud), tasks: true }
+    } else {
+        Source::Nothing
+    };
     let question = Question { targets: &resources, asked: asked.as_deref(), rules: &[], exp: claims.exp };
-    let plan = plan(app, Source::Purse { purse, default, tasks: true }, &question).await;
+    let plan = plan(app, source, &question).await;
     let plan = match plan {
         Ok(plan) => plan,
         Err((reason, deps)) => {

@@ -189,12 +189,10 @@ async fn issue(
     let mut work = work(basis, deps, client.burn.clone(), draft.outcome(ISSUED));
     let order = plan.order(&claims);
     if order.is_some() || key.is_some() {
-        let key = match key
-            .map(|key| kept::keep(&claims, issued_token_type).map(|keep| SpendKey { keep: Some(keep), ..key }))
-        {
-            None => None,
-            Some(Ok(key)) => Some(key),
-            Some(Err(reason)) => return Round::refused(reason),
+        let keep = |key| kept::keep(&claims, issued_token_type).map(|keep| SpendKey { keep: Some(keep), ..key });
+        let key = match key.map(keep).transpose() {
+            Ok(key) => key,
+            Err(reason) => return Round::refused(reason),
         };
         let step = Step::Issue(order.unwrap_or_else(|| NewToken::bare(&claims.jti, claims.exp)));
         work.spend = Some(Spend { client_id: client.client.id.clone(), step, key });

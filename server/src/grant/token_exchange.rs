@@ -3,7 +3,7 @@
 //! Order: the form, the subject, the actor, their standing, the targets, then the one pure
 //! decision of the token crate. Nothing here widens what that decision yields.
 
-use super::budget::{Plan, Question, Source, plan};
+use super::budget::{Plan, Question, Source, plan, takes_budgets};
 use super::{Authorization, Refused, issue, request};
 use crate::app::App;
 use crate::audit::Draft;
@@ -115,14 +115,14 @@ async fn plan_budget(
     let ceiling = rules.iter().find_map(|rule| rule.budget_ceiling.clone());
     let source = match (&subject.budget, ceiling) {
         (Some(lines), _) => Source::Token(lines),
-        (None, None) => Source::Nothing,
-        (None, Some(ceiling)) => {
+        (None, Some(ceiling)) if takes_budgets(&exchanged.targets) => {
             let unknown = |reason: Reason| (reason, Vec::new());
             let payer = app.records.find_client(payer(subject)).await.map_err(|error| unknown(error.into()))?;
             let payer = payer.ok_or(unknown(Reason::SubjectNotStanding))?;
             let purse = Purse::open(app, payer).await.map_err(|error| unknown(error.into()))?;
             Source::Purse { purse: Box::new(purse), default: Some(ceiling), tasks: false }
         }
+        (None, _) => Source::Nothing,
     };
     plan(app, source, &question).await
 }

@@ -11,7 +11,6 @@ use stipend_token::budget::Unit;
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BudgetLine {
     pub id: String,
-    pub parent_id: Option<String>,
     pub unit: Unit,
     pub active: bool,
 }
@@ -25,7 +24,6 @@ pub struct BudgetPath {
     /// The token's, for a token's line: its id, and whom it is for.
     pub jti: Option<String>,
     pub audience: Option<String>,
-    pub unit: Unit,
     pub carved: bool,
 }
 
@@ -34,15 +32,11 @@ pub(super) async fn load(db: Db, account: String) -> Result<Loaded<Vec<BudgetLin
     let (kind, id) = account.split_once(':').ok_or(LoadError::Corrupt("account"))?;
     let rows = queries::lines_of_account(&db, kind, id).await?;
     let line = |row: BudgetLineRow| {
-        let unit = unit(&row)?;
-        Ok(BudgetLine { active: row.state == "active", id: row.id, parent_id: row.parent_id, unit })
+        let unit = Unit::new(&row.unit, row.decimals).map_err(|_| LoadError::Corrupt("budget unit"))?;
+        Ok(BudgetLine { active: row.state == "active", id: row.id, unit })
     };
     let lines = rows.into_iter().map(line).collect::<Result<Vec<_>, LoadError>>()?;
     Ok(Loaded { value: Some(Arc::new(lines)), deps: vec![deps::budget_of(kind, id)] })
-}
-
-fn unit(row: &BudgetLineRow) -> Result<Unit, LoadError> {
-    Unit::new(&row.unit, row.decimals).map_err(|_| LoadError::Corrupt("budget unit"))
 }
 
 /// Ids of lines are random and known once the line is there: what is missing stays missing.
@@ -63,7 +57,6 @@ pub(super) async fn load_path(db: Db, id: String) -> Result<Loaded<BudgetPath>, 
     let of_token = leaf.account_kind == "token";
     let path = BudgetPath {
         lines,
-        unit: unit(&leaf)?,
         owner_id: leaf.owner_id,
         jti: of_token.then_some(leaf.account_id),
         audience: leaf.audience,
