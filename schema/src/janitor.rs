@@ -28,6 +28,8 @@ pub struct Swept {
     pub answers: usize,
     /// Lines of tokens that were over before anything was spent from them.
     pub lines: usize,
+    /// Counters that count nothing any more.
+    pub counters: usize,
     pub changes: usize,
 }
 
@@ -36,7 +38,9 @@ impl Swept {
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
         let limit = usize::try_from(ROWS_PER_RUN).unwrap_or(usize::MAX);
-        [self.burns, self.revocations, self.answers, self.lines, self.changes].into_iter().any(|rows| rows >= limit)
+        [self.burns, self.revocations, self.answers, self.lines, self.counters, self.changes]
+            .into_iter()
+            .any(|rows| rows >= limit)
     }
 }
 
@@ -48,9 +52,10 @@ pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     let answers = delete(db, "budget_answers", "key_hash", "expires_at <", expired, "").await?;
     let unused = now.saturating_sub(UNUSED_LINES_KEPT_SECONDS);
     let lines = delete(db, "budget_lines", "id", "expires_at <", unused, NOTHING_DONE).await?;
+    let counters = delete(db, "counters", "key", "expires_at <", expired, "").await?;
     let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
     let changes = delete(db, "changes", "seq", "seq <=", floor, "").await?;
-    Ok(Swept { burns, revocations, answers, lines, changes })
+    Ok(Swept { burns, revocations, answers, lines, counters, changes })
 }
 
 /// What the journal speaks of stays.

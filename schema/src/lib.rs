@@ -8,6 +8,7 @@
 pub mod audit;
 mod change;
 mod committer;
+pub mod custody;
 mod db;
 pub mod feed;
 mod janitor;
@@ -28,4 +29,4 @@ pub use rows::{
     AuditCheckpointRow, AuditRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,
 };
-pub use write::{Row, Table, Write};
+pub use write::{Note, Row, Table, Write};

@@ -3,6 +3,7 @@
 //! since the epoch unless a row says microseconds.
 //! `Debug` never prints a secret's hash or sealed key material: rows get logged by accident.
 
+pub(crate) use crate::custody::CounterRow;
 pub(crate) use crate::ledger::{
     BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow,
 };
@@ -19,6 +20,7 @@ impl Field for i64 {}
 impl Field for bool {}
 impl Field for Option<i64> {}
 impl Field for Vec<u8> {}
+impl Field for Option<Vec<u8>> {}
 impl Field for String {
     fn text(&self) -> Option<&str> {
         Some(self)

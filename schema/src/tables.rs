@@ -268,3 +268,87 @@ diesel::table! {
         expires_at -> BigInt,
     }
 }
+
+diesel::table! {
+    credentials (id) {
+        id -> Text,
+        owner_id -> Text,
+        name -> Text,
+        kind -> Text,
+        environment -> Text,
+        state -> Text,
+        spec -> Text,
+        created_by -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    credential_versions (id) {
+        id -> Text,
+        credential_id -> Text,
+        number -> BigInt,
+        state -> Text,
+        sealed -> Nullable<Binary>,
+        kek_id -> Nullable<Text>,
+        fingerprint -> Text,
+        created_at -> BigInt,
+        activated_at -> Nullable<BigInt>,
+        retire_at -> Nullable<BigInt>,
+        destroyed_at -> Nullable<BigInt>,
+        compromised_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    credential_grants (id) {
+        id -> Text,
+        credential_id -> Text,
+        agent_id -> Text,
+        owner_id -> Text,
+        state -> Text,
+        spec -> Text,
+        expires_at -> Nullable<BigInt>,
+        created_by -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    credential_exposures (version_id, agent_id) {
+        version_id -> Text,
+        agent_id -> Text,
+        credential_id -> Text,
+        mode -> Text,
+        first_at -> BigInt,
+        last_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    credential_uses (grant_id) {
+        grant_id -> Text,
+        version_id -> Text,
+        mode -> Text,
+        uses -> BigInt,
+        last_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    counters (key) {
+        key -> Text,
+        state -> Text,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    server_secrets (name) {
+        name -> Text,
+        sealed -> Binary,
+        created_at -> BigInt,
+    }
+}

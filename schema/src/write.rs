@@ -1,6 +1,9 @@
 //! What a work may write: whole rows, by primary key. No statement text and no condition
 //! comes from outside; a condition on other rows is what `deps` and the fence are for.
 
+use crate::custody::{
+    CredentialExposureRow, CredentialGrantRow, CredentialRow, CredentialUseRow, CredentialVersionRow, ServerSecretRow,
+};
 use crate::ledger::BudgetLineRow;
 use crate::rows::{
     AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
@@ -21,6 +24,10 @@ pub enum Row {
     Revocation(RevocationRow),
     AuditCheckpoint(AuditCheckpointRow),
     BudgetLine(BudgetLineRow),
+    Credential(CredentialRow),
+    CredentialVersion(CredentialVersionRow),
+    CredentialGrant(CredentialGrantRow),
+    ServerSecret(ServerSecretRow),
 }
 
 /// Tables a row may be deleted from, by its id (`kid` for signing keys).
@@ -34,6 +41,35 @@ pub enum Table {
     ExchangeRule,
     SigningKey,
     Revocation,
+    CredentialGrant,
+}
+
+/// What is noted whether or not it is there already. It conflicts with nothing, so works that
+/// only note things share transactions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Note {
+    /// An agent has seen a version; seen before, only `last_at` grows.
+    Exposure(CredentialExposureRow),
+    /// Uses of a grant since the last note: `uses` are added.
+    Use(CredentialUseRow),
+}
+
+impl Note {
+    /// Notes are written in this order everywhere: two nodes that lock the same rows in
+    /// different orders would deadlock.
+    pub(crate) fn order(&self) -> (u8, &str, &str) {
+        match self {
+            Self::Exposure(row) => (0, &row.version_id, &row.agent_id),
+            Self::Use(row) => (1, &row.grant_id, ""),
+        }
+    }
+
+    fn has_nul(&self) -> bool {
+        match self {
+            Self::Exposure(row) => row.has_nul(),
+            Self::Use(row) => row.has_nul(),
+        }
+    }
 }
 
 /// One write. A row that must be new and is not, must be there and is not, or is still
@@ -44,6 +80,7 @@ pub enum Write {
     /// Every column is set. Revocations and checkpoints are never updated.
     Update(Row),
     Delete(Table, String),
+    Note(Note),
 }
 
 impl Write {
@@ -51,6 +88,7 @@ impl Write {
         match self {
             Self::Insert(row) | Self::Update(row) => row.has_nul(),
             Self::Delete(_, id) => id.contains('\0'),
+            Self::Note(note) => note.has_nul(),
         }
     }
 
@@ -79,6 +117,10 @@ impl Row {
             Self::Revocation(row) => row.has_nul(),
             Self::AuditCheckpoint(row) => row.has_nul(),
             Self::BudgetLine(row) => row.has_nul(),
+            Self::Credential(row) => row.has_nul(),
+            Self::CredentialVersion(row) => row.has_nul(),
+            Self::CredentialGrant(row) => row.has_nul(),
+            Self::ServerSecret(row) => row.has_nul(),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::admin::Turns;
 use crate::client::Failures;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::custody::{Safe, Uses};
 use crate::gather::Gatherer;
 use crate::live::Live;
 use crate::records::Records;
@@ -25,6 +26,10 @@ pub struct Urls {
     pub jwks_uri: String,
     pub details_types_endpoint: String,
     pub budget_endpoint: String,
+    /// Identifier of the key-release service as a protected resource.
+    pub credential_resource: String,
+    /// Its metadata (RFC 9728 section 3.1).
+    pub credential_metadata: String,
     /// Identifier of the admin API as a protected resource.
     pub admin_resource: String,
 }
@@ -41,6 +46,8 @@ impl Urls {
             jwks_uri: format!("{base}/oauth2/jwks"),
             details_types_endpoint: format!("{base}/oauth2/authorization-details-types"),
             budget_endpoint: format!("{base}/budget"),
+            credential_resource: format!("{base}/credentials"),
+            credential_metadata: format!("{base}/.well-known/oauth-protected-resource/credentials"),
             admin_resource: format!("{base}/admin"),
         }
     }
@@ -63,6 +70,9 @@ pub struct App {
     pub failures: Failures,
     pub secrets: SecretWorker,
     pub mac: ProcessMac,
+    pub safe: Safe,
+    /// When credentials were last used.
+    pub uses: Uses,
     /// Changes of one thing through the admin API, one after the other on this node.
     pub turns: Turns,
 }

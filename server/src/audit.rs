@@ -92,6 +92,13 @@ impl Draft {
         self.0
     }
 
+    /// What is recorded when the work's burn was used before.
+    #[must_use]
+    pub fn replayed(mut self, reason: Reason) -> Self {
+        self.0.on_replay = Some(reason.as_str());
+        self
+    }
+
     /// What a token says, under `name`, without the token.
     pub fn describe(&mut self, name: &str, token: &AccessToken) {
         let mut about = Map::new();

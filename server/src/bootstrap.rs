@@ -18,6 +18,8 @@ pub const OWNER: &str = "stipend";
 pub const ADMIN: &str = "stipend.admin";
 /// Scopes of the admin API.
 pub const ADMIN_SCOPES: [&str; 3] = ["admin:read", "admin:write", "admin:audit"];
+/// Scopes of the key-release service.
+const CREDENTIAL_SCOPES: [&str; 2] = [crate::custody::SCOPE_RELEASE, crate::custody::SCOPE_USE];
 /// How long the first admin's secret is valid: long enough to be replaced.
 pub const SECRET_SECONDS: i64 = 90 * 86_400;
 
@@ -52,6 +54,7 @@ pub async fn bootstrap(app: &App) -> Result<Option<Secret<String>>, BootstrapErr
         }
     }
     if queries::find_client(app.store.db(), ADMIN).await?.is_some() {
+        add_key_release(app).await?;
         return Ok(None);
     }
     let given = app.config.bootstrap_secret.as_ref().map(|secret| Secret::new(secret.expose().clone()));
@@ -62,15 +65,18 @@ pub async fn bootstrap(app: &App) -> Result<Option<Secret<String>>, BootstrapErr
         Outcome::Committed { .. } => Ok(made.then_some(secret)),
         // Another node was quicker.
         Outcome::Conflict | Outcome::Stale => Ok(None),
-        Outcome::Replayed { .. } | Outcome::Invalid(_) | Outcome::Settled { .. } | Outcome::Unavailable => {
-            Err(BootstrapError::Refused)
-        }
+        Outcome::Replayed { .. }
+        | Outcome::Invalid(_)
+        | Outcome::Settled { .. }
+        | Outcome::Exceeded { .. }
+        | Outcome::Unavailable => Err(BootstrapError::Refused),
     }
 }
 
 fn work(app: &App, hash: String) -> Result<Work, BootstrapError> {
     let now = app.clock.now();
     let audience = Audience::parse(&app.urls.admin_resource).map_err(|_| BootstrapError::Issuer)?;
+    let keys = Audience::parse(&app.urls.credential_resource).map_err(|_| BootstrapError::Issuer)?;
     let owner = OwnerRow {
         id: OWNER.to_owned(),
         name: "Stipend".to_owned(),
@@ -92,13 +98,20 @@ fn work(app: &App, hash: String) -> Result<Work, BootstrapError> {
         deps: vec![deps::client(ADMIN)],
         burn: None,
         spend: None,
+        counts: Vec::new(),
         writes: vec![
             Write::Insert(Row::Owner(owner)),
-            Write::Insert(Row::Resource(resource(&audience, now)?)),
+            Write::Insert(Row::Resource(resource(&audience, "Stipend admin API", &ADMIN_SCOPES, now)?)),
+            Write::Insert(Row::Resource(key_release(&keys, now)?)),
             Write::Insert(Row::Client(client(audience.clone(), now)?)),
             Write::Insert(Row::ClientSecret(secret)),
         ],
-        changes: vec![deps::owner(OWNER), deps::resource(audience.as_str()), deps::client(ADMIN)],
+        changes: vec![
+            deps::owner(OWNER),
+            deps::resource(audience.as_str()),
+            deps::resource(keys.as_str()),
+            deps::client(ADMIN),
+        ],
         record: draft.outcome(DONE),
     })
 }
@@ -107,13 +120,45 @@ fn json(value: &impl serde::Serialize) -> Result<String, BootstrapError> {
     serde_json::to_string(value).map_err(|_| BootstrapError::Refused)
 }
 
-fn resource(audience: &Audience, now: i64) -> Result<ResourceRow, BootstrapError> {
+/// The key-release service as a resource: agents spend there.
+fn key_release(audience: &Audience, now: i64) -> Result<ResourceRow, BootstrapError> {
+    let resource = resource(audience, "Stipend key release", &CREDENTIAL_SCOPES, now)?;
+    Ok(ResourceRow { budget_capable: true, ..resource })
+}
+
+/// Adds it to a deployment that was made before there was one.
+async fn add_key_release(app: &App) -> Result<(), BootstrapError> {
+    let uri = Audience::parse(&app.urls.credential_resource).map_err(|_| BootstrapError::Issuer)?;
+    if queries::find_resource_by_uri(app.store.db(), uri.as_str()).await?.is_some() {
+        return Ok(());
+    }
+    let mut draft = Draft::new("resource.created", &own_origin());
+    draft.owner(Some(OWNER));
+    draft.put("resource", uri.as_str());
+    let work = Work {
+        basis: app.live.applied(),
+        deps: vec![deps::resource(uri.as_str())],
+        burn: None,
+        spend: None,
+        counts: Vec::new(),
+        writes: vec![Write::Insert(Row::Resource(key_release(&uri, app.clock.now())?))],
+        changes: vec![deps::resource(uri.as_str())],
+        record: draft.outcome(DONE),
+    };
+    match app.committer.submit(work).await {
+        // Another node was quicker.
+        Outcome::Committed { .. } | Outcome::Conflict | Outcome::Stale => Ok(()),
+        _ => Err(BootstrapError::Refused),
+    }
+}
+
+fn resource(audience: &Audience, name: &str, scopes: &[&str], now: i64) -> Result<ResourceRow, BootstrapError> {
     Ok(ResourceRow {
         id: random_id("res_"),
         owner_id: OWNER.to_owned(),
         uri: audience.as_str().to_owned(),
-        name: "Stipend admin API".to_owned(),
-        scopes: json(&ADMIN_SCOPES)?,
+        name: name.to_owned(),
+        scopes: json(&scopes)?,
         environment: None,
         max_ttl_seconds: crate::limits::MAX_TTL_SECONDS,
         introspectors: "[]".to_owned(),

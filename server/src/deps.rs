@@ -58,6 +58,23 @@ pub fn budget_of(kind: &str, id: &str) -> Dep {
     Dep::new(BUDGET_OF, format!("{kind}:{id}"))
 }
 
+/// The feed's word for a custodied credential and its versions.
+pub const CREDENTIAL: &str = "credential";
+/// The feed's word for what lets an agent use a credential.
+pub const GRANT_OF: &str = "grant_of";
+
+#[must_use]
+pub fn credential(id: &str) -> Dep {
+    Dep::new(CREDENTIAL, id)
+}
+
+/// The grant of a credential to an agent, if there is one.
+#[must_use]
+pub fn grant_of(credential: &str, agent: &str) -> Dep {
+    // Neither id has a space.
+    Dep::new(GRANT_OF, format!("{credential} {agent}"))
+}
+
 /// The whole signing keyring: two nodes must not both make the next key.
 #[must_use]
 pub fn keyring() -> Dep {

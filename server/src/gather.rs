@@ -127,6 +127,7 @@ async fn record(committer: &CommitterHandle, kind: &Kind, origin: &Origin, count
         deps: Vec::new(),
         burn: None,
         spend: None,
+        counts: Vec::new(),
         writes: Vec::new(),
         changes: Vec::new(),
         record: draft.refused(kind.reason),

@@ -62,6 +62,7 @@ pub async fn burn(app: &App, caller: &AuthenticatedClient, origin: &Origin) -> R
         deps: Vec::new(),
         burn: Some(burn),
         spend: None,
+        counts: Vec::new(),
         writes: Vec::new(),
         changes: Vec::new(),
         record: draft.outcome(DONE),
@@ -69,9 +70,12 @@ pub async fn burn(app: &App, caller: &AuthenticatedClient, origin: &Origin) -> R
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Ok(()),
         Outcome::Replayed { .. } => Err(Reason::AssertionReplayed),
-        Outcome::Stale | Outcome::Conflict | Outcome::Invalid(_) | Outcome::Settled { .. } | Outcome::Unavailable => {
-            Err(Reason::StoreUnavailable)
-        }
+        Outcome::Stale
+        | Outcome::Conflict
+        | Outcome::Invalid(_)
+        | Outcome::Settled { .. }
+        | Outcome::Exceeded { .. }
+        | Outcome::Unavailable => Err(Reason::StoreUnavailable),
     }
 }
 

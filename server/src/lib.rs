@@ -13,6 +13,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod custody;
 pub mod demo;
 pub mod deps;
 pub mod form;

@@ -72,3 +72,10 @@ pub const JWKS_MAX_AGE_SECONDS: i64 = 300;
 pub const MAX_CLOCK_SKEW_SECONDS: i64 = 30;
 /// How long a graceful stop waits for requests under way.
 pub const SHUTDOWN_SECONDS: u64 = 15;
+
+/// Opened values of custodied credentials kept in memory, for a minute at most.
+pub const MAX_OPENED_VALUES: u64 = 1000;
+/// How long a wrapped reference can be turned into its value.
+pub const WRAP_SECONDS: i64 = 120;
+/// Grants whose uses are gathered before they are written; beyond, the write is made at once.
+pub const MAX_GATHERED_USES: usize = 10_000;

@@ -24,6 +24,12 @@ pub enum OAuthCode {
     /// A token that is of no use at a budget.
     InvalidToken,
     InsufficientBudget,
+    /// No bearer token, or none that is good here (RFC 6750 section 3.1).
+    Unauthenticated,
+    InsufficientScope,
+    AccessDenied,
+    ConstraintViolated,
+    RateExceeded,
     NotFound,
     HoldEnded,
     IdempotencyKeyReused,
@@ -43,7 +49,11 @@ impl OAuthCode {
             Self::InvalidTarget => "invalid_target",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
             Self::TooManyRequests => "too_many_requests",
-            Self::InvalidToken => "invalid_token",
+            Self::InvalidToken | Self::Unauthenticated => "invalid_token",
+            Self::InsufficientScope => "insufficient_scope",
+            Self::AccessDenied => "access_denied",
+            Self::ConstraintViolated => "constraint_violated",
+            Self::RateExceeded => "rate_exceeded",
             Self::InsufficientBudget => "insufficient_budget",
             Self::NotFound => "not_found",
             Self::HoldEnded => "hold_ended",
@@ -62,14 +72,18 @@ impl OAuthCode {
             | Self::InvalidScope
             | Self::InvalidTarget
             | Self::InvalidAuthorizationDetails => 400,
-            Self::InvalidClient => 401,
-            Self::InvalidToken | Self::InsufficientBudget => 403,
+            Self::InvalidClient | Self::Unauthenticated => 401,
+            Self::InvalidToken
+            | Self::InsufficientBudget
+            | Self::InsufficientScope
+            | Self::AccessDenied
+            | Self::ConstraintViolated => 403,
             Self::NotFound => 404,
             Self::TooSlow => 408,
             Self::HoldEnded => 409,
             Self::TooLarge => 413,
             Self::IdempotencyKeyReused => 422,
-            Self::TooManyRequests => 429,
+            Self::TooManyRequests | Self::RateExceeded => 429,
             Self::ServerError => 500,
             Self::TemporarilyUnavailable => 503,
         }
@@ -212,7 +226,30 @@ reasons! {
     AmountZero = "amount_zero", InvalidRequest, "amount must be more than 0 here";
     AmountTooMuch = "amount_too_much", InvalidRequest, "the amount is more than was captured and not yet refunded";
     IdempotencyKeyReused = "idempotency_key_reused", IdempotencyKeyReused, "the Idempotency-Key was used for another request";
+    // Custody.
+    NoBearer = "no_bearer", Unauthenticated, "send an access token for this service as a bearer token";
+    BearerInvalid = "bearer_invalid", Unauthenticated, "the access token is not valid here";
+    BearerElsewhere = "bearer_elsewhere", Unauthenticated, "the access token is not valid here";
+    MissingScope = "missing_scope", InsufficientScope, "the access token lacks the scope that this needs";
+    NotJson = "not_json", InvalidRequest, "the body must be application/json: one object with the members documented for it";
+    ProxyIsNoRelease = "proxy_is_no_release", InvalidRequest, "nothing is released for the proxy: send the calls through /proxy";
+    NoSuchCredential = "no_such_credential", NotFound, "there is no such credential for this agent";
+    NotGranted = "credential_not_granted", NotFound, "there is no such credential for this agent";
+    GrantEnded = "grant_ended", NotFound, "there is no such credential for this agent";
+    OtherEnvironment = "other_environment", NotFound, "there is no such credential for this agent";
+    ModeNotAllowed = "mode_not_allowed", AccessDenied, "the credential or the grant does not allow this mode";
+    CredentialNotReady = "credential_not_ready", AccessDenied, "the credential is disabled or has no active version";
+    NoEncryptionKey = "no_encryption_key", AccessDenied, "the grant has no key to encrypt to";
+    ConstraintViolated = "constraint_violated", ConstraintViolated, "a constraint does not allow this call";
+    RateExceeded = "rate_exceeded", RateExceeded, "a constraint allows fewer calls in this time";
+    UsesExhausted = "uses_exhausted", ConstraintViolated, "a constraint allows no further use";
+    VersionGone = "version_gone", NotFound, "the version that was released has been destroyed";
+    ReferenceUnknown = "reference_unknown", NotFound, "the reference is unknown, expired or used";
+    ReferenceNotTheirs = "reference_not_theirs", NotFound, "the reference is unknown, expired or used";
+    ReferenceExpired = "reference_expired", NotFound, "the reference is unknown, expired or used";
+    ReferenceReused = "reference_reused", NotFound, "the reference is unknown, expired or used";
     // The server's own trouble.
+    KeysUnavailable = "keys_unavailable", TemporarilyUnavailable, "the key-encryption service does not answer: try again";
     Overtaken = "overtaken", TemporarilyUnavailable, "the configuration is changing: try again";
     StoreUnavailable = "store_unavailable", TemporarilyUnavailable, "the server cannot record its answer now: try again";
     NoSigningKey = "no_signing_key", TemporarilyUnavailable, "no signing key is active: try again";

@@ -31,7 +31,9 @@ pub async fn revoke(app: &App, credentials: &Credentials<'_>, origin: &Origin) -
             Outcome::Stale => {
                 app.tailer.catch_up().await;
             }
-            Outcome::Conflict | Outcome::Settled { .. } | Outcome::Unavailable => return Err(Reason::StoreUnavailable),
+            Outcome::Conflict | Outcome::Settled { .. } | Outcome::Exceeded { .. } | Outcome::Unavailable => {
+                return Err(Reason::StoreUnavailable);
+            }
             Outcome::Invalid(what) => {
                 tracing::error!(what, "a revocation was refused by the committer");
                 return Err(Reason::Internal);
@@ -56,6 +58,7 @@ fn decide(
         deps: client.deps.clone(),
         burn: client.burn.clone(),
         spend: None,
+        counts: Vec::new(),
         writes: Vec::new(),
         changes: Vec::new(),
         record: draft.clone().outcome(DONE),

@@ -192,7 +192,7 @@ pub async fn order(
             tracing::error!(what, "the signing key work was refused");
             Err(Unavailable)
         }
-        Outcome::Settled { .. } | Outcome::Unavailable => Err(Unavailable),
+        Outcome::Settled { .. } | Outcome::Exceeded { .. } | Outcome::Unavailable => Err(Unavailable),
     }
 }
 
@@ -301,5 +301,14 @@ fn work(order: &KeyOrder, writes: Vec<Write>, basis: i64, origin: &Origin, by: O
         })
         .collect();
     draft.put("new_kids", kids);
-    Work { basis, deps: vec![deps::keyring()], burn: None, spend: None, writes, changes, record: draft.outcome(DONE) }
+    Work {
+        basis,
+        deps: vec![deps::keyring()],
+        burn: None,
+        spend: None,
+        counts: Vec::new(),
+        writes,
+        changes,
+        record: draft.outcome(DONE),
+    }
 }

@@ -1,6 +1,7 @@
 //! Starting and stopping a node.
 
 mod keyfile;
+mod secrets;
 mod tls;
 
 use crate::app::{App, Urls};
@@ -8,6 +9,7 @@ use crate::bootstrap::{BootstrapError, bootstrap};
 use crate::client::Failures;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
+use crate::custody::{Safe, Uses};
 use crate::gather::Gatherer;
 use crate::limits::{
     HEAD_DEADLINE, JWKS_MAX_AGE_SECONDS, KEEP_ALIVE, LEEWAY_SECONDS, MAX_CONNECTIONS_PER_WORKER, MAX_TTL_SECONDS,
@@ -160,7 +162,11 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         publish_ahead_seconds: 2 * JWKS_MAX_AGE_SECONDS,
         retire_after_seconds: MAX_TTL_SECONDS + 2 * LEEWAY_SECONDS,
     };
-    let sealer = Sealer::new(keyfile::kek(&config).map_err(StartError::Kek)?);
+    let kek = keyfile::kek(&config).map_err(StartError::Kek)?;
+    secrets::check_keks(&db, &*kek).await?;
+    let sealer = Sealer::new(Arc::clone(&kek));
+    let own = secrets::secrets(&db, &committer, &sealer, &*clock).await?;
+    let safe = Safe::new(kek, &own.fingerprints, own.wraps, Arc::clone(&store));
     let ring = Arc::new(Ring::open(&db, sealer, policy, clock.now()).await?);
     let records = Arc::new(Records::new(Arc::clone(&live), Arc::clone(&store)));
     Ok(App {
@@ -169,6 +175,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         failures: Failures::default(),
         secrets: SecretWorker::start().map_err(StartError::Thread)?,
         mac: ProcessMac::new(),
+        safe: safe.map_err(|error| StartError::Kek(error.to_string()))?,
+        uses: Uses::default(),
         turns: admin::Turns::default(),
         config,
         urls,

@@ -41,6 +41,17 @@ impl Store {
         self.runtime.spawn(work).await.map_err(|_| StoreStopped)
     }
 
+    /// Runs work that blocks on a thread that may.
+    ///
+    /// # Errors
+    /// [`StoreStopped`], as above.
+    pub async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreStopped> {
+        self.runtime.spawn_blocking(work).await.map_err(|_| StoreStopped)
+    }
+
     /// Starts a task that lives as long as the runtime.
     pub fn background(&self, task: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHandle<()> {
         self.runtime.spawn(task)

@@ -4,11 +4,12 @@
 
 use super::work::{Outcome, Position, Prepared};
 use crate::audit::{Anchor, Chain, RecordDraft, WRITER_STARTED, draft_text};
+use crate::custody::{Count, Counted, CounterRow, Counters};
 use crate::feed::Head;
 use crate::ledger::{Answer, Books, Entries, Settled, Spend, Stored};
 use crate::rows::{AuditRow, ChangeRow};
-use crate::write::Write;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use crate::write::{Note, Write};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A decision made on a feed further behind than this is made again, not fenced.
 pub(super) const MAX_FENCE_SPAN: i64 = 10_000;
@@ -38,7 +39,8 @@ enum Verdict {
     Fresh,
     Stale,
     Replayed,
-    /// The ledger declined, or had answered before: recorded, and nothing else.
+    /// The ledger declined, or had answered before, or a count was full: recorded, and nothing
+    /// else.
     Answered,
 }
 
@@ -51,6 +53,7 @@ pub(super) struct Decision<'a> {
     verdicts: Vec<Verdict>,
     /// The ledger's answers, for works that asked.
     settled: Vec<Option<Settled>>,
+    counted: Vec<Counted>,
     head: Head,
 }
 
@@ -71,8 +74,8 @@ impl<'a> Decision<'a> {
                 Verdict::Fresh
             }
         };
-        let settled = vec![None; batch.works.len()];
-        Self { works: &batch.works, verdicts: batch.works.iter().map(verdict).collect(), settled, head }
+        let (settled, counted) = (vec![None; batch.works.len()], vec![Counted::default(); batch.works.len()]);
+        Self { works: &batch.works, verdicts: batch.works.iter().map(verdict).collect(), settled, counted, head }
     }
 
     fn with(&self, wanted: Verdict) -> impl Iterator<Item = &'a Prepared> {
@@ -137,23 +140,55 @@ impl<'a> Decision<'a> {
         self.with(Verdict::Fresh).filter_map(|prepared| prepared.work.spend.as_ref())
     }
 
-    /// Decides the orders one after the other, and answers what must be stored. A work whose
-    /// order was not done now writes and publishes nothing else.
-    pub(super) fn settle(&mut self, stored: Stored, now: i64) -> Entries {
-        let mut books = Books::open(stored);
-        for ((prepared, verdict), settled) in self.works.iter().zip(&mut self.verdicts).zip(&mut self.settled) {
-            let (Verdict::Fresh, Some(spend)) = (*verdict, &prepared.work.spend) else { continue };
-            let answer = books.settle(spend, now);
-            if answer.repeated || matches!(answer.answer, Answer::Declined(_)) {
-                *verdict = Verdict::Answered;
+    /// The counters that works count on, in one order everywhere.
+    pub(super) fn counters(&self) -> BTreeSet<&'a str> {
+        let counts = self.with(Verdict::Fresh).flat_map(|prepared| &prepared.work.counts);
+        counts.map(|count: &Count| count.key.as_str()).collect()
+    }
+
+    /// Decides the orders and counts one work after the other, and answers what must be stored.
+    /// A work whose order was not done now, or whose count was full, writes and publishes
+    /// nothing else.
+    pub(super) fn settle(&mut self, stored: Stored, counters: Vec<CounterRow>, now: i64) -> (Entries, Vec<CounterRow>) {
+        let (mut books, mut counters) = (Books::open(stored), Counters::open(counters));
+        let works = self.works.iter().zip(&mut self.verdicts);
+        for (((prepared, verdict), settled), counted) in works.zip(&mut self.settled).zip(&mut self.counted) {
+            let Prepared { work, .. } = prepared;
+            if *verdict != Verdict::Fresh || (work.spend.is_none() && work.counts.is_empty()) {
+                continue;
             }
-            *settled = Some(answer);
+            // A retry finds the answer of the first: nothing is counted for it.
+            let repeats = work.spend.as_ref().is_some_and(|spend| books.knows(spend));
+            if !repeats {
+                *counted = counters.judge(&work.counts, now);
+                if counted.exceeded.is_some() {
+                    *verdict = Verdict::Answered;
+                    continue;
+                }
+            }
+            if let Some(spend) = &work.spend {
+                let answer = books.settle(spend, now);
+                if answer.repeated || matches!(answer.answer, Answer::Declined(_)) {
+                    *verdict = Verdict::Answered;
+                }
+                *settled = Some(answer);
+            }
+            if *verdict == Verdict::Fresh {
+                counters.add(&work.counts, now);
+            }
         }
-        books.close()
+        (books.close(), counters.close())
     }
 
     pub(super) fn writes(&self) -> impl Iterator<Item = &'a Write> {
         self.with(Verdict::Fresh).flat_map(|prepared| &prepared.work.writes)
+    }
+
+    pub(super) fn notes(&self) -> Vec<&'a Note> {
+        let note = |write: &'a Write| if let Write::Note(note) = write { Some(note) } else { None };
+        let mut notes: Vec<&Note> = self.writes().filter_map(note).collect();
+        notes.sort_by(|one, other| one.order().cmp(&other.order()));
+        notes
     }
 
     /// What to publish, numbered from the feed's head on without a gap.
@@ -187,7 +222,8 @@ impl<'a> Decision<'a> {
         let mut rows = Vec::with_capacity(self.works.len());
         let mut outcomes = Vec::with_capacity(self.works.len());
         let head = self.new_head();
-        for ((prepared, verdict), settled) in self.works.iter().zip(&self.verdicts).zip(&self.settled) {
+        let works = self.works.iter().zip(&self.verdicts);
+        for (((prepared, verdict), settled), counted) in works.zip(&self.settled).zip(&self.counted) {
             let replayed = match verdict {
                 Verdict::Stale => {
                     outcomes.push(Outcome::Stale);
@@ -197,18 +233,19 @@ impl<'a> Decision<'a> {
                 Verdict::Fresh | Verdict::Answered => false,
             };
             let record = &prepared.work.record;
-            let members = prepared.members(settled.as_ref());
+            let members = prepared.members(settled.as_ref(), counted);
             rows.push(AuditRow {
                 owner_id: record.owner_id.clone(),
                 subject_owner_id: record.subject_owner_id.clone(),
                 client_id: record.client_id.clone(),
                 jti: record.jti.clone(),
-                ..AuditRow::new(chain, at, prepared.draft(replayed, settled.as_ref(), &members))
+                ..AuditRow::new(chain, at, prepared.draft(replayed, settled.as_ref(), counted, &members))
             });
             let writer = chain.writer.clone();
             let position = Position { writer, n: chain.n };
             outcomes.push(match settled {
                 _ if replayed => Outcome::Replayed { position },
+                _ if let Some(count) = counted.exceeded => Outcome::Exceeded { position, count },
                 Some(settled) => Outcome::Settled { head, position, settled: Box::new(settled.clone()) },
                 None => Outcome::Committed { head, position },
             });

@@ -1,6 +1,7 @@
 //! A transaction on SQLite: immediate, whole, on the blocking thread that owns the one writing
 //! connection. The single writer is the feed's lock.
 
+use super::custody::custody_statements;
 use super::decide::{Batch, BurnKey};
 use super::ledger::{Wanted, ledger_statements};
 use super::statements::{
@@ -12,17 +13,18 @@ use crate::feed::Head;
 use crate::ledger::{Entries, Stored};
 use crate::rows::{
     AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
-    RevocationRow,
+    CounterRow, RevocationRow,
 };
 use crate::tables::{
     audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_carves, budget_holds,
-    budget_lines, budget_uses, changes, client_keys, client_secrets, clients, exchange_rules, feed_head, jti_used,
-    owners, resources, revocations, signing_keys,
+    budget_lines, budget_uses, changes, client_keys, client_secrets, clients, counters, credential_exposures,
+    credential_grants, credential_uses, credential_versions, credentials, exchange_rules, feed_head, jti_used, owners,
+    resources, revocations, server_secrets, signing_keys,
 };
-use crate::write::{Row, Table, Write};
+use crate::write::{Note, Row, Table, Write};
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
 use diesel::prelude::*;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 pub(super) async fn commit(pools: &LitePools, batch: Arc<Batch>, chain: Chain, at: i64) -> Result<Done, Failure> {
@@ -56,6 +58,10 @@ fn steps(conn: &mut SqliteConnection, batch: &Batch, chain: Chain, at: i64) -> R
 
 shared_statements!(SqliteConnection, [], []);
 ledger_statements!(SqliteConnection, [], [], []);
+
+fn lock_counters(conn: &mut SqliteConnection, keys: &BTreeSet<&str>) -> QueryResult<Vec<CounterRow>> {
+    counters::table.filter(counters::key.eq_any(keys)).select(CounterRow::as_select()).load(conn)
+}
 
 fn burn(conn: &mut SqliteConnection, keys: &[BurnKey<'_>]) -> QueryResult<HashSet<Vec<u8>>> {
     let mut won = HashSet::with_capacity(keys.len());

@@ -4,6 +4,7 @@
 //! It must never answer before the commit, never let one work's fault fail another, and never
 //! drop a work because the request that submitted it is gone.
 
+mod custody;
 mod decide;
 mod ledger;
 mod lite;

@@ -3,6 +3,7 @@
 //! issue reads the feed's head and the moment it commits.
 //! Every wait is bounded here too: a hung server sends no error.
 
+use super::custody::custody_statements;
 use super::decide::{Batch, BurnKey};
 use super::ledger::{Wanted, ledger_statements};
 use super::pg_bulk::{AppendRecords, BurnKeys, PublishChanges};
@@ -18,18 +19,19 @@ use crate::feed::Head;
 use crate::ledger::{Entries, Stored};
 use crate::rows::{
     AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
-    RevocationRow,
+    CounterRow, RevocationRow,
 };
 use crate::tables::{
     audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_carves, budget_holds,
-    budget_lines, budget_uses, changes, client_keys, client_secrets, clients, exchange_rules, feed_head, owners,
-    resources, revocations, signing_keys,
+    budget_lines, budget_uses, changes, client_keys, client_secrets, clients, counters, credential_exposures,
+    credential_grants, credential_uses, credential_versions, credentials, exchange_rules, feed_head, owners, resources,
+    revocations, server_secrets, signing_keys,
 };
-use crate::write::{Row, Table, Write};
+use crate::write::{Note, Row, Table, Write};
 use diesel::prelude::{BoolExpressionMethods, ExpressionMethods, QueryResult};
 use diesel::{OptionalExtension, QueryDsl, SelectableHelper};
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -114,6 +116,16 @@ async fn steps(conn: &mut PgObject, batch: &Batch, chain: Chain, at: i64) -> Res
 
 shared_statements!(AsyncPgConnection, [async], [.await]);
 ledger_statements!(AsyncPgConnection, [async], [.await], [.for_update()]);
+
+async fn lock_counters(conn: &mut AsyncPgConnection, keys: &BTreeSet<&str>) -> QueryResult<Vec<CounterRow>> {
+    counters::table
+        .filter(counters::key.eq_any(keys))
+        .order(counters::key)
+        .select(CounterRow::as_select())
+        .for_update()
+        .load(conn)
+        .await
+}
 
 async fn burn(conn: &mut AsyncPgConnection, keys: &[BurnKey<'_>]) -> QueryResult<HashSet<Vec<u8>>> {
     let won = BurnKeys::new(keys).get_results::<Vec<u8>>(conn).await?;

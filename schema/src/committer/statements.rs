@@ -1,6 +1,6 @@
 //! The statements of a transaction that read the same on both backends, and the order in which
 //! all of them run, written once and expanded for each: async on PostgreSQL, plain on SQLite.
-//! The order is the promise: lock, fence, burns, ledger, writes, changes, audit, commit.
+//! The order is the promise: lock, fence, burns, ledger and counters, writes, changes, audit, commit.
 
 use super::work::Outcome;
 use crate::audit::Chain;
@@ -93,16 +93,28 @@ macro_rules! transaction_steps {
             let won = on::burn($conn, &burns)$($wait)*?;
             decision.burned(won);
         }
-        if decision.orders().next().is_some() {
+        let (orders, counters) = (decision.orders().next().is_some(), decision.counters());
+        if orders || !counters.is_empty() {
             let now = super::decide::seconds(at);
-            let wanted = super::ledger::Wanted::new(decision.orders());
-            let stored = on::open_books($conn, wanted, now)$($wait)*?;
-            let entries = decision.settle(stored, now);
+            let mut stored = crate::ledger::Stored::default();
+            if orders {
+                let wanted = super::ledger::Wanted::new(decision.orders());
+                stored = on::open_books($conn, wanted, now)$($wait)*?;
+            }
+            let mut counted = Vec::new();
+            if !counters.is_empty() {
+                counted = on::open_counters($conn, &counters, now)$($wait)*?;
+            }
+            let (entries, counted) = decision.settle(stored, counted, now);
             on::keep_books($conn, &entries)$($wait)*?;
+            on::keep_counters($conn, &counted)$($wait)*?;
         }
         let new_head = decision.new_head();
         for write in decision.writes() {
             on::write($conn, write, new_head)$($wait)*?;
+        }
+        for note in decision.notes() {
+            on::note($conn, note)$($wait)*?;
         }
         let changes = decision.changes(at);
         if !changes.is_empty() {
@@ -181,6 +193,7 @@ macro_rules! shared_statements {
         }
 
         async_or_sync_writes!($conn, [$($asyncness)?], [$($wait)*]);
+        custody_statements!($conn, [$($asyncness)?], [$($wait)*]);
     };
 }
 
@@ -193,6 +206,8 @@ macro_rules! async_or_sync_writes {
             seq: i64,
         ) -> Result<(), StepError> {
             let count = match write {
+                // Written after the rows, in an order of their own.
+                Write::Note(_) => 1,
                 Write::Insert(row) => insert(conn, row, seq)$($wait)*?,
                 Write::Update(row) => update(conn, row)$($wait)*?,
                 Write::Delete(table, id) => delete(conn, *table, id)$($wait)*?,
@@ -219,6 +234,10 @@ macro_rules! async_or_sync_writes {
                 }
                 Row::AuditCheckpoint(row) => into!(audit_checkpoints, row),
                 Row::BudgetLine(row) => into!(budget_lines, row),
+                Row::Credential(row) => into!(credentials, row),
+                Row::CredentialVersion(row) => into!(credential_versions, row),
+                Row::CredentialGrant(row) => into!(credential_grants, row),
+                Row::ServerSecret(row) => into!(server_secrets, row),
             }
         }
 
@@ -239,6 +258,10 @@ macro_rules! async_or_sync_writes {
                 Row::ExchangeRule(row) => set!(exchange_rules, row, id),
                 Row::SigningKey(row) => set!(signing_keys, row, kid),
                 Row::BudgetLine(row) => set!(budget_lines, row, id),
+                Row::Credential(row) => set!(credentials, row, id),
+                Row::CredentialVersion(row) => set!(credential_versions, row, id),
+                Row::CredentialGrant(row) => set!(credential_grants, row, id),
+                Row::ServerSecret(row) => set!(server_secrets, row, name),
                 // Refused before the transaction; never updated.
                 Row::Revocation(_) | Row::AuditCheckpoint(_) => Ok(0),
             }
@@ -259,6 +282,7 @@ macro_rules! async_or_sync_writes {
                 Table::ExchangeRule => from!(exchange_rules),
                 Table::SigningKey => from!(signing_keys),
                 Table::Revocation => from!(revocations),
+                Table::CredentialGrant => from!(credential_grants),
             }
         }
     };

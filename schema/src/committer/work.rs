@@ -4,6 +4,7 @@
 
 use crate::audit::{RecordDraft, draft_text};
 use crate::change::Dep;
+use crate::custody::{Count, Counted};
 use crate::ledger::{Answer, Settled, Spend};
 use crate::write::Write;
 use serde_json::{Map, Value};
@@ -13,6 +14,8 @@ use std::borrow::Cow;
 pub const MAX_DEPS: usize = 1024;
 /// Most rows one work may write, and most changes it may publish.
 pub const MAX_WRITES: usize = 4096;
+/// Most counters that one work may count on.
+pub const MAX_COUNTS: usize = 64;
 /// Longest part of an audit record that comes from its draft, in bytes.
 pub const MAX_RECORD_BYTES: usize = 32 * 1024;
 
@@ -50,6 +53,9 @@ pub struct Work {
     /// A step of the ledger, decided inside the transaction; declined, it is recorded as a
     /// refusal, and what else the work would write is not written.
     pub spend: Option<Spend>,
+    /// What is counted, all or nothing, with the step of the ledger: where one has no room the
+    /// work is recorded as a refusal, and nothing else of it is done.
+    pub counts: Vec<Count>,
     pub writes: Vec<Write>,
     /// What this work changes, for other decisions' `deps` and for the nodes' caches.
     pub changes: Vec<Dep>,
@@ -71,6 +77,8 @@ pub enum Outcome {
     Stale,
     /// Durable, with the ledger's answer: the step was done, or declined, or both before.
     Settled { head: i64, position: Position, settled: Box<Settled> },
+    /// A count was full, by its place in the work: only the refusal was recorded.
+    Exceeded { position: Position, count: usize },
     /// The burn was used before: only the refusal was recorded.
     Replayed { position: Position },
     /// A row was there already, was missing, or is still referred to: nothing was written.
@@ -110,26 +118,42 @@ impl Prepared {
         Ok(Self { work, members })
     }
 
-    /// Works that write or publish may conflict, or must hold the feed's lock: each commits
+    /// Works that write rows or publish may conflict, or must hold the feed's lock: each commits
     /// in a transaction of its own.
     pub(super) fn stands_alone(&self) -> bool {
-        !self.work.writes.is_empty() || !self.work.changes.is_empty()
+        let conflicts = |write: &Write| !matches!(write, Write::Note(_));
+        self.work.writes.iter().any(conflicts) || !self.work.changes.is_empty()
     }
 
-    /// The record's text but its place: with what the ledger answered.
-    pub(super) fn members(&self, settled: Option<&Settled>) -> Cow<'_, str> {
+    /// The record's text but its place: with what the ledger answered, and which limits that
+    /// are only observed were full.
+    pub(super) fn members(&self, settled: Option<&Settled>, counted: &Counted) -> Cow<'_, str> {
+        let mut members = Cow::Borrowed(self.members.as_str());
         // Plain structs of strings and integers: writing them can't fail.
-        match settled.and_then(|settled| serde_json::to_string(&settled.answer).ok()) {
-            Some(answer) => Cow::Owned(format!("{},\"ledger\":{answer}", self.members)),
-            None => Cow::Borrowed(&self.members),
+        if let Some(answer) = settled.and_then(|settled| serde_json::to_string(&settled.answer).ok()) {
+            members.to_mut().push_str(&format!(",\"ledger\":{answer}"));
         }
+        if !counted.observed.is_empty()
+            && let Ok(observed) = serde_json::to_string(&counted.observed)
+        {
+            members.to_mut().push_str(&format!(",\"would_exceed\":{observed}"));
+        }
+        members
     }
 
     /// The record to store: as drafted, or as a refusal.
-    pub(super) fn draft<'a>(&'a self, replayed: bool, settled: Option<&Settled>, members: &'a str) -> RecordDraft<'a> {
+    pub(super) fn draft<'a>(
+        &'a self,
+        replayed: bool,
+        settled: Option<&Settled>,
+        counted: &Counted,
+        members: &'a str,
+    ) -> RecordDraft<'a> {
         let record = &self.work.record;
+        let exceeded = counted.exceeded.and_then(|place| self.work.counts.get(place));
         let (outcome, reason) = match settled {
             _ if replayed => ("refused", Some(record.on_replay.unwrap_or("replayed"))),
+            _ if exceeded.is_some() => ("refused", exceeded.map(|count| count.reason)),
             Some(Settled { answer: Answer::Declined(refusal), .. }) => ("refused", Some(refusal.as_str())),
             Some(Settled { repeated: true, .. }) => ("repeated", None),
             Some(_) | None => (record.outcome, record.reason),
@@ -141,6 +165,9 @@ impl Prepared {
 fn check_sizes(work: &Work) -> Result<(), &'static str> {
     if work.deps.len() > MAX_DEPS {
         return Err("too many dependencies");
+    }
+    if work.counts.len() > MAX_COUNTS {
+        return Err("too many counts");
     }
     if work.writes.len() > MAX_WRITES || work.changes.len() > MAX_WRITES {
         return Err("too many writes");
@@ -154,6 +181,7 @@ fn check_texts(work: &Work) -> Result<(), &'static str> {
     let has_nul = |text: &str| text.contains('\0');
     let nul = columns.into_iter().flatten().any(|text| has_nul(text))
         || (work.changes.iter()).any(|dep| has_nul(&dep.kind) || has_nul(&dep.id))
+        || work.counts.iter().any(|count| has_nul(&count.key))
         || work.spend.as_ref().is_some_and(Spend::has_nul)
         || work.writes.iter().any(Write::has_nul);
     if nul {

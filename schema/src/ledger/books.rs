@@ -113,6 +113,11 @@ impl Books {
         Settled { answer, repeated: false, kept: None }
     }
 
+    /// Whether an order repeats an earlier one, by its key.
+    pub fn knows(&self, spend: &Spend) -> bool {
+        spend.key.as_ref().is_some_and(|key| self.answers.contains_key(key.key_hash.as_slice()))
+    }
+
     fn recall(&self, key: &SpendKey) -> Option<Settled> {
         let known = self.answers.get(key.key_hash.as_slice())?;
         let same = known.digest == key.digest;

@@ -5,6 +5,7 @@
 mod audit;
 mod budgets;
 mod clients;
+mod custody;
 mod lists;
 mod records;
 mod verify;
@@ -18,6 +19,11 @@ pub use budgets::{
     list_budget_lines, list_lines_under, uses_of_line,
 };
 pub use clients::{ClientBundle, find_client, find_client_bundle, find_client_secrets};
+pub use custody::{
+    DUE_VERSIONS_LIMIT, EXPOSURES_LIMIT, VERSIONS_LIMIT, active_version, credential_versions, due_versions,
+    exposures_of_agent, exposures_of_credential, find_credential, find_grant, find_version, grant_of, grant_uses,
+    list_credentials, list_grants, sealed_versions, server_secrets, version_keks, versions_of_other_keks,
+};
 pub use lists::{
     OwnerFilter, PAGE_LIMIT, Page, list_clients, list_exchange_rules, list_owners, list_resources, list_revocations,
 };

@@ -15,6 +15,7 @@ mod audit;
 mod burns;
 mod constraints;
 mod contention;
+mod custody;
 mod faults;
 mod feed;
 mod fence;

@@ -76,6 +76,7 @@ pub fn issue(basis: i64) -> Work {
         deps: Vec::new(),
         burn: None,
         spend: None,
+        counts: Vec::new(),
         writes: Vec::new(),
         changes: Vec::new(),
         record: draft("issue"),

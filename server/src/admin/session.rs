@@ -136,7 +136,10 @@ impl<'a> Session<'a> {
                     tracing::error!(what, event = self.event, "an admin work was refused by the committer");
                     return Err(Refusal::internal());
                 }
-                Outcome::Replayed { .. } | Outcome::Settled { .. } | Outcome::Unavailable => {
+                Outcome::Replayed { .. }
+                | Outcome::Settled { .. }
+                | Outcome::Exceeded { .. }
+                | Outcome::Unavailable => {
                     return Err(Refusal::unavailable());
                 }
             }
@@ -158,6 +161,7 @@ impl<'a> Session<'a> {
             deps,
             burn: None,
             spend: None,
+            counts: Vec::new(),
             writes: change.writes,
             changes: change.changes,
             record: draft.outcome(DONE),
@@ -186,6 +190,7 @@ impl<'a> Session<'a> {
             deps: Vec::new(),
             burn: None,
             spend: None,
+            counts: Vec::new(),
             writes: Vec::new(),
             changes: Vec::new(),
             record,

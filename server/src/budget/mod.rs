@@ -26,6 +26,7 @@ use stipend_keys::random_id;
 use stipend_schema::ledger::{Answer, NewHold, Receipt, Refusal, Spend, Step};
 use stipend_schema::{Dep, Outcome, Work};
 use stipend_token::budget::{Amount, Unit};
+use stipend_token::claims::AccessToken;
 
 /// Why an order was not done, with the line that did not have it.
 #[derive(Debug)]
@@ -67,6 +68,15 @@ impl From<Refusal> for Declined {
     }
 }
 
+/// The chains of lines that a token spends from in a unit, and what was looked at.
+///
+/// # Errors
+/// [`Declined`], as for a hold.
+pub async fn chains_of(app: &App, token: &AccessToken, unit: &Unit) -> Result<(Vec<Vec<String>>, Vec<Dep>), Declined> {
+    let chains = chains::of_token(app, token, unit).await?;
+    Ok((chains.paths, chains.deps))
+}
+
 /// How one round of deciding and committing ended.
 enum Round {
     Done(Receipt),
@@ -98,6 +108,7 @@ pub async fn spend(
             deps: client.deps.clone(),
             burn: client.burn.clone(),
             spend: None,
+            counts: Vec::new(),
             writes: Vec::new(),
             changes: Vec::new(),
             record: draft.clone().outcome(DONE),
@@ -159,7 +170,7 @@ fn settled(outcome: &Outcome) -> Round {
             tracing::error!(what, "a budget work was refused by the committer");
             Round::Declined(Reason::Internal.into())
         }
-        Outcome::Committed { .. } | Outcome::Conflict | Outcome::Unavailable => {
+        Outcome::Committed { .. } | Outcome::Conflict | Outcome::Exceeded { .. } | Outcome::Unavailable => {
             Round::Declined(Reason::StoreUnavailable.into())
         }
     }

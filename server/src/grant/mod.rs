@@ -261,14 +261,16 @@ fn unsuccessful(outcome: &Outcome) -> Round {
             tracing::error!(what, "a token work was refused by the committer");
             Round::refused(Reason::Internal)
         }
-        Outcome::Committed { .. } | Outcome::Conflict | Outcome::Settled { .. } | Outcome::Unavailable => {
-            Round::refused(Reason::StoreUnavailable)
-        }
+        Outcome::Committed { .. }
+        | Outcome::Conflict
+        | Outcome::Settled { .. }
+        | Outcome::Exceeded { .. }
+        | Outcome::Unavailable => Round::refused(Reason::StoreUnavailable),
     }
 }
 
 fn work(basis: i64, deps: Vec<Dep>, burn: Option<Burn>, record: stipend_schema::AuditDraft) -> Work {
-    Work { basis, deps, burn, spend: None, writes: Vec::new(), changes: Vec::new(), record }
+    Work { basis, deps, burn, spend: None, counts: Vec::new(), writes: Vec::new(), changes: Vec::new(), record }
 }
 
 fn method_name(client: &AuthenticatedClient) -> &'static str {

@@ -40,7 +40,7 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
         OAuthCode::InvalidClient => {
             builder.insert_header((WWW_AUTHENTICATE, "Basic realm=\"oauth2\", charset=\"UTF-8\""));
         }
-        OAuthCode::TemporarilyUnavailable => {
+        OAuthCode::TemporarilyUnavailable | OAuthCode::RateExceeded => {
             builder.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
         }
         OAuthCode::TooManyRequests => {
@@ -58,6 +58,10 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
         | OAuthCode::TooLarge
         | OAuthCode::InvalidToken
         | OAuthCode::InsufficientBudget
+        | OAuthCode::Unauthenticated
+        | OAuthCode::InsufficientScope
+        | OAuthCode::AccessDenied
+        | OAuthCode::ConstraintViolated
         | OAuthCode::NotFound
         | OAuthCode::HoldEnded
         | OAuthCode::IdempotencyKeyReused

@@ -94,7 +94,7 @@ pub(super) fn authorization(request: &HttpRequest) -> Result<Option<&[u8]>, Reas
     }
 }
 
-fn idempotency_key(request: &HttpRequest) -> Option<&str> {
+pub(super) fn idempotency_key(request: &HttpRequest) -> Option<&str> {
     let mut keys = request.headers().get_all(IDEMPOTENCY_KEY);
     match (keys.next(), keys.next()) {
         (None, _) => None,

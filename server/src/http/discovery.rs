@@ -66,10 +66,15 @@ fn document(urls: &Urls) -> Metadata<'_> {
 }
 
 pub(super) async fn metadata(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    match serde_json::to_string(&document(&app.urls)) {
+    json_document(&request, &document(&app.urls))
+}
+
+/// A JSON document that may be cached.
+pub(super) fn json_document(request: &HttpRequest, document: &impl Serialize) -> HttpResponse {
+    match serde_json::to_string(document) {
         Ok(body) => {
             let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(sha256(body.as_bytes())));
-            cacheable(&request, "application/json", body, &etag)
+            cacheable(request, "application/json", body, &etag)
         }
         Err(_) => super::answer::oauth_error(crate::reason::Reason::Internal),
     }

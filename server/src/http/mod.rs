@@ -4,6 +4,7 @@
 mod answer;
 mod body;
 mod budget;
+mod custody;
 mod declined;
 mod discovery;
 mod guard;
@@ -42,6 +43,9 @@ pub fn routes(config: &mut ServiceConfig) {
                 .route(web::post().to(budget::line_by_form))
                 .default_service(web::to(|| async { answer::method_not_allowed("GET, POST") })),
         )
+        .service(endpoint("/credentials/unwrap").route(web::post().to(custody::unwrap)))
+        .service(endpoint("/credentials/{id}/release").route(web::post().to(custody::release)))
+        .service(document("/.well-known/oauth-protected-resource/credentials").route(web::get().to(custody::metadata)))
         .service(document("/oauth2/authorization-details-types").route(web::get().to(discovery::details_types)))
         .service(document("/oauth2/jwks").route(web::get().to(discovery::jwks)))
         .service(document("/.well-known/oauth-authorization-server").route(web::get().to(discovery::metadata)))

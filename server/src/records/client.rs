@@ -1,6 +1,6 @@
 //! A client as authentication and the grants see it.
 
-use super::{LoadError, Loaded, column};
+use super::{LoadError, Loaded, column, word};
 use crate::deps;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
@@ -107,11 +107,6 @@ impl Client {
     pub fn stands(&self, now: i64) -> bool {
         self.state == ClientState::Active && self.owner_active && self.expires_at.is_none_or(|at| now < at)
     }
-}
-
-/// A word stored as JSON would write it.
-fn word<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, LoadError> {
-    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| LoadError::Corrupt(what))
 }
 
 pub(super) async fn load(db: Db, id: String) -> Result<Loaded<Client>, LoadError> {

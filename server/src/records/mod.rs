@@ -5,11 +5,13 @@
 
 mod budget;
 mod client;
+mod credential;
 mod resource;
 mod rules;
 
 pub use budget::{BudgetLine, BudgetPath};
 pub use client::{AuthMethod, Client, ClientKey, ClientKind, ClientSecret, ClientState, Role, RoleGrant};
+pub use credential::{Credential, Grant, Version};
 pub use resource::Resource;
 
 use crate::limits::{MAX_CACHED_RECORDS, MAX_CONCURRENT_LOADS};
@@ -133,6 +135,8 @@ pub struct Records {
     rules: RecordCache<Vec<ExchangeRule>>,
     budgets: RecordCache<Vec<BudgetLine>>,
     budget_paths: RecordCache<BudgetPath>,
+    credentials: RecordCache<Credential>,
+    grants: RecordCache<Grant>,
 }
 
 impl Records {
@@ -146,6 +150,8 @@ impl Records {
             rules: RecordCache::new(),
             budgets: RecordCache::new(),
             budget_paths: RecordCache::new(),
+            credentials: RecordCache::new(),
+            grants: RecordCache::new(),
         }
     }
 
@@ -184,6 +190,23 @@ impl Records {
         Ok(lines.unwrap_or_default())
     }
 
+    /// The credential with this id, in whatever state.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn find_credential(&self, id: &str) -> Result<Option<Arc<Credential>>, Unavailable> {
+        self.credentials.find(&self.live, &self.loader, id, credential::load).await
+    }
+
+    /// What lets an agent use a credential, in whatever state.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn find_grant(&self, credential: &str, agent: &str) -> Result<Option<Arc<Grant>>, Unavailable> {
+        let key = format!("{credential} {agent}");
+        self.grants.find(&self.live, &self.loader, &key, credential::load_grant).await
+    }
+
     /// Where a budget line leads.
     ///
     /// # Errors
@@ -191,6 +214,11 @@ impl Records {
     pub async fn budget_path(&self, line_id: &str) -> Result<Option<Arc<BudgetPath>>, Unavailable> {
         self.budget_paths.find(&self.live, &self.loader, line_id, budget::load_path).await
     }
+}
+
+/// A word stored as JSON would write it.
+fn word<T: serde::de::DeserializeOwned>(text: &str, what: &'static str) -> Result<T, LoadError> {
+    serde_json::from_value(serde_json::Value::String(text.to_owned())).map_err(|_| LoadError::Corrupt(what))
 }
 
 /// A JSON column, or the fault that its text is not what this version writes.

@@ -20,6 +20,7 @@ mod release;
 mod selector;
 mod set;
 mod source;
+mod tally;
 mod time_of_day;
 mod verdict;
 
@@ -36,4 +37,5 @@ pub use release::{
     ReleaseError,
 };
 pub use source::{Cidr, CidrError};
+pub use tally::{Span, TALLY_PARTS, Tally};
 pub use verdict::{Broken, Kind, Mode, Need, Reason, Verdict};

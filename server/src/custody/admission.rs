@@ -1,0 +1,219 @@
+//! Whether a call with a credential is allowed: token, standing, function, data, mode,
+//! constraints, in this order. It decides on a view that the commit then proves.
+
+use super::counting::counts;
+use super::spec::ReleaseMode;
+use super::{SCOPE_RELEASE, SCOPE_USE};
+use crate::app::App;
+use crate::audit::{Draft, Origin};
+use crate::deps;
+use crate::reason::Reason;
+use crate::records::{Credential, Grant, Unavailable, Version};
+use crate::tokens::{Doubt, StandingToken};
+use std::sync::Arc;
+use stipend_relying::check_scope;
+use stipend_schema::Dep;
+use stipend_schema::custody::Count;
+use stipend_token::constraint::{Broken, Call, Constraints, Counted, Mode, Request, Verdict, decide};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    pub bearer: &'a str,
+    pub credential: &'a str,
+    pub mode: ReleaseMode,
+    /// The agent's request as it is to be forwarded; none where the agent gets the value.
+    pub request: Option<&'a Request<'a>>,
+}
+
+/// A call that is allowed, as far as it could be seen before the commit.
+#[derive(Debug)]
+pub struct Admission {
+    pub standing: StandingToken,
+    pub credential: Arc<Credential>,
+    pub version: Version,
+    pub grant: Arc<Grant>,
+    /// To be counted with the commit.
+    pub counts: Vec<Count>,
+    /// Constraints that would have refused, were they enforced.
+    pub observed: Vec<Broken>,
+    pub deps: Vec<Dep>,
+    pub draft: Draft,
+}
+
+/// Why a call is not allowed, with what was looked at.
+#[derive(Debug)]
+pub struct Refused {
+    pub reason: Reason,
+    pub broken: Option<Broken>,
+    pub deps: Vec<Dep>,
+    /// None before the token was found good: then nobody has vouched for anything.
+    pub draft: Option<Draft>,
+}
+
+impl Refused {
+    pub(super) fn stranger(reason: Reason) -> Self {
+        Self { reason, broken: None, deps: Vec::new(), draft: None }
+    }
+}
+
+impl From<Unavailable> for Refused {
+    fn from(_: Unavailable) -> Self {
+        Self::stranger(Reason::StoreUnavailable)
+    }
+}
+
+/// A token that is good at the key-release service.
+#[derive(Debug)]
+pub(super) struct Bearer {
+    pub standing: StandingToken,
+    pub deps: Vec<Dep>,
+    pub draft: Draft,
+}
+
+impl Bearer {
+    pub fn refused(self, reason: Reason) -> Refused {
+        Refused { reason, broken: None, deps: self.deps, draft: Some(self.draft) }
+    }
+}
+
+/// Reads the token: ours, alive, for this service and no other, with the scope.
+pub(super) async fn bearer(
+    app: &App,
+    token: &str,
+    scope: &str,
+    event: &'static str,
+    origin: &Origin,
+) -> Result<Bearer, Refused> {
+    let standing = match app.tokens.standing(token, app.clock.now()).await {
+        Ok(standing) => standing,
+        Err(Doubt::Fault(_)) => return Err(Refused::stranger(Reason::BearerInvalid)),
+        Err(Doubt::Unavailable) => return Err(Refused::stranger(Reason::StoreUnavailable)),
+    };
+    let claims = &standing.token.claims;
+    // A token that is also for another service could be replayed here by that service.
+    if !matches!(claims.aud.as_slice(), [only] if only.as_str() == app.urls.credential_resource) {
+        return Err(Refused::stranger(Reason::BearerElsewhere));
+    }
+    let mut draft = Draft::new(event, origin);
+    if let Some(owner) = standing.owners.first() {
+        draft.client(&claims.client_id, owner);
+    }
+    draft.jti(&claims.jti);
+    draft.put("subject", claims.sub.clone());
+    if let Some(actor) = claims.act.current() {
+        draft.put("actor", actor.sub.clone());
+    }
+    let bearer = Bearer { deps: standing.deps.clone(), standing, draft };
+    if check_scope(&bearer.standing.token.claims, scope).is_err() {
+        return Err(bearer.refused(Reason::MissingScope));
+    }
+    Ok(bearer)
+}
+
+/// Decides. Counts and budgets are decided with the commit.
+///
+/// # Errors
+/// [`Refused`].
+pub async fn admit(
+    app: &App,
+    asked: &Asked<'_>,
+    event: &'static str,
+    origin: &Origin,
+) -> Result<Admission, Box<Refused>> {
+    let scope = if asked.mode == ReleaseMode::Proxy { SCOPE_USE } else { SCOPE_RELEASE };
+    let mut bearer = bearer(app, asked.bearer, scope, event, origin).await?;
+    let (credential, grant) = find(app, asked, &mut bearer).await?;
+    let modes = [&credential.spec.modes, &grant.spec.modes];
+    if !modes.iter().all(|modes| modes.contains(&asked.mode)) {
+        return Err(bearer.refused(Reason::ModeNotAllowed).into());
+    }
+    let Some(version) = credential.version.clone().filter(|_| credential.active) else {
+        return Err(bearer.refused(Reason::CredentialNotReady).into());
+    };
+    bearer.draft.put("version", version.number);
+    let (counts, observed) = match constrain(app, asked, &bearer.standing, &credential, &grant, origin) {
+        Ok(constrained) => constrained,
+        Err((reason, broken)) => return Err(Refused { broken, ..bearer.refused(reason) }.into()),
+    };
+    if !observed.is_empty() {
+        let words = observed.iter().map(|broken| format!("{} {}", broken.constraint.as_str(), broken.reason.as_str()));
+        bearer.draft.put("would_refuse", words.collect::<Vec<_>>());
+    }
+    let Bearer { standing, deps, draft } = bearer;
+    Ok(Admission { standing, credential, version, grant, counts, observed, deps, draft })
+}
+
+impl From<Unavailable> for Box<Refused> {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::new(unavailable.into())
+    }
+}
+
+/// Finds the credential and the grant. For whom there is no grant, there is no credential.
+async fn find(
+    app: &App,
+    asked: &Asked<'_>,
+    bearer: &mut Bearer,
+) -> Result<(Arc<Credential>, Arc<Grant>), Box<Refused>> {
+    let (agent, env) = (bearer.standing.token.claims.client_id.clone(), bearer.standing.token.claims.env);
+    bearer.deps.extend([deps::credential(asked.credential), deps::grant_of(asked.credential, &agent)]);
+    bearer.draft.put("credential", asked.credential.to_owned());
+    bearer.draft.put("mode", asked.mode.as_str());
+    let taken = |bearer: &mut Bearer, reason| {
+        let none = Bearer {
+            standing: bearer.standing.clone(),
+            deps: std::mem::take(&mut bearer.deps),
+            draft: bearer.draft.clone(),
+        };
+        Box::new(none.refused(reason))
+    };
+    let Some(credential) = app.records.find_credential(asked.credential).await? else {
+        return Err(taken(bearer, Reason::NoSuchCredential));
+    };
+    bearer.deps.push(deps::owner(&credential.owner_id));
+    bearer.draft.subject_owner(&credential.owner_id);
+    let Some(grant) = app.records.find_grant(&credential.id, &agent).await? else {
+        return Err(taken(bearer, Reason::NotGranted));
+    };
+    bearer.draft.put("grant", grant.id.clone());
+    if !grant.stands(app.clock.now()) {
+        return Err(taken(bearer, Reason::GrantEnded));
+    }
+    if credential.environment != env {
+        return Err(taken(bearer, Reason::OtherEnvironment));
+    }
+    Ok((credential, grant))
+}
+
+type Constrained = (Vec<Count>, Vec<Broken>);
+
+/// Judges the constraints of the credential and of the grant, each counted by itself.
+fn constrain(
+    app: &App,
+    asked: &Asked<'_>,
+    _standing: &StandingToken,
+    credential: &Credential,
+    grant: &Grant,
+    origin: &Origin,
+) -> Result<Constrained, (Reason, Option<Broken>)> {
+    let now = app.clock.now();
+    let call = Call { request: asked.request.cloned(), source: origin.source, now, counted: Counted::default() };
+    let mut constrained = (Vec::new(), Vec::new());
+    let mut judge = |constraints: &Constraints, prefix: String| {
+        let verdict = decide(constraints, &call);
+        if let Some(broken) = enforced(&verdict) {
+            return Err((Reason::ConstraintViolated, Some(broken)));
+        }
+        constrained.1.extend(verdict.observed().copied());
+        constrained.0.extend(counts(&verdict.needs, &prefix, i64::MAX, now));
+        Ok(())
+    };
+    judge(&credential.spec.constraints, format!("credential:{}", credential.id))?;
+    judge(&grant.spec.constraints, format!("grant:{}", grant.id))?;
+    Ok(constrained)
+}
+
+fn enforced(verdict: &Verdict) -> Option<Broken> {
+    verdict.broken.iter().find(|broken| broken.mode == Mode::Enforce).copied()
+}

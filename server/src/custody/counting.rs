@@ -1,0 +1,41 @@
+//! The counters of what a decision says must be counted.
+
+use crate::limits::LEEWAY_SECONDS;
+use crate::reason::Reason;
+use stipend_schema::custody::Count;
+use stipend_token::constraint::{Need, Span};
+
+/// The counts under `prefix`, which names whose limits they are. `end` is when those end, in
+/// seconds.
+pub(super) fn counts(needs: &[Need], prefix: &str, end: i64, now: i64) -> Vec<Count> {
+    needs.iter().filter_map(|need| count(need, prefix, end, now)).collect()
+}
+
+fn count(need: &Need, prefix: &str, end: i64, now: i64) -> Option<Count> {
+    match need {
+        Need::Uses { limit, mode } => Some(Count {
+            key: format!("{prefix}:uses"),
+            span: Span::Ever,
+            limit: u64::from(*limit),
+            mode: *mode,
+            reason: Reason::UsesExhausted.as_str(),
+            expires_at: end.saturating_add(LEEWAY_SECONDS),
+        }),
+        Need::Rate { rate, mode } => Some(Count {
+            key: format!("{prefix}:rate:{}", rate.per_s()),
+            span: Span::from(*rate),
+            limit: u64::from(rate.count()),
+            mode: *mode,
+            reason: Reason::RateExceeded.as_str(),
+            // A part longer than the span: then nothing of it counts any more.
+            expires_at: now.saturating_add(2 * i64::from(rate.per_s())).saturating_add(LEEWAY_SECONDS),
+        }),
+        Need::Amount { .. } => None,
+    }
+}
+
+/// The reason of a count that was full.
+pub(super) fn exceeded(counts: &[Count], place: usize) -> Reason {
+    let word = counts.get(place).map(|count| count.reason);
+    if word == Some(Reason::UsesExhausted.as_str()) { Reason::UsesExhausted } else { Reason::RateExceeded }
+}

@@ -1,0 +1,177 @@
+//! `/credentials/…`: JSON in and out, bearer tokens (RFC 6750), challenges that name the
+//! resource's metadata (RFC 9728 section 5.1).
+
+use super::answer::{json, oauth_error};
+use super::body::read_body;
+use super::declined::{refused, with_budget};
+use super::origin::origin;
+use crate::app::App;
+use crate::audit::Origin;
+use crate::budget::Declined;
+use crate::custody::{self, Ending, Released, SCOPE_RELEASE, SCOPE_USE};
+use crate::reason::{OAuthCode, Reason};
+use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use stipend_token::json::{self as strict, Limits};
+
+/// Longest body of these endpoints: a reference and little else.
+const MAX_CUSTODY_BODY_BYTES: usize = 8 * 1024;
+const MAX_CUSTODY_BODY_DEPTH: usize = 4;
+
+/// RFC 9728 section 2.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    resource: &'a str,
+    authorization_servers: [&'a str; 1],
+    scopes_supported: [&'static str; 2],
+    bearer_methods_supported: [&'static str; 1],
+    resource_name: &'static str,
+    authorization_details_types_supported: [&'static str; 2],
+    resource_documentation: &'static str,
+}
+
+pub(super) async fn metadata(app: Data<App>, request: HttpRequest) -> HttpResponse {
+    let document = Metadata {
+        resource: &app.urls.credential_resource,
+        authorization_servers: [&app.urls.issuer],
+        scopes_supported: [SCOPE_RELEASE, SCOPE_USE],
+        bearer_methods_supported: ["header"],
+        resource_name: "Stipend key release",
+        authorization_details_types_supported: ["budget", "credential_release"],
+        resource_documentation: "https://github.com/stipend-auth/stipend",
+    };
+    super::discovery::json_document(&request, &document)
+}
+
+pub(super) async fn release(app: Data<App>, request: HttpRequest, id: Path<String>, payload: Payload) -> HttpResponse {
+    let origin = origin(&app.config, &request);
+    let released = async {
+        let bearer = bearer(&app, &request, &origin).await?;
+        let body = body(&app, &request, payload, &origin).await?;
+        custody::release(&app, (bearer, &id), body, super::body::idempotency_key(&request), &origin).await
+    };
+    respond(&app, &request, &origin, released.await)
+}
+
+pub(super) async fn unwrap(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    let origin = origin(&app.config, &request);
+    let released = async {
+        let bearer = bearer(&app, &request, &origin).await?;
+        let body = body(&app, &request, payload, &origin).await?;
+        custody::unwrap(&app, bearer, &body, &origin).await
+    };
+    respond(&app, &request, &origin, released.await)
+}
+
+fn respond(app: &App, request: &HttpRequest, origin: &Origin, released: Result<Released, Ending>) -> HttpResponse {
+    let mut log = super::log::Line::new(origin);
+    let response = match released {
+        Ok(released) => {
+            log.jti = Some(released.jti.clone());
+            let response = json(200, &released);
+            match released.budget {
+                Some((remaining, cost)) => with_budget(response, remaining, cost),
+                None => response,
+            }
+        }
+        Err(ending) => {
+            log.reason = Some(ending.reason);
+            answer(app, &ending)
+        }
+    };
+    request.extensions_mut().insert(log);
+    response
+}
+
+#[derive(Serialize)]
+struct Violated {
+    error: &'static str,
+    error_description: &'static str,
+    constraint: &'static str,
+    reason: &'static str,
+}
+
+/// The answer to a request that was not done.
+pub(super) fn answer(app: &App, ending: &Ending) -> HttpResponse {
+    let reason = ending.reason;
+    let code = reason.code();
+    let mut response = match (&ending.budget, &ending.broken) {
+        (Some(refusal), _) => refused(&Declined::new(reason, refusal.clone())),
+        (None, Some(broken)) => json(
+            code.status(),
+            &Violated {
+                error: code.error(),
+                error_description: reason.description(),
+                constraint: broken.constraint.as_str(),
+                reason: broken.reason.as_str(),
+            },
+        ),
+        (None, None) => oauth_error(reason),
+    };
+    if let Some(challenge) = challenge(app, reason)
+        && let Ok(value) = HeaderValue::from_str(&challenge)
+    {
+        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    }
+    response
+}
+
+/// RFC 6750 section 3 and RFC 9728 section 5.1.
+fn challenge(app: &App, reason: Reason) -> Option<String> {
+    let metadata = &app.urls.credential_metadata;
+    match reason.code() {
+        // RFC 6750 section 3.1: a request without a token is told no error code.
+        OAuthCode::Unauthenticated if reason == Reason::NoBearer => {
+            Some(format!("Bearer resource_metadata=\"{metadata}\""))
+        }
+        OAuthCode::Unauthenticated => Some(format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\"")),
+        OAuthCode::InsufficientScope => Some(format!(
+            "Bearer error=\"insufficient_scope\", scope=\"{SCOPE_RELEASE} {SCOPE_USE}\", resource_metadata=\"{metadata}\""
+        )),
+        _ => None,
+    }
+}
+
+/// RFC 6750 section 2.1: in the header and nowhere else.
+pub(super) async fn bearer<'r>(app: &App, request: &'r HttpRequest, origin: &Origin) -> Result<&'r str, Ending> {
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    let (first, second) = (headers.next(), headers.next());
+    let token = first
+        .filter(|_| second.is_none())
+        .and_then(|header| header.to_str().ok()?.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim_matches(' '));
+    match token {
+        Some(token) => Ok(token),
+        None => Err(stranger(app, Reason::NoBearer, origin).await),
+    }
+}
+
+/// A refusal of a request that nobody has vouched for, recorded.
+pub(super) async fn stranger(app: &App, reason: Reason, origin: &Origin) -> Ending {
+    let recorded = reason.is_own_trouble() || app.refusals.refuse("credential.refused", reason, None, origin).await;
+    if recorded { reason.into() } else { Reason::StoreUnavailable.into() }
+}
+
+async fn body<T: DeserializeOwned>(
+    app: &App,
+    request: &HttpRequest,
+    payload: Payload,
+    origin: &Origin,
+) -> Result<T, Ending> {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let is_json = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
+    let bytes = match read_body(request, payload).await {
+        Ok(bytes) => bytes,
+        Err(reason) => return Err(stranger(app, reason, origin).await),
+    };
+    let limits = Limits { max_bytes: MAX_CUSTODY_BODY_BYTES, max_depth: MAX_CUSTODY_BODY_DEPTH };
+    let parsed = strict::parse_object(&bytes, limits).ok().and_then(|map| serde_json::from_value(map.into()).ok());
+    match parsed.filter(|_| is_json) {
+        Some(parsed) => Ok(parsed),
+        None => Err(stranger(app, Reason::NotJson, origin).await),
+    }
+}
