@@ -9,6 +9,10 @@ pub const MAX_BODY_DEPTH: usize = 12;
 pub const MAX_NAME_BYTES: usize = 200;
 /// What a client is for, in bytes.
 pub const MAX_PURPOSE_BYTES: usize = 1000;
+/// URLs, in bytes.
+pub const MAX_URL_BYTES: usize = 512;
+/// Furthest end of a grant: ten years.
+pub const MAX_EXPIRY_SECONDS: i64 = 10 * 366 * 86_400;
 /// Reasons, in bytes.
 pub const MAX_REASON_BYTES: usize = 500;
 /// A cursor of ours, in bytes.

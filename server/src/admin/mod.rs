@@ -10,6 +10,7 @@ mod audit;
 mod budgets;
 mod caller;
 mod check;
+mod custody;
 mod explain;
 mod http;
 mod limits;

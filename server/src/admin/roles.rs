@@ -15,7 +15,8 @@ pub enum Action {
     ReadAgent,
     CreateAgent,
     ChangeAgent,
-    ManageCredentials,
+    /// The secrets and keys that clients authenticate with.
+    ManageSecrets,
     /// To make or change an admin: whoever holds its secret holds its roles.
     ManageAdmin,
     ReadResource,
@@ -24,6 +25,13 @@ pub enum Action {
     ManageRule,
     ReadBudget,
     ManageBudget,
+    /// Credentials in custody, without their values.
+    ReadCredential,
+    ManageCredential,
+    ReadGrant,
+    ManageGrant,
+    ReadKeyEncryption,
+    ManageKeyEncryption,
     ReadSigningKeys,
     ManageSigningKeys,
     ReadRevocation,
@@ -36,14 +44,14 @@ pub enum Action {
 
 #[cfg(test)]
 impl Action {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 27] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,
         Self::ReadAgent,
         Self::CreateAgent,
         Self::ChangeAgent,
-        Self::ManageCredentials,
+        Self::ManageSecrets,
         Self::ManageAdmin,
         Self::ReadResource,
         Self::ManageResource,
@@ -51,6 +59,12 @@ impl Action {
         Self::ManageRule,
         Self::ReadBudget,
         Self::ManageBudget,
+        Self::ReadCredential,
+        Self::ManageCredential,
+        Self::ReadGrant,
+        Self::ManageGrant,
+        Self::ReadKeyEncryption,
+        Self::ManageKeyEncryption,
         Self::ReadSigningKeys,
         Self::ManageSigningKeys,
         Self::ReadRevocation,
@@ -132,7 +146,7 @@ fn permits(grant: &RoleGrant, action: Action) -> bool {
         Role::PlatformAdmin => true,
         Role::OwnerAdmin => permits_owner_admin(action),
         // Custodied credentials are theirs to change; of the rest they see.
-        Role::CredentialAdmin => is_read(action),
+        Role::CredentialAdmin => is_read(action) || matches!(action, Action::ManageCredential | Action::ManageGrant),
         Role::BudgetAdmin => is_read(action) || action == Action::ManageBudget,
         Role::Auditor => {
             is_read(action) || action == Action::ReadAudit || (action == Action::ExportAudit && grant.owner.is_none())
@@ -148,6 +162,8 @@ fn is_read(action: Action) -> bool {
             | Action::ReadResource
             | Action::ReadRule
             | Action::ReadBudget
+            | Action::ReadCredential
+            | Action::ReadGrant
             | Action::ReadSigningKeys
             | Action::ReadRevocation
     )
@@ -159,13 +175,17 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ReadAgent
         | Action::CreateAgent
         | Action::ChangeAgent
-        | Action::ManageCredentials
+        | Action::ManageSecrets
         | Action::ReadResource
         | Action::ManageResource
         | Action::ReadRule
         | Action::ManageRule
         | Action::ReadBudget
         | Action::ManageBudget
+        | Action::ReadCredential
+        | Action::ManageCredential
+        | Action::ReadGrant
+        | Action::ManageGrant
         | Action::ReadSigningKeys
         | Action::ReadRevocation
         | Action::Revoke
@@ -174,6 +194,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ChangeOwnerState
         | Action::ManageAdmin
         | Action::ManageSigningKeys
+        | Action::ReadKeyEncryption
+        | Action::ManageKeyEncryption
         | Action::RevokeAnything
         | Action::ExportAudit => false,
     }

@@ -28,6 +28,12 @@ pub struct Config {
     pub bootstrap_secret: Option<Secret<String>>,
     pub tls: Option<TlsFiles>,
     pub trusted_proxies: Vec<IpNet>,
+    /// Hosts that the proxy may call by plain http.
+    pub upstream_http_hosts: Vec<String>,
+    /// Private networks that the proxy may connect to.
+    pub upstream_networks: Vec<IpNet>,
+    /// Certificates of private upstreams.
+    pub upstream_ca: Option<PathBuf>,
     pub signing_alg: Algorithm,
     pub key_rotation_seconds: i64,
     pub max_depth: usize,
@@ -106,6 +112,9 @@ impl Config {
             bootstrap_secret: source.secret("STIPEND_BOOTSTRAP_SECRET"),
             tls,
             trusted_proxies,
+            upstream_http_hosts: source.list("STIPEND_UPSTREAM_HTTP_HOSTS", "a host name or address", host),
+            upstream_networks: source.list("STIPEND_UPSTREAM_NETWORKS", "an address or network", network),
+            upstream_ca: source.path("STIPEND_UPSTREAM_CA_FILE"),
             signing_alg: source
                 .parse("STIPEND_SIGNING_ALG", "ES256, EdDSA, RS256 or PS256", |text| text.parse().ok())
                 .unwrap_or(Algorithm::Es256),
@@ -137,6 +146,11 @@ impl Config {
         }
         source.finish().map(|()| config)
     }
+}
+
+/// As a URL has it.
+fn host(text: &str) -> Option<String> {
+    Host::parse(text).ok().map(|host| host.to_string())
 }
 
 fn network(text: &str) -> Option<IpNet> {

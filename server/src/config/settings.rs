@@ -68,6 +68,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("STIPEND_KEY_ROTATION_SECONDS", Some("2592000"), "How long a signing key signs, 7200 to 31536000"),
     setting("STIPEND_MAX_DEPTH", Some("4"), "Most actors in a token's act chain, 1 to 16"),
     setting("STIPEND_MAX_CHILDREN", Some("64"), "Most tokens with a budget from one subject token, 1 to 10000"),
+    setting("STIPEND_UPSTREAM_HTTP_HOSTS", None, "Hosts, separated by commas, that the proxy may call by plain http"),
+    setting(
+        "STIPEND_UPSTREAM_NETWORKS",
+        None,
+        "Private addresses or networks, separated by commas, that the proxy may connect to; others are refused",
+    ),
+    setting("STIPEND_UPSTREAM_CA_FILE", None, "Certificates (PEM) of private upstreams, beside the system's"),
     setting("STIPEND_WORKERS", None, "HTTP worker threads; absent: one per core"),
     setting("STIPEND_LOG_FORMAT", Some("json"), "json or text"),
     setting("STIPEND_LOG_LEVEL", Some("info"), "A tracing filter: error, warn, info, debug, or per module"),

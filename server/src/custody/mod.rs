@@ -20,14 +20,15 @@ mod value;
 
 pub use admission::{Admission, Asked, Refused, admit};
 pub use commit::Ending;
-pub use release::{ReleaseRequest, Released, release};
-pub use safe::{Safe, SafeError};
+pub use release::{ClearValue, Content, ReleaseRequest, Released, release};
+pub use safe::{Place, Safe, SafeError, Sealed};
 pub use spec::{
-    CredentialKind, CredentialSpec, GrantSpec, HeaderSpec, MAX_LEASE_SECONDS, Metering, Price, ReleaseMode,
+    CredentialKind, CredentialSpec, DEFAULT_LEASE_SECONDS, GrantSpec, HeaderSpec, MAX_LEASE_SECONDS, Metering, Price,
+    ReleaseMode,
 };
 pub use unwrap::{UnwrapRequest, unwrap};
 pub use uses::Uses;
-pub use value::{CredentialValue, ValueError};
+pub use value::{CredentialValue, ValueError, may_inject};
 
 /// Scope of a release: the agent gets the value.
 pub const SCOPE_RELEASE: &str = "credential:release";

@@ -57,7 +57,7 @@ pub struct Released {
 }
 
 /// What the agent gets.
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
     Value(ClearValue),
@@ -66,6 +66,7 @@ pub enum Content {
 }
 
 /// A value on its way out.
+#[derive(Debug)]
 pub struct ClearValue(pub(super) Arc<CredentialValue>);
 
 impl Serialize for ClearValue {

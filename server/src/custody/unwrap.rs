@@ -27,7 +27,7 @@ const MAX_REFERENCE_BYTES: usize = 4096;
 const EVENT: &str = "credential.unwrapped";
 
 /// The body of an unwrapping.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnwrapRequest {
     pub reference: String,

@@ -1,6 +1,7 @@
 //! The value of a credential: what is sealed, opened for a release, and put into requests.
 //! Write-only at the admin API. Nothing here prints it.
 
+use super::spec::CredentialKind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -101,6 +102,16 @@ impl CredentialValue {
         }
     }
 
+    #[must_use]
+    pub fn kind(&self) -> CredentialKind {
+        match self {
+            Self::ApiKey { .. } => CredentialKind::ApiKey,
+            Self::Basic { .. } => CredentialKind::Basic,
+            Self::OauthClientCredentials { .. } => CredentialKind::OauthClientCredentials,
+            Self::Headers { .. } => CredentialKind::Headers,
+        }
+    }
+
     /// What is secret of it, for a fingerprint: the same secret has the same fingerprint
     /// whatever stands beside it.
     #[must_use]
@@ -143,7 +154,7 @@ pub(super) fn is_field_name(name: &str) -> bool {
 }
 
 /// Whether a header may be set by a credential.
-pub(super) fn may_inject(name: &str) -> bool {
+pub fn may_inject(name: &str) -> bool {
     is_field_name(name) && !FORBIDDEN_HEADERS.contains(&name)
 }
 

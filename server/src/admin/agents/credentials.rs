@@ -69,7 +69,7 @@ pub(in super::super) async fn add_secret(
             let now = session.now();
             let end =
                 check::credential_end("/expires_in_seconds", new.expires_in_seconds, DEFAULT_SECRET_SECONDS, now)?;
-            let bundle = load(session, caller, id, Action::ManageCredentials).await?;
+            let bundle = load(session, caller, id, Action::ManageSecrets).await?;
             refuse_ended(&bundle.client)?;
             if !takes_secrets(&bundle.client)? {
                 return Err(Refusal::new(Code::InvalidState, "this agent authenticates with a key, not a secret"));
@@ -92,7 +92,7 @@ pub(in super::super) async fn add_secret(
 pub(in super::super) async fn delete_secret(session: &Session<'_>, id: &str, secret_id: &str) -> Result<(), Refusal> {
     session
         .change(id, async |caller| {
-            let bundle = load(session, caller, id, Action::ManageCredentials).await?;
+            let bundle = load(session, caller, id, Action::ManageSecrets).await?;
             if !bundle.secrets.iter().any(|secret| secret.id == secret_id) {
                 return Err(Refusal::not_found());
             }
@@ -164,7 +164,7 @@ pub(in super::super) async fn add_key(
             let end =
                 check::credential_end("/expires_in_seconds", new.expires_in_seconds, MAX_CREDENTIAL_SECONDS, now)?;
             let key = parse_jwk("/jwk", &new.jwk)?;
-            let bundle = load(session, caller, id, Action::ManageCredentials).await?;
+            let bundle = load(session, caller, id, Action::ManageSecrets).await?;
             refuse_ended(&bundle.client)?;
             if takes_secrets(&bundle.client)? {
                 return Err(Refusal::new(Code::InvalidState, "this agent authenticates with a secret, not a key"));
@@ -203,7 +203,7 @@ fn same_key<'b>(bundle: &'b ClientBundle, key: &PublicJwk) -> Result<Option<&'b 
 pub(in super::super) async fn delete_key(session: &Session<'_>, id: &str, key_id: &str) -> Result<(), Refusal> {
     session
         .change(id, async |caller| {
-            let bundle = load(session, caller, id, Action::ManageCredentials).await?;
+            let bundle = load(session, caller, id, Action::ManageSecrets).await?;
             if !bundle.keys.iter().any(|key| key.id == key_id) {
                 return Err(Refusal::not_found());
             }

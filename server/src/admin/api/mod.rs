@@ -7,6 +7,7 @@
 mod agents;
 mod audit;
 mod budgets;
+mod custody;
 mod explain;
 mod owners;
 mod resources;
@@ -21,6 +22,11 @@ pub use agents::{
 };
 pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
 pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
+pub use custody::{
+    ActivateVersion, Credential, CredentialGrant, CredentialNotReady, CredentialReadiness, CredentialSettings,
+    CredentialState, CredentialVersion, Edge, EdgeStatus, Exposure, GrantQuery, GrantSettings, KeyEncryptionKey,
+    KeyEncryptionStatus, NewCredential, NewGrant, PatchCredential, PatchGrant, RotateCredential, VersionState,
+};
 pub use explain::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
 pub use owners::{NewOwner, Owner, State};
 pub use resources::{NewResource, PatchResource, Resource};

@@ -6,6 +6,8 @@ mod audit;
 mod budgets;
 mod call;
 mod credentials;
+mod custody;
+mod grants;
 mod owners;
 mod resources;
 mod revocations;
@@ -105,6 +107,22 @@ table! {
     "/budgets/{id}/increase" "POST" { post budgets::increase }
     "/budgets/{id}/disable" "POST" { post budgets::disable }
     "/budgets/{id}/enable" "POST" { post budgets::enable }
+    "/credentials" "GET, POST" { get custody::list, post custody::create }
+    "/credentials/{id}" "GET, PATCH" { get custody::find, patch custody::patch }
+    "/credentials/{id}/rotate" "POST" { post custody::rotate }
+    "/credentials/{id}/disable" "POST" { post custody::disable }
+    "/credentials/{id}/enable" "POST" { post custody::enable }
+    "/credentials/{id}/destroy" "POST" { post custody::destroy }
+    "/credentials/{id}/versions/{version}/activate" "POST" { post custody::activate }
+    "/credentials/{id}/versions/{version}/destroy" "POST" { post custody::destroy_version }
+    "/grants" "GET, POST" { get grants::list, post grants::create }
+    "/grants/{id}" "GET, PATCH, DELETE" { get grants::find, patch grants::patch, delete grants::delete }
+    "/grants/{id}/disable" "POST" { post grants::disable }
+    "/grants/{id}/enable" "POST" { post grants::enable }
+    "/agents/{id}/grants" "GET" { get grants::of_agent }
+    "/topology" "GET" { get grants::topology }
+    "/key-encryption" "GET" { get custody::key_encryption }
+    "/key-encryption/rewrap" "POST" { post custody::rewrap }
     "/signing-keys" "GET" { get signing_keys::list }
     "/signing-keys/rotate" "POST" { post signing_keys::rotate }
     "/signing-keys/{kid}/distrust" "POST" { post signing_keys::distrust }
