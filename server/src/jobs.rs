@@ -4,12 +4,14 @@
 
 use crate::app::App;
 use crate::audit::{DONE, Draft, Origin};
+use crate::deps;
 use crate::ring::{self, KeyOrder, Ordered};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
 use std::time::Duration;
 use stipend_keys::{TokenKind, random_id};
+use stipend_schema::custody::CredentialVersionRow;
 use stipend_schema::ledger::{Spend, Step};
 use stipend_schema::{AuditCheckpointRow, Outcome, Row, Work, Write, queries, sweep};
 use tokio::task::JoinHandle;
@@ -20,6 +22,10 @@ const KEYRING_INTERVAL: Duration = Duration::from_secs(30);
 const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(60);
 /// How often holds and carved lines are looked at whose time is over.
 const HOLDS_INTERVAL: Duration = Duration::from_secs(1);
+/// How often versions are retired, and uses of credentials noted.
+const CUSTODY_INTERVAL: Duration = Duration::from_secs(5);
+/// Grants whose uses are noted in one work.
+const USES_AT_ONCE: usize = 500;
 /// Who orders what nobody asked for.
 const OWN_CLIENT: &str = "stipend";
 /// How often expired rows are swept.
@@ -37,6 +43,7 @@ pub fn start(app: &Arc<App>) -> Vec<JoinHandle<()>> {
         app.store.background(sweep_expired(Arc::clone(app))),
         app.store.background(end_due_holds(Arc::clone(app))),
         app.store.background(settle_due_carves(Arc::clone(app))),
+        app.store.background(keep_custody(Arc::clone(app))),
     ]
 }
 
@@ -140,20 +147,78 @@ pub async fn settle_carves(app: &App) {
     }
 }
 
-/// Has the ledger do a step of our own. Whether it answered.
-async fn order(app: &App, event: &'static str, (what, id): (&str, &str), (client_id, step): (&str, Step)) -> bool {
-    let mut draft = Draft::new(event, &own_origin());
-    draft.put(what, id.to_owned());
-    let work = Work {
+/// Versions retire by the clock, and uses are noted now and then.
+async fn keep_custody(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(CUSTODY_INTERVAL).await;
+        note_uses(&app).await;
+        retire_versions(&app).await;
+    }
+}
+
+/// Writes when grants were last used.
+pub async fn note_uses(app: &App) {
+    for writes in app.uses.take().chunks(USES_AT_ONCE) {
+        let mut draft = Draft::new("credential.uses_noted", &own_origin());
+        draft.put("grants", writes.len());
+        let work = Work { writes: writes.to_vec(), ..own_work(app, draft) };
+        if !matches!(app.committer.submit(work).await, Outcome::Committed { .. }) {
+            tracing::warn!("when grants were last used could not be noted");
+        }
+    }
+}
+
+/// Retires the versions whose time is over.
+pub async fn retire_versions(app: &App) {
+    // Before they are read: a rotation in between makes this too old.
+    let basis = app.live.applied();
+    let due = match queries::due_versions(app.store.db(), app.clock.now()).await {
+        Ok(due) => due,
+        Err(error) => {
+            tracing::warn!(%error, "versions whose time is over could not be read");
+            return;
+        }
+    };
+    for version in due {
+        let mut draft = Draft::new("credential.version_retired", &own_origin());
+        draft.put("credential", version.credential_id.clone());
+        draft.put("version", version.number);
+        let dep = deps::credential(&version.credential_id);
+        let row = CredentialVersionRow { state: "retired".to_owned(), ..version };
+        let work = Work {
+            basis,
+            deps: vec![dep.clone()],
+            writes: vec![Write::Update(Row::CredentialVersion(row))],
+            changes: vec![dep],
+            ..own_work(app, draft)
+        };
+        // Overtaken, it is looked at again in a few seconds.
+        if matches!(app.committer.submit(work).await, Outcome::Unavailable | Outcome::Invalid(_)) {
+            tracing::warn!("a version whose time is over could not be retired");
+        }
+    }
+}
+
+/// A work of our own that only records.
+fn own_work(app: &App, draft: Draft) -> Work {
+    Work {
         basis: app.live.applied(),
         deps: Vec::new(),
         burn: None,
-        spend: Some(Spend { client_id: client_id.to_owned(), step, key: None }),
+        spend: None,
         counts: Vec::new(),
         writes: Vec::new(),
         changes: Vec::new(),
         record: draft.outcome(DONE),
-    };
+    }
+}
+
+/// Has the ledger do a step of our own. Whether it answered.
+async fn order(app: &App, event: &'static str, (what, id): (&str, &str), (client_id, step): (&str, Step)) -> bool {
+    let mut draft = Draft::new(event, &own_origin());
+    draft.put(what, id.to_owned());
+    let spend = Some(Spend { client_id: client_id.to_owned(), step, key: None });
+    let work = Work { spend, ..own_work(app, draft) };
     matches!(app.committer.submit(work).await, Outcome::Settled { .. })
 }
 
@@ -189,16 +254,7 @@ pub async fn checkpoint(app: &App) {
     let mut draft = Draft::new("audit.checkpoint", &own_origin());
     draft.put("n", n);
     let row = AuditCheckpointRow { writer: head.writer, n, hash: head.head.to_vec(), at, jws };
-    let work = Work {
-        basis: app.live.applied(),
-        deps: Vec::new(),
-        burn: None,
-        spend: None,
-        counts: Vec::new(),
-        writes: vec![Write::Insert(Row::AuditCheckpoint(row))],
-        changes: Vec::new(),
-        record: draft.outcome(DONE),
-    };
+    let work = Work { writes: vec![Write::Insert(Row::AuditCheckpoint(row))], ..own_work(app, draft) };
     if !matches!(app.committer.submit(work).await, Outcome::Committed { .. }) {
         tracing::warn!("an audit checkpoint could not be stored");
     }

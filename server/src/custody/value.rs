@@ -16,7 +16,7 @@ pub const MAX_HEADERS: usize = 16;
 
 /// What is in custody. As JSON an object with the members of its kind.
 #[derive(Clone, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
+#[serde(try_from = "serde_json::Value", rename_all = "snake_case")]
 pub enum CredentialValue {
     ApiKey {
         key: String,
@@ -29,7 +29,7 @@ pub enum CredentialValue {
         token_url: String,
         client_id: String,
         client_secret: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         scope: Option<String>,
     },
     Headers {
@@ -37,9 +37,54 @@ pub enum CredentialValue {
     },
 }
 
+/// As it is read: serde's own messages would quote what they found.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Raw {
+    ApiKey {
+        key: String,
+    },
+    Basic {
+        username: String,
+        password: String,
+    },
+    OauthClientCredentials {
+        token_url: String,
+        client_id: String,
+        client_secret: String,
+        #[serde(default)]
+        scope: Option<String>,
+    },
+    Headers {
+        headers: BTreeMap<String, String>,
+    },
+}
+
+impl TryFrom<serde_json::Value> for CredentialValue {
+    type Error = ValueError;
+
+    fn try_from(value: serde_json::Value) -> Result<Self, ValueError> {
+        // serde takes a list of the members for an object as well.
+        let plain = value.as_object().is_some_and(|kinds| kinds.values().all(serde_json::Value::is_object));
+        let raw = serde_json::from_value(value).ok().filter(|_| plain).ok_or(ValueError::Form)?;
+        Ok(match raw {
+            Raw::ApiKey { key } => Self::ApiKey { key },
+            Raw::Basic { username, password } => Self::Basic { username, password },
+            Raw::OauthClientCredentials { token_url, client_id, client_secret, scope } => {
+                Self::OauthClientCredentials { token_url, client_id, client_secret, scope }
+            }
+            Raw::Headers { headers } => Self::Headers { headers },
+        })
+    }
+}
+
 /// Why a value can't be kept. Never quotes it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum ValueError {
+    #[error(
+        "a value is an object with one member, its kind: api_key, basic, oauth_client_credentials or headers, with the members documented for it"
+    )]
+    Form,
     #[error("a secret is 1 to 8192 visible ASCII characters, spaces inside included")]
     Text,
     #[error("a user name has no colon")]
@@ -231,7 +276,21 @@ mod tests {
         let local =
             r#"{"oauth_client_credentials":{"token_url":"http://localhost:1/t","client_id":"c","client_secret":"s"}}"#;
         assert_eq!(check(local), Ok(()));
-        assert!(parse(r#"{"api_key":{"key":"a","other":1}}"#).is_err());
-        assert!(parse(r#"{"api_key":{"key":"a"},"basic":{"username":"u","password":"p"}}"#).is_err());
+    }
+
+    #[test]
+    fn what_is_malformed_is_never_quoted() {
+        for json in [
+            r#""sk-hunter2""#,
+            r#"{"sk-hunter2":{}}"#,
+            r#"{"api_key":"sk-hunter2"}"#,
+            r#"{"api_key":["sk-hunter2"]}"#,
+            r#"{"api_key":{"key":"a","sk-hunter2":1}}"#,
+            r#"{"api_key":{"key":"sk-hunter2"},"basic":{"username":"u","password":"p"}}"#,
+            r#"{"basic":{"username":"u","password":["sk-hunter2"]}}"#,
+        ] {
+            let error = parse(json).unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -1,0 +1,15 @@
+//! Custody over HTTP: who may use a credential, how it is released, what stops it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::as_conversions,
+    clippy::too_many_lines
+)]
+
+mod grants;
+mod release;
+mod rotation;
+mod unwrap;
+mod world;
