@@ -24,6 +24,7 @@ pub mod introspection;
 pub mod jobs;
 pub mod limits;
 pub mod live;
+pub mod proxy;
 pub mod reason;
 pub mod records;
 pub mod retry;

@@ -118,7 +118,7 @@ pub fn look_into(token: &Secret<String>) -> Option<(Members, Members)> {
 async fn carry(http: &Client, request: HttpRequest) -> Result<HttpResponse, HttpFault> {
     let request = reqwest::Request::try_from(request).map_err(|_| HttpFault::Request)?;
     let response = http.execute(request).await?;
-    let mut answer = oauth2::http::Response::builder().status(response.status());
+    let mut answer = http::Response::builder().status(response.status());
     for (name, value) in response.headers() {
         answer = answer.header(name, value);
     }

@@ -37,7 +37,7 @@ async fn carry(request: HttpRequest) -> Result<HttpResponse, reqwest::Error> {
     let mut request = reqwest::Request::try_from(request)?;
     request.url_mut().set_scheme("http").unwrap();
     let answer = http.execute(request).await?;
-    let mut response = oauth2::http::Response::builder().status(answer.status());
+    let mut response = http::Response::builder().status(answer.status());
     for (name, value) in answer.headers() {
         response = response.header(name, value);
     }
