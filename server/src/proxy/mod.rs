@@ -16,7 +16,9 @@ mod headers;
 mod join;
 pub mod limits;
 mod mask;
+pub mod prices;
 mod request;
+pub mod templates;
 mod upstreams;
 pub mod usage;
 
