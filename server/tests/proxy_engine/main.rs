@@ -5,6 +5,7 @@
 mod addresses;
 mod faults;
 mod masking;
+mod provider;
 mod raw;
 mod smuggling;
 mod streaming;
