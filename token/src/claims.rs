@@ -1,4 +1,5 @@
-//! The access token (RFC 9068 section 2.2, with `act`, `lineage`, `env` and `budget`).
+//! The access token (RFC 9068 section 2.2, with `act`, `lineage`, `env`, `budget` and
+//! `authorization_details`).
 //!
 //! Written with a fixed member order, so that a fixed clock and key give a stable
 //! token; read strictly, so that a token with a missing, mistyped or malformed
@@ -6,6 +7,7 @@
 
 use crate::budget::TokenLine;
 use crate::chain::{ActorChain, ChainError, MayAct};
+use crate::constraint::CredentialRelease;
 use crate::json::{JsonError, date_member, str_member, string_or_array_member};
 use crate::lineage::{Lineage, MAX_ANCESTORS};
 use crate::{Audience, ScopeSet, Timestamp};
@@ -86,6 +88,9 @@ pub struct AccessToken {
     /// What it may spend from. An empty list is no budget, for its descendants as well;
     /// without one, a descendant may get a budget of whoever pays.
     pub budget: Option<Vec<TokenLine>>,
+    /// Which credentials it is for, and within what (RFC 9396 section 9.1): a ceiling, for its
+    /// descendants as well. An empty list is none; without one, grants and scope alone decide.
+    pub authorization_details: Option<Vec<CredentialRelease>>,
 }
 
 impl AccessToken {
@@ -109,7 +114,7 @@ impl AccessToken {
             Some(scope) => ScopeSet::parse(scope).map_err(|_| ClaimsError::Malformed)?,
             None => ScopeSet::default(),
         };
-        Ok(Self {
+        let token = Self {
             iss: text("iss")?,
             sub: text("sub")?,
             sub_profile: str_member(claims, "sub_profile")?.map(str::to_owned),
@@ -124,6 +129,22 @@ impl AccessToken {
             act: claims.get("act").map(ActorChain::from_json).transpose()?.unwrap_or_default(),
             may_act: claims.get("may_act").map(MayAct::from_json).transpose()?,
             budget: claims.get("budget").map(TokenLine::parse_claim).transpose()?,
+            authorization_details: claims
+                .get("authorization_details")
+                .map(CredentialRelease::parse_claim)
+                .transpose()?,
+        };
+        if token.counts_along_its_lineage() { Ok(token) } else { Err(ClaimsError::Malformed) }
+    }
+
+    /// Whether every limit is counted under this token or an ancestor, the oldest first: under
+    /// another's id it would not stop those that it is for.
+    fn counts_along_its_lineage(&self) -> bool {
+        let chain = || self.lineage.tokens.iter().chain([&self.jti]);
+        let place = |jti: &str| chain().position(|of_chain| of_chain == jti);
+        self.authorization_details.iter().flatten().all(|release| {
+            let places: Vec<_> = release.counted().iter().map(|entry| place(entry.jti())).collect();
+            places.iter().all(Option::is_some) && places.is_sorted()
         })
     }
 
@@ -185,6 +206,9 @@ impl Serialize for AccessToken {
         }
         if let Some(budget) = &self.budget {
             map.serialize_entry("budget", budget)?;
+        }
+        if let Some(details) = &self.authorization_details {
+            map.serialize_entry("authorization_details", details)?;
         }
         map.end()
     }

@@ -149,6 +149,7 @@ mod tests {
             act: ActorChain::default().acted_by(Actor { sub: "agent:o.b".into(), iss: None }),
             may_act: None,
             budget: None,
+            authorization_details: None,
         }
     }
 

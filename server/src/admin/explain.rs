@@ -184,6 +184,7 @@ fn token(
         act: ActorChain::default(),
         may_act: None,
         budget: None,
+        authorization_details: None,
     }
 }
 

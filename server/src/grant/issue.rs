@@ -52,6 +52,7 @@ pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
         act: ActorChain::default(),
         may_act: None,
         budget: None,
+        authorization_details: None,
     }
 }
 

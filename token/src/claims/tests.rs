@@ -21,7 +21,20 @@ fn golden() -> AccessToken {
         act: ActorChain::default().acted_by(Actor { sub: "agent:payments.planner".to_owned(), iss: None }),
         may_act: None,
         budget: Some(TokenLine::parse_claim(&json!([{"id": "bl_1", "unit": "USD", "decimals": 6, "amount": 2_000_000, "per_call": 500_000, "enforce": "as"}])).unwrap()),
+        authorization_details: Some(CredentialRelease::parse_claim(&json!([qwen()])).unwrap()),
     }
+}
+
+fn qwen() -> Value {
+    json!({
+        "type": "credential_release", "identifier": "qwen-apikey-prod", "actions": ["release", "proxy"],
+        "constraints": {"methods": ["POST"], "paths": ["/v1/chat"], "rate": {"count": 10, "per_s": 60}, "uses": 5},
+        "counted": [
+            {"jti": "t_1", "uses": 9, "rate": [{"count": 10, "per_s": 60}]},
+            {"jti": "t_3", "uses": 5},
+            {"jti": "t_3", "rate": [{"count": 1, "per_s": 1}, {"count": 2, "per_s": 9}], "mode": "observe"},
+        ],
+    })
 }
 
 fn claims(token: &AccessToken) -> Map<String, Value> {
@@ -30,13 +43,17 @@ fn claims(token: &AccessToken) -> Map<String, Value> {
 
 #[test]
 fn members_come_in_a_fixed_order() {
-    insta::assert_snapshot!(serde_json::to_string(&golden()).unwrap(), @r#"{"iss":"https://as.example","sub":"agent:payments.refunds","sub_profile":"ai_agent","client_id":"payments.planner","aud":"https://as.example/credentials","scope":"credential:release","jti":"t_3","lineage":["t_1","t_2"],"lineage_clients":["payments.refunds"],"iat":1795230000,"exp":1795230300,"env":"live","act":{"sub":"agent:payments.planner"},"budget":[{"id":"bl_1","unit":"USD","decimals":6,"amount":2000000,"per_call":500000,"enforce":"as"}]}"#);
+    insta::assert_snapshot!(serde_json::to_string(&golden()).unwrap(), @r#"{"iss":"https://as.example","sub":"agent:payments.refunds","sub_profile":"ai_agent","client_id":"payments.planner","aud":"https://as.example/credentials","scope":"credential:release","jti":"t_3","lineage":["t_1","t_2"],"lineage_clients":["payments.refunds"],"iat":1795230000,"exp":1795230300,"env":"live","act":{"sub":"agent:payments.planner"},"budget":[{"id":"bl_1","unit":"USD","decimals":6,"amount":2000000,"per_call":500000,"enforce":"as"}],"authorization_details":[{"type":"credential_release","identifier":"qwen-apikey-prod","actions":["release","proxy"],"constraints":{"methods":["POST"],"paths":["/v1/chat"],"rate":{"count":10,"per_s":60},"uses":5},"counted":[{"jti":"t_1","uses":9,"rate":[{"count":10,"per_s":60}]},{"jti":"t_3","uses":5},{"jti":"t_3","rate":[{"count":1,"per_s":1},{"count":2,"per_s":9}],"mode":"observe"}]}]}"#);
 }
 
 #[test]
 fn a_token_reads_back_as_it_was_written() {
     let mut token = golden();
     assert_eq!(AccessToken::from_claims(&claims(&token)), Ok(token.clone()));
+    for details in [None, Some(Vec::new())] {
+        token.authorization_details = details;
+        assert_eq!(AccessToken::from_claims(&claims(&token)), Ok(token.clone()));
+    }
     token.aud.push(Audience::parse("https://b.example").unwrap());
     token.lineage = Lineage::default();
     token.act = ActorChain::default();
@@ -88,6 +105,61 @@ fn mistyped_claims_are_refused() {
         bad.insert(name.to_owned(), value.clone());
         assert_eq!(AccessToken::from_claims(&bad), Err(ClaimsError::Malformed), "{name}={value}");
     }
+}
+
+#[test]
+fn a_ceiling_that_is_not_understood_is_no_ceiling_of_ours() {
+    let with = |name: &str, value: Value| {
+        let mut release = qwen();
+        release[name] = value;
+        json!([release])
+    };
+    let budget = json!({"type": "budget", "unit": "USD", "decimals": 6, "amount": 5});
+    let entry = |jti: &str| json!({"jti": jti, "uses": 5, "rate": [{"count": 10, "per_s": 60}]});
+    let odd = [
+        json!(null),
+        json!({}),
+        qwen(),
+        json!([1]),
+        json!([qwen(), qwen()]),
+        json!([qwen(), budget]),
+        json!(
+            (0..9)
+                .map(|n| json!({"type": "credential_release", "identifier": format!("c{n}"), "actions": ["proxy"]}))
+                .collect::<Vec<_>>()
+        ),
+        with("type", json!("payment_initiation")),
+        with("locations", json!([])),
+        with("actions", json!([])),
+        with("constraints", json!({"method": ["POST"]})),
+        with("counted", json!(null)),
+        with("counted", json!([])),
+        with("counted", entry("t_1")),
+        with("counted", json!([["t_1", 5, [[10, 60]]]])),
+        with("counted", json!([{"jti": "t_1", "uses": 5}])),
+        with("counted", json!([{"jti": "t_1", "uses": 4, "rate": [{"count": 10, "per_s": 60}]}])),
+        with("counted", json!([{"jti": "t_1", "uses": 5, "rate": [{"count": 10, "per_s": 60}], "mode": "observe"}])),
+        with("counted", json!([entry("t_1"), {"jti": "t_2"}])),
+        with("counted", json!([entry("t_1"), {"jti": "t_2", "rate": []}])),
+        with("counted", json!([entry("t_1"), {"jti": "t_2", "uses": 0}])),
+        with("counted", json!([entry("t_1"), {"jti": "t_2", "uses": null}])),
+        with("counted", json!([entry("t_1"), {"jti": "t_2", "uses": 1, "per": 1}])),
+        with("counted", json!([entry("t_1"), entry("t_1")])),
+        with("counted", json!([entry("t_2"), entry("t_1")])),
+        with("counted", json!([entry("t_1"), entry("t_other")])),
+        with("counted", json!([entry("")])),
+        with("counted", json!((0..19).map(|n| entry(&format!("t_{n}"))).collect::<Vec<_>>())),
+    ];
+    for value in odd {
+        let mut bad = claims(&golden());
+        bad.insert("authorization_details".to_owned(), value.clone());
+        assert_eq!(AccessToken::from_claims(&bad), Err(ClaimsError::Malformed), "{value}");
+    }
+    let mut uncounted = qwen();
+    uncounted.as_object_mut().unwrap().remove("counted");
+    let mut bad = claims(&golden());
+    bad.insert("authorization_details".to_owned(), json!([uncounted]));
+    assert_eq!(AccessToken::from_claims(&bad), Err(ClaimsError::Malformed), "limits that nobody counts");
 }
 
 #[test]

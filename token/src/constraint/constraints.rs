@@ -37,6 +37,14 @@ impl Constraints {
         Ok(Self { enforced, observed })
     }
 
+    /// The counted limits of these that others don't imply, each mode apart: those that a
+    /// counter of its own is needed for, where the others' are counted as well.
+    pub(super) fn counted_beyond(&self, others: &Self) -> impl Iterator<Item = ConstraintSet> {
+        let enforced = self.enforced.counted().without(&others.enforced);
+        let observed = self.observed.counted().without(&others.enforced).without(&others.observed);
+        [enforced, observed].into_iter().filter(|limits| !limits.is_empty())
+    }
+
     /// Whether these say all that the others say, so that to put them together changes nothing:
     /// what these admit the others admit, and what the others observe is observed or enforced
     /// here. `false` where that can't be seen from the lists: blocks of addresses that make up

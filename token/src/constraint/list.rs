@@ -188,6 +188,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for OneOrMany<T> {
 }
 
 /// What is written as an object, and not as the list of its values, which serde takes as well.
+#[derive(Serialize)]
+#[serde(transparent)]
 pub(super) struct Object<T>(pub T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

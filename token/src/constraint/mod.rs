@@ -8,6 +8,7 @@
 mod amount;
 mod call;
 mod constraints;
+mod counted;
 mod host;
 mod list;
 mod lookalike;
@@ -26,6 +27,7 @@ mod verdict;
 
 pub use call::{Body, Call, Counted, MAX_BODY_BYTES, MAX_BODY_DEPTH, RateCount, Request, StrictJson, Unreadable};
 pub use constraints::{Constraints, decide};
+pub use counted::{CountedLimit, MAX_COUNTED};
 pub use host::{Host, HostError, HostPattern};
 pub use list::{MAX_ALL_OF, MAX_ANY_OF, TooMany};
 pub use method::{METHOD_OVERRIDE_HEADERS, Method, MethodError, is_method_override_header, query_overrides_method};

@@ -1,10 +1,17 @@
 //! `authorization_details` (RFC 9396 section 2) of the type `credential_release`: which
 //! credential, what may be done with it, and within which constraints.
+//!
+//! In a request it says what is asked for. In a token it is a ceiling, and says besides where its
+//! counted limits are counted; a token that names no credentials at all sets no ceiling, and one
+//! with an empty list admits none.
 
 use super::constraints::Constraints;
+use super::counted::{CountedLimit, MAX_COUNTED, counts_all};
 use super::list::TooMany;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use crate::json::JsonError;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Map, Value};
 
 /// The type's name.
 pub const CREDENTIAL_RELEASE_TYPE: &str = "credential_release";
@@ -25,24 +32,22 @@ pub enum Action {
 
 /// One credential, as asked for and as granted:
 /// `{"type":"credential_release","identifier":"…","actions":["release","proxy"],"constraints":{…}}`.
-/// There is at least one action; without `constraints` there are none.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(try_from = "RawRelease", into = "RawRelease")]
+/// There is at least one action; without `constraints` there are none. In a token, `counted` is
+/// the list of its [`CountedLimit`]s, oldest first, where it has any.
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct CredentialRelease {
     identifier: String,
     actions: Vec<Action>,
     constraints: Constraints,
+    counted: Vec<CountedLimit>,
 }
 
-#[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-struct RawRelease {
-    r#type: String,
-    identifier: String,
-    actions: Vec<Action>,
-    #[serde(default, skip_serializing_if = "Constraints::is_empty")]
-    constraints: Constraints,
-}
+/// What a request may say of a credential.
+const MEMBERS: [&str; 4] = ["type", "identifier", "actions", "constraints"];
+/// What only a token says of it.
+const COUNTED: &str = "counted";
+const MALFORMED: JsonError =
+    JsonError::Member { name: "authorization_details", expected: "a short list of different credentials" };
 
 /// Why one is refused when it is read: nothing of it is guessed or ignored (RFC 9396 section 5).
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -55,6 +60,8 @@ pub enum ReleaseError {
     Identifier,
     #[error("actions names release, proxy or both, each once")]
     Actions,
+    #[error("constraints has a member that is unknown or of the wrong form")]
+    Constraints,
     #[error("a credential is named twice, or more than 8 are")]
     Repeated,
 }
@@ -66,6 +73,8 @@ pub enum NarrowError {
     NotHeld,
     #[error("an action is not among those of the subject token")]
     ActionsWider,
+    #[error("a limit would be counted under more tokens than a chain of exchanges has")]
+    TooDeep,
     #[error(transparent)]
     TooMany(#[from] TooMany),
 }
@@ -83,21 +92,56 @@ impl CredentialRelease {
         if actions.is_empty() || actions.len() != named {
             return Err(ReleaseError::Actions);
         }
-        Ok(Self { identifier: identifier.to_owned(), actions, constraints })
+        Ok(Self { identifier: identifier.to_owned(), actions, constraints, counted: Vec::new() })
     }
 
-    /// Reads objects of this type, each for a credential of its own: of a request, of a token's
-    /// claim, of what is stored. The text must have been read by [`crate::json`].
+    /// Reads objects of this type, each for a credential of its own, of a request or of what is
+    /// stored. The text must have been read by [`crate::json`].
+    ///
+    /// # Errors
+    /// [`ReleaseError`]; `counted` is no member here, for nobody asks to be counted elsewhere.
+    pub fn parse_all(items: &[Value]) -> Result<Vec<Self>, ReleaseError> {
+        Self::each(items, Self::parse)
+    }
+
+    /// Reads one.
     ///
     /// # Errors
     /// [`ReleaseError`].
-    pub fn parse_all(items: &[Value]) -> Result<Vec<Self>, ReleaseError> {
+    pub fn parse(item: &Value) -> Result<Self, ReleaseError> {
+        let map = item.as_object().ok_or(ReleaseError::Member)?;
+        Self::read(map, &MEMBERS)
+    }
+
+    /// Reads the claim of a token: a list of objects of this type, with what is counted. It may
+    /// be empty: such a token is for no credential, and nothing that descends from it is.
+    ///
+    /// # Errors
+    /// [`JsonError::Member`]. Of a ceiling nothing may be guessed: another type and an unknown
+    /// member are refused.
+    pub fn parse_claim(value: &Value) -> Result<Vec<Self>, JsonError> {
+        let items = value.as_array().ok_or(MALFORMED)?;
+        Self::each(items, Self::parse_granted).map_err(|_| MALFORMED)
+    }
+
+    fn parse_granted(item: &Value) -> Result<Self, ReleaseError> {
+        let map = item.as_object().ok_or(ReleaseError::Member)?;
+        let [kind, identifier, actions, constraints] = MEMBERS;
+        let release = Self::read(map, &[kind, identifier, actions, constraints, COUNTED])?;
+        let counted = match map.get(COUNTED) {
+            Some(entries) => CountedLimit::parse_all(entries, &release.constraints),
+            None => counts_all(&[], &release.constraints).then(Vec::new),
+        };
+        Ok(Self { counted: counted.ok_or(ReleaseError::Member)?, ..release })
+    }
+
+    fn each(items: &[Value], parse: impl Fn(&Value) -> Result<Self, ReleaseError>) -> Result<Vec<Self>, ReleaseError> {
         if items.len() > MAX_CREDENTIALS {
             return Err(ReleaseError::Repeated);
         }
         let mut releases: Vec<Self> = Vec::with_capacity(items.len());
         for item in items {
-            let release = Self::parse(item)?;
+            let release = parse(item)?;
             if releases.iter().any(|other| other.identifier == release.identifier) {
                 return Err(ReleaseError::Repeated);
             }
@@ -106,17 +150,16 @@ impl CredentialRelease {
         Ok(releases)
     }
 
-    /// Reads one.
-    ///
-    /// # Errors
-    /// [`ReleaseError`].
-    pub fn parse(item: &Value) -> Result<Self, ReleaseError> {
-        // serde takes a list of the values for an object as well.
-        if !item.is_object() {
+    fn read(map: &Map<String, Value>, known: &[&str]) -> Result<Self, ReleaseError> {
+        let text = |name: &str| map.get(name).and_then(Value::as_str).ok_or(ReleaseError::Member);
+        if text("type")? != CREDENTIAL_RELEASE_TYPE || map.keys().any(|name| !known.contains(&name.as_str())) {
             return Err(ReleaseError::Member);
         }
-        let raw = RawRelease::deserialize(item).map_err(|_| ReleaseError::Member)?;
-        raw.try_into()
+        let actions = map.get("actions").ok_or(ReleaseError::Member)?;
+        let actions = Vec::deserialize(actions).map_err(|_| ReleaseError::Actions)?;
+        let constraints = map.get("constraints").map(Constraints::deserialize).transpose();
+        let constraints = constraints.map_err(|_| ReleaseError::Constraints)?;
+        Self::new(text("identifier")?, actions, constraints.unwrap_or_default())
     }
 
     #[must_use]
@@ -134,19 +177,53 @@ impl CredentialRelease {
         &self.constraints
     }
 
-    /// What an exchange grants of it: the same credential, no action more, and the constraints
-    /// of both. Asking for fewer constraints takes none away.
+    /// Where its counted limits are counted, oldest first: a call is counted under each of them,
+    /// for this credential, before it is made.
+    #[must_use]
+    pub fn counted(&self) -> &[CountedLimit] {
+        &self.counted
+    }
+
+    /// The same as a request says it.
+    #[must_use]
+    pub fn without_counted(&self) -> Self {
+        Self { counted: Vec::new(), ..self.clone() }
+    }
+
+    /// The ceiling of a new token with the id `jti`: of one in a client's own name, for which
+    /// nothing is held, what was asked for; of one that is exchanged, all that the subject token
+    /// holds, or what was asked for of it. Only where neither says anything there is none.
+    ///
+    /// # Errors
+    /// [`NarrowError`]; nothing is granted in part.
+    pub fn ceiling(held: Option<&[Self]>, asked: Option<&[Self]>, jti: &str) -> Result<Option<Vec<Self>>, NarrowError> {
+        match (held, asked) {
+            (held, None) => Ok(held.map(<[Self]>::to_vec)),
+            (Some(held), Some(asked)) => Self::narrow_all(held, asked, jti).map(Some),
+            (None, Some(asked)) => Ok(Some(in_order(asked.iter().map(|asked| asked.first_held(jti)).collect()))),
+        }
+    }
+
+    /// What an exchange grants of it to the token `jti`: the same credential, no action more, and
+    /// the constraints of both. Asking for fewer constraints takes none away, and what is counted
+    /// goes on being counted where it was.
     ///
     /// # Errors
     /// [`NarrowError`].
-    pub fn narrow(&self, asked: &Self) -> Result<Self, NarrowError> {
+    pub fn narrow(&self, asked: &Self, jti: &str) -> Result<Self, NarrowError> {
         if asked.identifier != self.identifier {
             return Err(NarrowError::NotHeld);
         }
         if !asked.actions.iter().all(|action| self.allows(*action)) {
             return Err(NarrowError::ActionsWider);
         }
-        Ok(Self { constraints: self.constraints.tighten(&asked.constraints)?, ..asked.clone() })
+        let constraints = self.constraints.tighten(&asked.constraints)?;
+        let mut counted = self.counted.clone();
+        counted.extend(CountedLimit::of_request(jti, &asked.constraints, &self.constraints));
+        if counted.len() > MAX_COUNTED {
+            return Err(NarrowError::TooDeep);
+        }
+        Ok(Self { identifier: asked.identifier.clone(), actions: asked.actions.clone(), constraints, counted })
     }
 
     /// What an exchange grants of all that a token holds: each that is asked for, narrowed, and
@@ -154,13 +231,25 @@ impl CredentialRelease {
     ///
     /// # Errors
     /// [`NarrowError`]; nothing is granted in part.
-    pub fn narrow_all(held: &[Self], asked: &[Self]) -> Result<Vec<Self>, NarrowError> {
+    pub fn narrow_all(held: &[Self], asked: &[Self], jti: &str) -> Result<Vec<Self>, NarrowError> {
         let narrow = |asked: &Self| {
             let same = held.iter().find(|held| held.identifier == asked.identifier);
-            same.ok_or(NarrowError::NotHeld)?.narrow(asked)
+            same.ok_or(NarrowError::NotHeld)?.narrow(asked, jti)
         };
-        asked.iter().map(narrow).collect()
+        asked.iter().map(narrow).collect::<Result<_, _>>().map(in_order)
     }
+
+    /// As the first token of a chain has it: its own request is all there is to count.
+    fn first_held(&self, jti: &str) -> Self {
+        let counted = CountedLimit::of_request(jti, &self.constraints, &Constraints::default()).collect();
+        Self { counted, ..self.clone() }
+    }
+}
+
+/// By identifier: what a token says does not hang on the order in which it was asked for.
+fn in_order(mut releases: Vec<CredentialRelease>) -> Vec<CredentialRelease> {
+    releases.sort_by(|a, b| a.identifier.cmp(&b.identifier));
+    releases
 }
 
 /// It stands in paths, so it is no segment of dots either.
@@ -171,121 +260,21 @@ fn is_identifier(text: &str) -> bool {
         && text.starts_with(|first: char| first.is_ascii_alphanumeric())
 }
 
-impl TryFrom<RawRelease> for CredentialRelease {
-    type Error = ReleaseError;
-
-    fn try_from(raw: RawRelease) -> Result<Self, ReleaseError> {
-        if raw.r#type != CREDENTIAL_RELEASE_TYPE {
-            return Err(ReleaseError::Member);
+impl Serialize for CredentialRelease {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("type", CREDENTIAL_RELEASE_TYPE)?;
+        map.serialize_entry("identifier", &self.identifier)?;
+        map.serialize_entry("actions", &self.actions)?;
+        if !self.constraints.is_empty() {
+            map.serialize_entry("constraints", &self.constraints)?;
         }
-        Self::new(&raw.identifier, raw.actions, raw.constraints)
-    }
-}
-
-impl From<CredentialRelease> for RawRelease {
-    fn from(release: CredentialRelease) -> Self {
-        Self {
-            r#type: CREDENTIAL_RELEASE_TYPE.to_owned(),
-            identifier: release.identifier,
-            actions: release.actions,
-            constraints: release.constraints,
+        if !self.counted.is_empty() {
+            map.serialize_entry(COUNTED, &self.counted)?;
         }
+        map.end()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn release(actions: &[&str], constraints: &Value) -> Value {
-        json!({"type": "credential_release", "identifier": "qwen-apikey-prod", "actions": actions, "constraints": constraints})
-    }
-
-    fn parse(value: &Value) -> CredentialRelease {
-        CredentialRelease::parse(value).unwrap()
-    }
-
-    #[test]
-    fn it_reads_back_as_it_was_written() {
-        let written = release(
-            &["release", "proxy"],
-            &json!({"methods": ["POST"], "paths": ["/v1/chat"], "rate": {"count": 10, "per_s": 60}}),
-        );
-        assert_eq!(serde_json::to_value(parse(&written)).unwrap(), written);
-        assert_eq!(
-            parse(&release(&["proxy", "release"], &json!({}))),
-            parse(&release(&["release", "proxy"], &json!({})))
-        );
-        let bare = json!({"type": "credential_release", "identifier": "a.b_c-1", "actions": ["proxy"]});
-        assert_eq!(serde_json::to_value(parse(&bare)).unwrap(), bare);
-        assert!(parse(&bare).allows(Action::Proxy) && !parse(&bare).allows(Action::Release));
-    }
-
-    #[test]
-    fn nothing_is_guessed_or_ignored() {
-        use ReleaseError::{Actions, Identifier, Member};
-        let with = |name: &str, value: Value| {
-            let mut release = release(&["proxy"], &json!({}));
-            release[name] = value;
-            release
-        };
-        let long = "a".repeat(129);
-        for (value, error) in [
-            (json!(null), Member),
-            (json!([]), Member),
-            (json!(["credential_release", "a", ["proxy"], {}]), Member),
-            (with("type", json!("budget")), Member),
-            (with("type", json!(null)), Member),
-            (with("identifier", json!(5)), Member),
-            (with("identifier", json!("")), Identifier),
-            (with("identifier", json!("..")), Identifier),
-            (with("identifier", json!("a/b")), Identifier),
-            (with("identifier", json!("-a")), Identifier),
-            (with("identifier", json!("\u{e4}")), Identifier),
-            (with("identifier", json!(long)), Identifier),
-            (with("actions", json!([])), Actions),
-            (with("actions", json!(["proxy", "proxy"])), Actions),
-            (with("actions", json!(["use"])), Member),
-            (with("actions", json!("proxy")), Member),
-            (with("actions", json!(null)), Member),
-            (with("constraints", json!(null)), Member),
-            (with("constraints", json!([])), Member),
-            (with("constraints", json!({"method": ["POST"]})), Member),
-            (with("constraints", json!({"paths": ["/a/.."]})), Member),
-            (with("locations", json!([])), Member),
-        ] {
-            assert_eq!(CredentialRelease::parse(&value), Err(error), "{value}");
-        }
-        for name in ["type", "identifier", "actions"] {
-            let mut short = with("type", json!("credential_release"));
-            short.as_object_mut().unwrap().remove(name);
-            assert_eq!(CredentialRelease::parse(&short), Err(Member), "{name}");
-        }
-        let one = release(&["proxy"], &json!({}));
-        assert_eq!(CredentialRelease::parse_all(&[one.clone(), one.clone()]), Err(ReleaseError::Repeated));
-        let numbered = |n: usize| with("identifier", json!(format!("c{n}")));
-        assert!(CredentialRelease::parse_all(&(0..8).map(numbered).collect::<Vec<_>>()).is_ok());
-        assert_eq!(
-            CredentialRelease::parse_all(&(0..9).map(numbered).collect::<Vec<_>>()),
-            Err(ReleaseError::Repeated)
-        );
-    }
-
-    #[test]
-    fn an_exchange_only_narrows() {
-        let held = parse(&release(&["release", "proxy"], &json!({"methods": ["GET", "POST"], "uses": 5})));
-        let asked = parse(&release(&["proxy"], &json!({"methods": ["POST", "PUT"], "paths": ["/v1"]})));
-        let granted = parse(&release(&["proxy"], &json!({"methods": ["POST"], "paths": ["/v1"], "uses": 5})));
-        assert_eq!(held.narrow(&asked), Ok(granted.clone()));
-        assert_eq!(held.narrow(&granted), Ok(granted.clone()), "twice is once");
-        assert_eq!(granted.narrow(&held), Err(NarrowError::ActionsWider));
-        let unconstrained = parse(&release(&["proxy"], &json!({})));
-        assert_eq!(held.narrow(&unconstrained).unwrap().constraints(), held.constraints());
-        let other = CredentialRelease { identifier: "other".into(), ..held.clone() };
-        assert_eq!(held.narrow(&other), Err(NarrowError::NotHeld));
-        assert_eq!(CredentialRelease::narrow_all(&[other, held.clone()], &[asked]), Ok(vec![granted]));
-        assert_eq!(CredentialRelease::narrow_all(&[], &[held]), Err(NarrowError::NotHeld));
-        assert_eq!(CredentialRelease::narrow_all(&[], &[]), Ok(Vec::new()));
-    }
-}
+mod tests;

@@ -35,12 +35,8 @@ pub(super) struct ConstraintSet {
     time_of_day: AllOf<Hours>,
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     uses: Option<Uses>,
-    #[serde(skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "Mode::is_default")]
     pub mode: Mode,
-}
-
-fn is_default(mode: &Mode) -> bool {
-    *mode == Mode::default()
 }
 
 impl Pattern for Method {
@@ -52,6 +48,24 @@ impl Pattern for Method {
 impl ConstraintSet {
     pub fn new(mode: Mode) -> Self {
         Self { mode, ..Self::default() }
+    }
+
+    /// What is counted, and nothing else.
+    pub fn of_counts(uses: Option<Uses>, rate: AllOf<Rate>, mode: Mode) -> Self {
+        Self { uses, rate, ..Self::new(mode) }
+    }
+
+    /// The members of it that are counted.
+    pub fn counted(&self) -> Self {
+        Self::of_counts(self.uses, self.rate.clone(), self.mode)
+    }
+
+    pub fn uses(&self) -> Option<Uses> {
+        self.uses
+    }
+
+    pub fn rates(&self) -> impl Iterator<Item = &Rate> {
+        self.rate.iter()
     }
 
     pub fn is_empty(&self) -> bool {

@@ -16,6 +16,12 @@ pub enum Mode {
     Observe,
 }
 
+impl Mode {
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Which constraint.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Kind {

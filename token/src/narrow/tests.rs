@@ -28,6 +28,7 @@ fn token(client: &str, audience: &str, scope: &str) -> AccessToken {
         act: ActorChain::default(),
         may_act: None,
         budget: None,
+        authorization_details: None,
     }
 }
 
