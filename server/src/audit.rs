@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use std::net::IpAddr;
 use stipend_schema::AuditDraft;
 use stipend_token::claims::AccessToken;
+use stipend_token::constraint::CredentialRelease;
 
 pub const ISSUED: &str = "issued";
 pub const REFUSED: &str = "refused";
@@ -115,6 +116,9 @@ impl Draft {
         }
         if !token.lineage.tokens.is_empty() {
             put("lineage", token.lineage.tokens.clone().into());
+        }
+        if let Some(details) = &token.authorization_details {
+            put("credentials", details.iter().map(CredentialRelease::identifier).collect::<Vec<_>>().into());
         }
         self.0.detail.insert(name.to_owned(), Value::Object(about));
     }

@@ -165,8 +165,8 @@ reasons! {
     ScopeRequired = "scope_required", InvalidScope, "name a scope: this client has no default at this resource";
     ScopeNotAllowed = "scope_not_allowed", InvalidScope, "none of the scopes is allowed at the requested resource";
     ScopeWider = "scope_wider", InvalidScope, "the scope exceeds what the subject token, the rule, the client and the resource allow";
-    DetailsMalformed = "details_malformed", InvalidAuthorizationDetails, "authorization_details must be a JSON list of objects, each with a type, none with a member twice";
-    DetailsType = "details_type", InvalidAuthorizationDetails, "authorization_details has a type that is not supported: use budget";
+    DetailsMalformed = "details_malformed", InvalidAuthorizationDetails, "authorization_details must be a JSON list of 1 to 16 objects, each with a type, none with a member twice";
+    DetailsType = "details_type", InvalidAuthorizationDetails, "authorization_details has a type that is not supported: use budget or credential_release";
     DetailsMember = "details_member", InvalidAuthorizationDetails, "a budget has unit, decimals and amount, and may have per_call, enforce (as or rs) and task";
     DetailsAmount = "details_amount", InvalidAuthorizationDetails, "amount and per_call must be integers from 1 to 999999999999999, in the smallest part of the unit";
     DetailsUnit = "details_unit", InvalidAuthorizationDetails, "unit and decimals must name a unit: 6 decimals for money, 0 for call and token";
@@ -178,6 +178,14 @@ reasons! {
     BudgetHandedOn = "budget_handed_on", InvalidAuthorizationDetails, "the service counts this line by itself: it can't be handed on";
     TooManyChildren = "too_many_children", InvalidAuthorizationDetails, "this line has as many lines under it as it may";
     LineClosed = "line_closed", InvalidAuthorizationDetails, "the budget is closed at this line";
+    CredentialMember = "credential_member", InvalidAuthorizationDetails, "a credential_release has identifier and actions, and may have constraints";
+    CredentialIdentifier = "credential_identifier", InvalidAuthorizationDetails, "an identifier is 1 to 128 letters, digits, hyphens, underscores and dots, and begins with a letter or digit";
+    CredentialActions = "credential_actions", InvalidAuthorizationDetails, "actions names release, proxy or both, each once";
+    CredentialConstraints = "credential_constraints", InvalidAuthorizationDetails, "constraints has a member that is unknown or of the wrong form";
+    CredentialRepeated = "credential_repeated", InvalidAuthorizationDetails, "ask for at most 8 credentials, each once";
+    CredentialNotHeld = "credential_not_held", InvalidAuthorizationDetails, "the subject token is not for this credential";
+    CredentialActionsWider = "credential_actions_wider", InvalidAuthorizationDetails, "the subject token does not allow this action with the credential";
+    CredentialConstraintsTooMany = "credential_constraints_too_many", InvalidAuthorizationDetails, "the constraints of the subject token and of the request together are too many";
     // Token exchange.
     MissingSubjectToken = "missing_subject_token", InvalidRequest, "subject_token is required";
     MissingSubjectTokenType = "missing_subject_token_type", InvalidRequest, "subject_token_type is required";
@@ -201,7 +209,7 @@ reasons! {
     TooDeep = "too_deep", InvalidRequest, "the actor chain would be deeper than allowed";
     LineageTooLong = "lineage_too_long", InvalidRequest, "the token has been exchanged too many times";
     EnvironmentCrossed = "environment_crossed", InvalidRequest, "tokens do not cross between sandbox and live";
-    TokenTooLarge = "token_too_large", InvalidRequest, "the token would be larger than allowed: ask for fewer resources or scopes";
+    TokenTooLarge = "token_too_large", InvalidRequest, "the token would be larger than allowed: ask for fewer resources, scopes, credentials or constraints";
     // Revocation.
     NotOwnToken = "not_own_token", UnauthorizedClient, "the token was issued to another client";
     GrantNotAllowed = "grant_not_allowed", UnauthorizedClient, "this client may not use this grant type";

@@ -64,7 +64,7 @@ pub(super) async fn decide(
     } else {
         Source::Nothing
     };
-    let question = Question { targets: &resources, asked: asked.as_deref(), rules: &[], exp: claims.exp };
+    let question = Question { targets: &resources, asked: asked.budgets.as_deref(), rules: &[], exp: claims.exp };
     let plan = plan(app, source, &question).await;
     let plan = match plan {
         Ok(plan) => plan,
@@ -74,6 +74,11 @@ pub(super) async fn decide(
         }
     };
     claims.budget = plan.claim();
+    // It only restricts: whether the client may use a credential, its grants decide at each use.
+    claims.authorization_details = match request::ceiling(None, asked.credentials.as_deref(), &claims.jti) {
+        Ok(ceiling) => ceiling,
+        Err(reason) => return Err(Refused { reason, deps: looked_at, draft: Some(draft) }),
+    };
     if let Err(reason) = issue::check_size(&claims) {
         return Err(Refused { reason, deps: looked_at, draft: Some(draft) });
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use stipend_keys::{TokenKind, random_id};
 use stipend_token::budget::{BUDGET_TYPE, TokenLine};
 use stipend_token::claims::{AccessToken, MAX_CLAIMS_BYTES};
+use stipend_token::constraint::CredentialRelease;
 use stipend_token::lineage::Lineage;
 use stipend_token::{ActorChain, ScopeSet};
 
@@ -21,18 +22,24 @@ pub struct TokenResponse {
     pub scope: String,
     /// What was granted (RFC 9396 section 7).
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub authorization_details: Vec<GrantedBudget>,
+    pub authorization_details: Vec<Granted>,
     /// For the log: tokens appear there by their id only.
     #[serde(skip)]
     pub jti: String,
 }
 
-/// A budget as granted: what was asked for, narrowed, with its line.
+/// What was asked for, narrowed.
 #[derive(Debug, Serialize)]
-pub struct GrantedBudget {
-    r#type: &'static str,
-    #[serde(flatten)]
-    line: TokenLine,
+#[serde(untagged)]
+pub enum Granted {
+    /// With its line.
+    Budget {
+        r#type: &'static str,
+        #[serde(flatten)]
+        line: TokenLine,
+    },
+    /// In the form of a request: where its limits are counted, the token says.
+    Credential(Box<CredentialRelease>),
 }
 
 /// Claims in the client's own name, to be completed by the grant.
@@ -77,13 +84,16 @@ pub(super) fn sign(
         token_type: "Bearer",
         expires_in: claims.exp.saturating_sub(since),
         scope: claims.scope.to_string(),
-        authorization_details: claims.budget.iter().flatten().cloned().map(granted).collect(),
+        authorization_details: granted(claims),
         jti: claims.jti.clone(),
     })
 }
 
-fn granted(line: TokenLine) -> GrantedBudget {
-    GrantedBudget { r#type: BUDGET_TYPE, line }
+/// Budgets, then credentials.
+fn granted(claims: &AccessToken) -> Vec<Granted> {
+    let budgets = claims.budget.iter().flatten().cloned().map(|line| Granted::Budget { r#type: BUDGET_TYPE, line });
+    let credentials = claims.authorization_details.iter().flatten();
+    budgets.chain(credentials.map(|release| Granted::Credential(Box::new(release.without_counted())))).collect()
 }
 
 /// RFC 8693 section 6 and the header limits of proxies: a token stays small.

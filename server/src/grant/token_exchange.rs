@@ -90,10 +90,16 @@ pub(super) async fn decide(
         .decide(app, client, claims, &owners, actor_claims, scope.as_ref())
         .map_err(|refusal| refused(refusal.into(), &looked_at, &draft))?;
     note(&mut draft, &narrowed);
-    let planned = plan_budget(app, claims, &exchanged, &narrowed, asked.as_deref()).await;
+    let planned = plan_budget(app, claims, &exchanged, &narrowed, asked.budgets.as_deref()).await;
     let plan = planned.map_err(|(reason, deps)| refused(reason, &[looked_at.clone(), deps].concat(), &draft))?;
+    // The subject token's ceiling goes along whatever the mode and wherever the child is for, so
+    // that no detour loses it. The actor token's caps nothing: it says who acts, and as with scope
+    // and budget nothing of what it allows is read; whoever acts could leave it out.
+    let held = claims.authorization_details.as_deref();
     let mut claims = claims_of(app, client, &subject, narrowed, now);
     claims.budget = plan.claim();
+    claims.authorization_details = request::ceiling(held, asked.credentials.as_deref(), &claims.jti)
+        .map_err(|r| refused(r, &[looked_at.clone(), plan.deps.clone()].concat(), &draft))?;
     issue::check_size(&claims).map_err(|r| refused(r, &looked_at, &draft))?;
     looked_at.extend(plan.deps.iter().cloned());
     looked_at.push(deps::subject(&client.subject));

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use stipend_keys::{Algorithm, sha256};
 use stipend_token::budget::BUDGET_TYPE;
+use stipend_token::constraint::CREDENTIAL_RELEASE_TYPE;
 
 const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
 
@@ -34,7 +35,7 @@ struct Metadata<'a> {
     revocation_endpoint_auth_methods_supported: [&'static str; 3],
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     /// RFC 9396 section 10.
-    authorization_details_types_supported: [&'static str; 1],
+    authorization_details_types_supported: [&'static str; 2],
     /// Where each type has its JSON Schema.
     authorization_details_types_metadata_endpoint: &'a str,
     /// Under it relying services spend, hold and report.
@@ -58,7 +59,7 @@ fn document(urls: &Urls) -> Metadata<'_> {
         revocation_endpoint: &urls.revocation_endpoint,
         revocation_endpoint_auth_methods_supported: AUTH_METHODS,
         revocation_endpoint_auth_signing_alg_values_supported: algs,
-        authorization_details_types_supported: [BUDGET_TYPE],
+        authorization_details_types_supported: [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE],
         authorization_details_types_metadata_endpoint: &urls.details_types_endpoint,
         budget_endpoint: &urls.budget_endpoint,
         service_documentation: "https://github.com/stipend-auth/stipend",
@@ -80,10 +81,10 @@ pub(super) fn json_document(request: &HttpRequest, document: &impl Serialize) ->
     }
 }
 
-/// What may be in `authorization_details`, type by type: a JSON Schema (draft 2020-12) and an
-/// example each.
+/// What may be in `authorization_details`, type by type: a JSON Schema (draft 2020-12) and
+/// examples each.
 pub(super) async fn details_types(request: HttpRequest) -> HttpResponse {
-    let body = include_str!("budget_type.json").to_owned();
+    let body = include_str!("details_types.json").to_owned();
     let etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(sha256(body.as_bytes())));
     cacheable(&request, "application/json", body, &etag)
 }

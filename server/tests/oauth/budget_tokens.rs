@@ -346,7 +346,7 @@ async fn the_metadata_says_what_details_there_are() {
     let world = World::new(Backend::Sqlite).await;
     let fetch = async |url: &str| world.server.http.get(url).send().await.unwrap().json::<Value>().await.unwrap();
     let metadata = fetch(&world.server.url("/.well-known/oauth-authorization-server")).await;
-    assert_eq!(metadata["authorization_details_types_supported"], json!(["budget"]));
+    assert_eq!(metadata["authorization_details_types_supported"], json!(["budget", "credential_release"]));
     assert_eq!(metadata["budget_endpoint"], world.server.url("/budget"));
     let types = fetch(metadata["authorization_details_types_metadata_endpoint"].as_str().unwrap()).await;
     for example in types["budget"]["examples"].as_array().unwrap() {

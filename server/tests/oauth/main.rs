@@ -16,6 +16,7 @@ mod budget_contention;
 mod budget_exchange;
 mod budget_tokens;
 mod client_credentials;
+mod credential_details;
 mod discovery;
 mod exchange;
 mod faults;
