@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod ceilings;
 mod kinds;
 mod paths;
 mod tightening;

@@ -26,7 +26,7 @@ fn one_or_two(item: impl Strategy<Value = Value> + Clone + 'static) -> BoxedStra
 }
 
 /// A set of members of all kinds, or of the one kind alone.
-fn a_set(kind: Option<usize>) -> BoxedStrategy<Value> {
+pub fn a_set(kind: Option<usize>) -> BoxedStrategy<Value> {
     let paths = ["/", "/a", "/a/b", "/a/b/c", "/b"];
     let paths = values(&paths).into_iter().chain(paths.map(|path| json!({"exact": path}))).collect();
     let rates = (1..4_u32, 1..4_u32).prop_map(|(count, per_s)| json!({"count": count, "per_s": per_s}));
@@ -82,7 +82,7 @@ fn some_of_kind(kind: Option<usize>) -> impl Strategy<Value = Constraints> {
     prop_oneof![a_set(kind), several].prop_map(|value| constraints(&value))
 }
 
-fn some_constraints() -> impl Strategy<Value = Constraints> {
+pub fn some_constraints() -> impl Strategy<Value = Constraints> {
     some_of_kind(None)
 }
 
@@ -129,11 +129,11 @@ fn admits(constraints: &Constraints, call: &Facts) -> bool {
 }
 
 /// Admitted, and nothing to report.
-fn is_clean(constraints: &Constraints, call: &Facts) -> bool {
+pub fn is_clean(constraints: &Constraints, call: &Facts) -> bool {
     call.decide(constraints).broken.is_empty()
 }
 
-fn calls() -> impl Strategy<Value = Vec<Facts>> {
+pub fn calls() -> impl Strategy<Value = Vec<Facts>> {
     prop::collection::vec(a_call(), 24)
 }
 
