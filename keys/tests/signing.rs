@@ -14,6 +14,7 @@ mod common;
 use common::{CLAIMS, unb64};
 use rstest::rstest;
 use stipend_keys::{Algorithm, KeyError, MAX_JWT_BYTES, Secret, SigningKey, TokenKind, Unverified};
+use stipend_token::claims::MAX_CLAIMS_BYTES;
 
 #[rstest]
 #[case(Algorithm::Es256)]
@@ -76,6 +77,17 @@ fn a_token_that_nobody_would_read_is_not_made() {
     assert!(token.len() <= MAX_JWT_BYTES && token.len() > MAX_JWT_BYTES - 4);
     assert!(Unverified::parse(&token).is_ok());
     assert_eq!(signer.sign(TokenKind::AccessToken, payload(longest + 1).as_bytes()), Err(KeyError::TooLarge));
+}
+
+#[test]
+fn a_token_with_the_longest_claims_is_under_4_kib_with_every_algorithm() {
+    let claims = format!("{{\"x\":\"{}\"}}", "x".repeat(MAX_CLAIMS_BYTES - 8));
+    assert_eq!(claims.len(), MAX_CLAIMS_BYTES);
+    for alg in Algorithm::ALL {
+        let signer = SigningKey::generate(alg).unwrap().signer().unwrap();
+        let token = signer.sign(TokenKind::AccessToken, claims.as_bytes()).unwrap();
+        assert!(token.len() < 4096, "{alg}: {} bytes", token.len());
+    }
 }
 
 #[test]
