@@ -1,10 +1,11 @@
 //! What a verified token's own words admit, before anybody is asked: its scope, its budget
-//! line in a unit, the cap on one call. Pure; what was spent already only a counter or the
+//! line in a unit, the cap on one call, its ceiling on credentials. Pure; what was spent already only a counter or the
 //! server knows.
 
 use crate::refusal::{BudgetRefusal, Refusal};
 use stipend_token::AccessToken;
 use stipend_token::budget::{Amount, TokenLine, Unit};
+use stipend_token::constraint::{Action, Call, CredentialRelease, Mode, Verdict, decide};
 
 /// The token's line in a unit. A unit with other decimals is another unit.
 #[must_use]
@@ -45,4 +46,39 @@ pub(crate) fn admits(line: &TokenLine, amount: Amount) -> Result<(), BudgetRefus
 /// [`Refusal::Scope`].
 pub fn check_scope(token: &AccessToken, scope: &str) -> Result<(), Refusal> {
     if token.scope.contains(scope) { Ok(()) } else { Err(Refusal::Scope { required: scope.to_owned() }) }
+}
+
+/// What the token says of a credential. `None` where it does not name it: for no use of it at
+/// all if it names others or none, and without limits if it has no such claim.
+#[must_use]
+pub fn find_credential<'t>(token: &'t AccessToken, credential: &str) -> Option<&'t CredentialRelease> {
+    token.authorization_details.iter().flatten().find(|release| release.identifier() == credential)
+}
+
+/// Whether the token's ceiling admits a call with a credential.
+///
+/// The verdict says what has to be counted, and what was only observed. Limits that are counted
+/// are judged as far as `call` says what was counted; the call is counted under each entry of
+/// [`CredentialRelease::counted`], each with its own limits, in one step with the call and before
+/// it is made. A token without the claim admits every call, with an empty verdict: a ceiling is
+/// no grant, and whether the agent may use the credential is for others to say.
+///
+/// # Errors
+/// [`Refusal::Credential`] where the claim does not name the credential, or not for this action;
+/// [`Refusal::Constraint`] for the first constraint that is broken and enforced.
+pub fn check_credential(
+    token: &AccessToken,
+    credential: &str,
+    action: Action,
+    call: &Call<'_>,
+) -> Result<Verdict, Refusal> {
+    if token.authorization_details.is_none() {
+        return Ok(Verdict::default());
+    }
+    let release = find_credential(token, credential).filter(|release| release.allows(action));
+    let verdict = decide(release.ok_or(Refusal::Credential)?.constraints(), call);
+    match verdict.broken.iter().find(|broken| broken.mode == Mode::Enforce) {
+        Some(broken) => Err(Refusal::Constraint { constraint: broken.constraint, reason: broken.reason }),
+        None => Ok(verdict),
+    }
 }

@@ -20,6 +20,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A token may also be for some credentials only, and for some calls with them:
+//! [`check_credential`].
+//!
 //! # A whole service
 //! `examples/charging_service.rs`, which the tests run against a real server.
 #![cfg_attr(feature = "actix", doc = concat!("```no_run\n", include_str!("../examples/charging_service.rs"), "```"))]
@@ -38,7 +41,7 @@ mod refusal;
 mod spend;
 mod verifier;
 
-pub use check::{check_scope, find_line, require_budget};
+pub use check::{check_credential, check_scope, find_credential, find_line, require_budget};
 pub use counter::{Counter, CounterOptions, Report, ReportError, TakeError, Taken};
 pub use error::{BearerCode, DiscoverError, FetchError, VerifyError};
 pub use holds::{Held, HoldError, HoldOptions, Holds, OnUnfinished, Outcome, Settled};
@@ -50,5 +53,8 @@ pub use spend::{
     Receipt, Reported, SpendError, SpendOptions, Spender, Threshold,
 };
 pub use stipend_token::budget::{Amount, Enforce, TokenLine, Unit};
+/// All that is needed to say a call and to read a verdict.
+pub use stipend_token::constraint;
+pub use stipend_token::constraint::{Action, Call, Constraints, CredentialRelease, Request, Verdict, decide};
 pub use stipend_token::{AccessToken, Actor, ActorChain, Audience, ScopeSet, Timestamp};
 pub use verifier::{Verifier, require_scope};

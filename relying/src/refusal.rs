@@ -2,13 +2,14 @@
 //!
 //! A token that is not good enough is answered as RFC 6750 section 3.1 says, with a
 //! challenge. A budget that is not large enough is no matter of authentication: 403 with a
-//! JSON body in the words of the server's own `/budget` API, and never 402 or 429. Nothing
-//! here repeats anything of the token.
+//! JSON body in the words of the server's own `/budget` API, and never 402 or 429. Nor is a
+//! call that a constraint does not admit. Nothing here repeats anything of the token.
 
 use crate::error::{BearerCode, VerifyError};
 use serde_json::{Map, Value, json};
 use std::borrow::Cow;
 use std::fmt;
+use stipend_token::constraint::{Kind, Reason};
 
 /// `Retry-After` of a 503, in seconds.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
@@ -61,6 +62,13 @@ pub enum Refusal {
         required: String,
     },
     Budget(BudgetRefusal),
+    /// The token's ceiling does not name the credential, or not for this action.
+    Credential,
+    /// The token's ceiling does not admit this call.
+    Constraint {
+        constraint: Kind,
+        reason: Reason,
+    },
     /// The fault is ours or the issuer's.
     Unavailable,
 }
@@ -78,6 +86,9 @@ impl From<BudgetRefusal> for Refusal {
 }
 
 impl Refusal {
+    /// The `error` of a call that a constraint does not admit.
+    pub const CONSTRAINT_VIOLATED: &'static str = "constraint_violated";
+
     /// The HTTP status.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -85,7 +96,7 @@ impl Refusal {
             Self::BadRequest => 400,
             Self::NoToken | Self::NotActive => 401,
             Self::Token(error) => error.status(),
-            Self::Scope { .. } | Self::Budget(_) => 403,
+            Self::Scope { .. } | Self::Budget(_) | Self::Credential | Self::Constraint { .. } => 403,
             Self::Unavailable => 503,
         }
     }
@@ -97,8 +108,11 @@ impl Refusal {
             Self::NoToken | Self::NotActive => BearerCode::InvalidToken.as_str(),
             Self::BadRequest => "invalid_request",
             Self::Token(error) => error.bearer_code().map_or("temporarily_unavailable", BearerCode::as_str),
-            Self::Scope { .. } => BearerCode::InsufficientScope.as_str(),
+            // RFC 6750 section 3.1: "higher privileges than provided by the access token". The token
+            // is valid, and another one that names the credential would do.
+            Self::Scope { .. } | Self::Credential => BearerCode::InsufficientScope.as_str(),
             Self::Budget(_) => BudgetRefusal::ERROR,
+            Self::Constraint { .. } => Self::CONSTRAINT_VIOLATED,
             Self::Unavailable => "temporarily_unavailable",
         }
     }
@@ -110,7 +124,8 @@ impl Refusal {
             // RFC 6750 section 3.1: a request without authentication is told no error code.
             Self::NoToken => Some("Bearer".to_owned()),
             Self::Token(error) => error.www_authenticate(),
-            Self::BadRequest | Self::NotActive => {
+            // No scope is named for a credential: one more scope would not help.
+            Self::BadRequest | Self::NotActive | Self::Credential => {
                 Some(format!("Bearer error=\"{}\", error_description=\"{self}\"", self.error()))
             }
             Self::Scope { required } => {
@@ -121,7 +136,8 @@ impl Refusal {
                 }
                 Some(text)
             }
-            Self::Budget(_) | Self::Unavailable => None,
+            // A challenge would ask for another token, and it is another call that is needed.
+            Self::Budget(_) | Self::Constraint { .. } | Self::Unavailable => None,
         }
     }
 
@@ -137,6 +153,10 @@ impl Refusal {
         let mut body = Map::new();
         body.insert("error".to_owned(), json!(self.error()));
         body.insert("error_description".to_owned(), json!(self.to_string()));
+        if let Self::Constraint { constraint, reason } = self {
+            body.insert("constraint".to_owned(), json!(constraint.as_str()));
+            body.insert("reason".to_owned(), json!(reason.as_str()));
+        }
         if let Self::Budget(refusal) = self {
             if let Some(line) = &refusal.line {
                 body.insert("line".to_owned(), json!(line));
@@ -162,6 +182,8 @@ impl fmt::Display for Refusal {
             Self::NotActive => f.write_str("the token is not active"),
             Self::Scope { .. } => VerifyError::MissingScope.fmt(f),
             Self::Budget(refusal) => refusal.fmt(f),
+            Self::Credential => f.write_str("the token is not for this use of the credential"),
+            Self::Constraint { .. } => f.write_str("the token's constraints do not admit this call"),
             Self::Unavailable => f.write_str("this can't be decided now: try again"),
         }
     }
