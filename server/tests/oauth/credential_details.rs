@@ -326,3 +326,141 @@ async fn a_services_client_asks_for_a_ceiling_as_an_agent_does() {
     let token = get(&world, &job, &[("authorization_details", &details.to_string())]).await;
     assert_eq!(ceiling(&token), details);
 }
+
+/// As far as our schemas use it: whether a value is valid by a JSON Schema. Patterns are taken to
+/// match, so what only a pattern refuses is not told here.
+fn is_valid(root: &Value, schema: &Value, value: &Value) -> bool {
+    let within = |name: &str, most: bool, measure: Option<usize>| match (schema[name].as_u64(), measure) {
+        (Some(bound), Some(measure)) if most => measure as u64 <= bound,
+        (Some(bound), Some(measure)) => measure as u64 >= bound,
+        _ => true,
+    };
+    let number = value.as_u64().map(|number| number as usize);
+    let (text, items) = (value.as_str().map(str::len), value.as_array().map(Vec::len));
+    let bounds = [("minimum", false, number), ("maximum", true, number), ("minLength", false, text)];
+    let more = [("maxLength", true, text), ("minItems", false, items), ("maxItems", true, items)];
+    schema.as_object().unwrap().iter().all(|(keyword, rule)| match keyword.as_str() {
+        "$ref" => is_valid(root, root.pointer(rule.as_str().unwrap().trim_start_matches('#')).unwrap(), value),
+        "type" => match rule.as_str().unwrap() {
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "string" => value.is_string(),
+            "integer" => value.is_u64(),
+            other => panic!("{other}"),
+        },
+        "const" => value == rule,
+        "enum" => rule.as_array().unwrap().contains(value),
+        "not" => !is_valid(root, rule, value),
+        "anyOf" => rule.as_array().unwrap().iter().any(|one| is_valid(root, one, value)),
+        "items" => value.as_array().is_none_or(|items| items.iter().all(|item| is_valid(root, rule, item))),
+        "uniqueItems" => value.as_array().is_none_or(|items| (1..items.len()).all(|n| !items[..n].contains(&items[n]))),
+        "required" => rule.as_array().unwrap().iter().all(|name| value.get(name.as_str().unwrap()).is_some()),
+        "dependentRequired" => rule.as_object().unwrap().iter().all(|(name, needs)| {
+            value.get(name).is_none()
+                || needs.as_array().unwrap().iter().all(|need| value.get(need.as_str().unwrap()).is_some())
+        }),
+        "properties" => rule
+            .as_object()
+            .unwrap()
+            .iter()
+            .all(|(name, rule)| value.get(name).is_none_or(|value| is_valid(root, rule, value))),
+        "additionalProperties" => {
+            value.as_object().is_none_or(|map| map.keys().all(|name| schema["properties"].get(name).is_some()))
+        }
+        "minimum" | "maximum" | "minLength" | "maxLength" | "minItems" | "maxItems" => {
+            bounds.into_iter().chain(more).all(|(name, most, measure)| within(name, most, measure))
+        }
+        "pattern" | "description" | "default" | "$schema" | "$defs" => true,
+        other => panic!("{other} is not known here"),
+    })
+}
+
+/// The schema and the reader agree on what is a `credential_release`.
+#[tokio::test]
+async fn the_schema_says_what_is_read() {
+    use stipend_token::constraint::CredentialRelease;
+    let world = World::new(Backend::Sqlite).await;
+    let url = world.server.url("/oauth2/authorization-details-types");
+    let types: Value = world.server.http.get(url).send().await.unwrap().json().await.unwrap();
+    let document = &types["credential_release"];
+    let schema = &document["schema"];
+    let examples = document["examples"].as_array().unwrap();
+    for example in examples {
+        assert!(is_valid(schema, schema, example), "{example}");
+        let (status, body) =
+            ask(&world, &world.planner, &[("authorization_details", &json!([example]).to_string())]).await;
+        assert_eq!((status, &body["authorization_details"][0]["identifier"]), (StatusCode::OK, &example["identifier"]));
+    }
+    let rate = json!({"count": 1, "per_s": 1});
+    let amount = json!({"amount": 0, "selector": "/a"});
+    let hours = json!({"zone": "UTC", "from": "08:00", "to": "24:00"});
+    let good = [
+        ("methods", json!([])),
+        ("methods", json!(["GET", "VERSION-CONTROL"])),
+        ("hosts", json!(["a.example", "*.example", "10.0.0.1", "[::1]"])),
+        ("paths", json!(["/", "/a", {"exact": "/a/"}])),
+        ("rate", rate.clone()),
+        ("rate", json!([rate, {"count": 1_000_000_000, "per_s": 31_622_400}])),
+        ("max_amount", amount.clone()),
+        (
+            "max_amount",
+            json!([amount, {"amount": 999_999_999_999_999_i64, "selector": "", "unit": "usd", "unit_selector": "/u"}]),
+        ),
+        ("recipients", json!({"selector": "/to", "domains": []})),
+        ("source", json!(["10.0.0.0/8", "::/0"])),
+        ("time_of_day", hours.clone()),
+        (
+            "time_of_day",
+            json!([hours, {"zone": "Europe/Berlin", "from": "22:00", "to": "06:00", "days": ["sat", "sun"]}]),
+        ),
+        ("uses", json!(1)),
+        ("uses", json!(1_000_000_000)),
+        ("mode", json!("observe")),
+    ];
+    let bad = [
+        ("methods", json!(["TRACE"])),
+        ("methods", json!("GET")),
+        ("methods", json!(vec!["GET"; 65])),
+        ("hosts", json!([5])),
+        ("paths", json!([{"exact": "/a", "prefix": "/b"}])),
+        ("paths", json!([{}])),
+        ("rate", json!([])),
+        ("rate", json!({"count": 0, "per_s": 1})),
+        ("rate", json!({"count": 1, "per_s": 31_622_401})),
+        ("rate", json!({"count": 1})),
+        ("rate", json!({"count": 1, "per_s": 1, "burst": 1})),
+        ("max_amount", json!({"amount": -1, "selector": "/a"})),
+        ("max_amount", json!({"amount": 1_000_000_000_000_000_i64, "selector": "/a"})),
+        ("max_amount", json!({"amount": 1, "selector": "/a", "unit": "usd"})),
+        ("max_amount", json!({"amount": 1, "selector": "/a", "unit": "", "unit_selector": "/u"})),
+        ("recipients", json!({"selector": "/to"})),
+        ("source", json!("10.0.0.0/8")),
+        ("time_of_day", json!({"zone": "UTC", "from": "08:00", "to": "18:00", "days": ["Mon"]})),
+        ("time_of_day", json!({"zone": "UTC", "from": "08:00"})),
+        ("uses", json!(0)),
+        ("uses", json!(1.5)),
+        ("uses", json!(1_000_000_001)),
+        ("mode", json!("warn")),
+        ("limit", json!(1)),
+    ];
+    let with = |(name, value): &(&str, Value)| qwen(json!({ *name: value }));
+    for (value, expected) in
+        good.iter().map(|each| (with(each), true)).chain(bad.iter().map(|each| (with(each), false)))
+    {
+        assert_eq!(CredentialRelease::parse(&value).is_ok(), expected, "read: {value}");
+        assert_eq!(is_valid(schema, schema, &value), expected, "schema: {value}");
+    }
+    let mut named: Vec<_> = good.iter().map(|(name, _)| *name).collect();
+    named.dedup();
+    let mut known: Vec<_> = schema["$defs"]["set"]["properties"].as_object().unwrap().keys().collect();
+    known.sort_unstable();
+    named.sort_unstable();
+    assert_eq!(known, named, "every constraint has its examples");
+    for (name, value) in
+        [("counted", json!([])), ("locations", json!([])), ("actions", json!([])), ("actions", json!(["use"]))]
+    {
+        let mut release = qwen(json!({}));
+        release[name] = value;
+        assert!(!is_valid(schema, schema, &release) && CredentialRelease::parse(&release).is_err(), "{release}");
+    }
+}
