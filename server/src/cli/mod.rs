@@ -12,6 +12,7 @@ pub(crate) mod budget;
 pub(crate) mod budget_tree;
 mod budget_verify;
 pub mod connect;
+mod details;
 mod doctor;
 pub mod error;
 mod keys;

@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::Path;
 use stipend_token::access::AccessEntry;
-use stipend_token::budget::{Amount, BudgetCap, Unit};
+use stipend_token::budget::{Amount, BudgetCap, MAX_DETAILS_BYTES, Unit};
+use stipend_token::constraint::{Action, Constraints, CredentialRelease};
+use stipend_token::json::{DEPTH_CEILING, Limits, parse_value};
 use stipend_token::rule::{PartySelector, ScopeEdge};
 use stipend_token::{Audience, ScopeSet};
 
@@ -154,6 +156,26 @@ pub fn claim(text: &str) -> Result<(String, String), String> {
 /// A JSON object.
 pub fn object(text: &str) -> Result<Map<String, Value>, String> {
     serde_json::from_str(text).map_err(|error| format!("not a JSON object: {error}"))
+}
+
+/// A JSON list of objects, read as strictly as the server reads it.
+pub fn objects(text: &str) -> Result<Value, String> {
+    let limits = Limits { max_bytes: MAX_DETAILS_BYTES, max_depth: DEPTH_CEILING };
+    let value = parse_value(text.as_bytes(), limits).map_err(|error| error.to_string())?;
+    let objects = value.as_array().is_some_and(|items| items.iter().all(Value::is_object));
+    if objects { Ok(value) } else { Err("not a JSON list of objects".to_owned()) }
+}
+
+/// `ID`, or `ID:release,proxy`.
+pub fn credential(text: &str) -> Result<CredentialRelease, String> {
+    let (identifier, actions) = text.split_once(':').unwrap_or((text, "proxy"));
+    let action = |word: &str| match word {
+        "release" => Ok(Action::Release),
+        "proxy" => Ok(Action::Proxy),
+        _ => Err("write ID, or ID:release, ID:proxy, ID:release,proxy".to_owned()),
+    };
+    let actions = actions.split(',').map(action).collect::<Result<_, _>>()?;
+    CredentialRelease::new(identifier, actions, Constraints::default()).map_err(|error| error.to_string())
 }
 
 /// A file with a JSON object.

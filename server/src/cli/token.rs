@@ -1,6 +1,7 @@
 //! `stipend token`: what an agent and a relying service do, by hand.
 
 use super::Session;
+use super::details::{self, DetailsArgs};
 use super::error::CliError;
 use super::oauth::{self, ACCESS_TOKEN, Members, TOKEN_EXCHANGE, Wanted};
 use super::parse;
@@ -9,7 +10,9 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use stipend_keys::Secret;
 use stipend_relying::{Options, Verifier, require_scope};
-use stipend_token::budget::{BUDGET_TYPE, BudgetCap};
+
+/// Where a token says what it was granted of what was asked for.
+const GRANTED: [&str; 2] = ["budget", "authorization_details"];
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -57,38 +60,7 @@ pub struct Get {
     #[arg(long, value_delimiter = ',')]
     scope: Vec<String>,
     #[command(flatten)]
-    budget: BudgetArgs,
-}
-
-/// A budget to ask for (RFC 9396).
-#[derive(Args, Debug)]
-struct BudgetArgs {
-    /// A budget: UNIT=AMOUNT, or UNIT=AMOUNT/PER_CALL, in the unit's smallest part; may be repeated
-    #[arg(long, value_name = "CAP", value_parser = parse::budget_cap)]
-    budget: Vec<BudgetCap>,
-    /// Carve it out: the one service counts what is spent of it
-    #[arg(long, requires = "budget")]
-    carved: bool,
-    /// The task that pays
-    #[arg(long, requires = "budget")]
-    task: Option<String>,
-}
-
-impl BudgetArgs {
-    fn details(&self) -> Option<String> {
-        let each = |cap: &BudgetCap| {
-            let mut detail = json!({
-                "type": BUDGET_TYPE, "unit": cap.unit.code(), "decimals": cap.unit.decimals(), "amount": cap.amount,
-            });
-            if let Value::Object(members) = &mut detail {
-                members.extend(cap.per_call.map(|per_call| ("per_call".to_owned(), per_call.parts().into())));
-                members.extend(self.carved.then(|| ("enforce".to_owned(), "rs".into())));
-                members.extend(self.task.clone().map(|task| ("task".to_owned(), task.into())));
-            }
-            detail
-        };
-        (!self.budget.is_empty()).then(|| self.budget.iter().map(each).collect::<Value>().to_string())
-    }
+    details: DetailsArgs,
 }
 
 #[derive(Args, Debug)]
@@ -105,7 +77,7 @@ pub struct Exchange {
     #[arg(long, value_delimiter = ',')]
     scope: Vec<String>,
     #[command(flatten)]
-    budget: BudgetArgs,
+    details: DetailsArgs,
 }
 
 pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError> {
@@ -128,7 +100,7 @@ async fn get_token(session: &Session<'_>, get: &Get) -> Result<(), CliError> {
     let secret = connection.load_secret()?;
     let endpoint = &session.api.metadata().await?.token_endpoint;
     let client = (connection.client_id.as_str(), &secret);
-    let details = get.budget.details();
+    let details = get.details.parameter();
     let wanted = Wanted { resources: &get.resource, scopes: &get.scope, details: details.as_deref() };
     let token = oauth::client_credentials(&session.api.http, endpoint, client, wanted).await?;
     let (life, scope) = (token.expires_in.unwrap_or_default(), token.scope.unwrap_or_default());
@@ -136,10 +108,9 @@ async fn get_token(session: &Session<'_>, get: &Get) -> Result<(), CliError> {
         "access_token": token.access_token.expose(), "token_type": "Bearer", "expires_in": life, "scope": scope,
     });
     // The oauth2 crate reads the members of RFC 6749; what was granted is in the token as well.
-    let claims = oauth::look_into(&token.access_token).map(|(_, claims)| claims);
-    if let (Value::Object(members), Some(budget)) = (&mut answer, claims.and_then(|mut claims| claims.remove("budget")))
-    {
-        members.insert("budget".to_owned(), budget);
+    let claims = oauth::look_into(&token.access_token).map(|(_, claims)| claims).unwrap_or_default();
+    if let Value::Object(members) = &mut answer {
+        members.extend(claims.into_iter().filter(|(name, _)| GRANTED.contains(&name.as_str())));
     }
     print_token(session, &answer);
     Ok(())
@@ -161,7 +132,7 @@ async fn exchange_token(session: &Session<'_>, exchange: &Exchange) -> Result<()
     if !scope.is_empty() {
         form.push(("scope", scope.as_str()));
     }
-    let details = exchange.budget.details();
+    let details = exchange.details.parameter();
     form.extend(details.as_deref().map(|details| ("authorization_details", details)));
     let answer = post(session, |metadata| &metadata.token_endpoint, &form).await?;
     print_token(session, &answer);
@@ -189,9 +160,9 @@ fn print_token(session: &Session<'_>, answer: &Value) {
     let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
     let life = answer.get("expires_in").and_then(Value::as_i64).unwrap_or_default();
     session.out.note(format!("for {life} s, scope {}", text("scope")));
-    let granted = answer.get("authorization_details").or_else(|| answer.get("budget"));
-    for line in granted.and_then(Value::as_array).into_iter().flatten() {
-        session.out.note(format!("budget {line}"));
+    let granted = GRANTED.iter().filter_map(|name| answer.get(name).and_then(Value::as_array));
+    for detail in granted.flatten() {
+        session.out.note(details::describe(detail));
     }
     session.out.line(text("access_token"));
 }
@@ -218,6 +189,7 @@ fn print_claims<'a>(session: &Session<'_>, claims: impl Iterator<Item = (&'a Str
                 ("iat" | "exp" | "nbf", Value::Number(at)) => {
                     at.as_i64().map_or_else(|| at.to_string(), |at| format!("{at}  {}", moment(session.now, at)))
                 }
+                ("authorization_details", claim) => details::describe_claim(claim),
                 (_, Value::String(text)) => text.clone(),
                 (_, other) => other.to_string(),
             };

@@ -70,3 +70,34 @@ async fn a_budget_is_asked_for_and_handed_on() {
         assert_eq!(terminal.run_as(&planner, &["token", "get", "--budget", bad]).await.code, 2, "{bad}");
     }
 }
+
+#[tokio::test]
+async fn a_token_for_some_credentials_is_asked_for_handed_on_and_shown() {
+    let terminal = Terminal::with_company().await;
+    let planner = terminal.planner().await;
+    let details = r#"[{"type":"credential_release","identifier":"mail","actions":["proxy"],"constraints":{"uses":5}}]"#;
+    let get = ["token", "get", "--credential", "qwen-apikey-prod:release,proxy", "--details", details];
+    let got = terminal.run_as(&planner, &get).await;
+    assert!(got.code == 0 && got.err.contains("credential qwen-apikey-prod: release, proxy"), "{got:?}");
+    let subject = got.out.trim();
+    let shown = terminal.run(&["token", "show", subject]).await.done();
+    for line in ["credential mail: proxy within {\"uses\":5}", "5 uses under t_"] {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    // The holder narrows its own token, without a rule.
+    let exchange = ["token", "exchange", subject, "--scope", "read", "--credential", "qwen-apikey-prod", "--json"];
+    let child = terminal.run_as(&planner, &exchange).await.json();
+    let granted = serde_json::json!([
+        {"type": "credential_release", "identifier": "qwen-apikey-prod", "actions": ["proxy"]},
+    ]);
+    assert_eq!(child["authorization_details"], granted, "{child}");
+    let wider = ["token", "exchange", child["access_token"].as_str().unwrap(), "--credential", "mail"];
+    let said = terminal.run_as(&planner, &wider).await.refused(1);
+    assert!(said.contains("invalid_authorization_details"), "{said}");
+    for bad in ["", "a:", "a:use", "a:proxy,proxy", "a/b", "a:proxy,"] {
+        assert_eq!(terminal.run_as(&planner, &["token", "get", "--credential", bad]).await.code, 2, "{bad}");
+    }
+    for bad in ["", "{}", "[1]", r#"[{"type":"budget","type":"budget"}]"#] {
+        assert_eq!(terminal.run_as(&planner, &["token", "get", "--details", bad]).await.code, 2, "{bad}");
+    }
+}
