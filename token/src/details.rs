@@ -40,7 +40,7 @@ pub fn parse_and_split(text: &str) -> Result<DetailsByType, SplitError> {
     split_by_type(&value)
 }
 
-/// Parts a list that was read by [`crate::json`], as the claim of a token.
+/// Parts a list that was read by [`crate::json`].
 ///
 /// # Errors
 /// [`SplitError`].

@@ -7,6 +7,7 @@ use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::{Value, json};
 use stipend::testing::TestClient;
+use stipend_keys::TokenKind;
 use stipend_schema::Backend;
 
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
@@ -325,6 +326,45 @@ async fn a_services_client_asks_for_a_ceiling_as_an_agent_does() {
     let details = json!([credential("mail", &["proxy"], json!({}))]);
     let token = get(&world, &job, &[("authorization_details", &details.to_string())]).await;
     assert_eq!(ceiling(&token), details);
+}
+
+/// Whoever signed it: a ceiling that is not understood is none that can be handed on or shown.
+#[tokio::test]
+async fn a_claim_that_we_would_not_write_is_in_no_token_of_ours() {
+    let world = World::new(Backend::Sqlite).await;
+    let good = own(&world, &json!([qwen(json!({"uses": 5}))])).await;
+    let signed = |claim: Value| {
+        let app = &world.server.app;
+        let keyring = app.ring.keyring();
+        let mut payload = claims(&good);
+        payload["authorization_details"] = claim;
+        let signer = keyring.signing_key(app.clock.now()).unwrap();
+        signer.sign(TokenKind::AccessToken, payload.to_string().as_bytes()).unwrap()
+    };
+    let with = |name: &str, value: Value| {
+        let mut claim = ceiling(&good);
+        claim[0][name] = value;
+        claim
+    };
+    let counted = |jti: Value| with("counted", json!([{"jti": jti, "uses": 5}]));
+    assert!(world.active(&signed(counted(jti(&good)))).await, "the same claim, signed the same way");
+    assert!(world.active(&signed(json!([]))).await);
+    for (what, claim) in [
+        ("no list", json!({})),
+        ("null", Value::Null),
+        ("another type", with("type", json!("payment_initiation"))),
+        ("an unknown member", with("locations", json!(["https://a.example"]))),
+        ("an unknown constraint", with("constraints", json!({"uses": 5, "colour": "red"}))),
+        ("twice", json!([ceiling(&good)[0], ceiling(&good)[0]])),
+        ("a limit that nobody counts", with("counted", json!([{"jti": jti(&good), "uses": 6}]))),
+        ("counted under another token", counted(json!("t_other"))),
+        ("counted nowhere", with("counted", json!([]))),
+    ] {
+        let token = signed(claim);
+        assert!(!world.active(&token).await, "{what}");
+        let (status, body) = world.server.exchange(&world.refunds, &token, &[("scope", "refund")]).await;
+        assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_request"), "{what}");
+    }
 }
 
 /// As far as our schemas use it: whether a value is valid by a JSON Schema. Patterns are taken to

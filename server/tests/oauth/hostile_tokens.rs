@@ -48,6 +48,7 @@ fn hostile(good: &str) -> Vec<(String, String)> {
         ("sub", json!("agent:acme.nobody")),
         ("aud", json!("https://ledger.example")),
         ("client_id", json!("acme.nobody")),
+        ("authorization_details", json!([{"type": "credential_release", "identifier": "a", "actions": ["proxy"]}])),
     ] {
         let mut body = body.clone();
         body[name] = value;
