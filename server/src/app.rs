@@ -4,9 +4,10 @@ use crate::admin::Turns;
 use crate::client::Failures;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::custody::{Safe, Uses};
+use crate::custody::{Safe, UpstreamTokens, Uses};
 use crate::gather::Gatherer;
 use crate::live::Live;
+use crate::proxy::Upstreams;
 use crate::records::Records;
 use crate::ring::Ring;
 use crate::store::Store;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use stipend_keys::{ProcessMac, SecretWorker};
 use stipend_schema::{CommitterHandle, TailerHandle};
+use tokio::sync::Semaphore;
 
 /// The public addresses, made from the issuer alone and never from a request's headers.
 #[derive(Clone, Debug)]
@@ -73,6 +75,11 @@ pub struct App {
     pub safe: Safe,
     /// When credentials were last used.
     pub uses: Uses,
+    /// Where calls with credentials go.
+    pub upstreams: Upstreams,
+    pub upstream_tokens: UpstreamTokens,
+    /// Units of request bodies that may be kept whole.
+    pub buffered: Arc<Semaphore>,
     /// Changes of one thing through the admin API, one after the other on this node.
     pub turns: Turns,
 }

@@ -4,6 +4,7 @@
 
 use crate::app::App;
 use crate::audit::{DONE, Draft, Origin};
+use crate::custody::overdue;
 use crate::deps;
 use crate::ring::{self, KeyOrder, Ordered};
 use base64::Engine;
@@ -113,9 +114,9 @@ async fn end_due_holds(app: Arc<App>) {
             }
         };
         for hold in due {
-            let step = Step::Expire { hold_id: hold.id.clone() };
+            let (event, step) = overdue(&hold, app.clock.now());
             // Another node may have ended it: the ledger knows.
-            if !order(&app, "budget.hold_expired", ("hold", &hold.id), (&hold.client_id, step)).await {
+            if !order(&app, event, ("hold", &hold.id), (&hold.client_id, step)).await {
                 tracing::warn!("a hold whose time is over could not be ended");
             }
         }

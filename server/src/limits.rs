@@ -79,3 +79,12 @@ pub const MAX_OPENED_VALUES: u64 = 1000;
 pub const WRAP_SECONDS: i64 = 120;
 /// Grants whose uses are gathered before they are written; beyond, the write is made at once.
 pub const MAX_GATHERED_USES: usize = 10_000;
+/// A hold for a call through the proxy: longer than any call may take. When it runs out, its
+/// node has died.
+pub const PROXY_HOLD_SECONDS: i64 = 660;
+/// Request bodies that are kept whole at the same time, all together, in units: 503 beyond.
+pub const BUFFERED_BODY_UNITS: usize = 4096;
+/// One unit, in bytes: 256 MiB in all.
+pub const BUFFERED_BODY_UNIT: u64 = 64 * 1024;
+/// Longest wait for a body that is kept whole.
+pub const BUFFERED_BODY_DEADLINE: Duration = Duration::from_secs(60);

@@ -30,6 +30,8 @@ pub enum OAuthCode {
     AccessDenied,
     ConstraintViolated,
     RateExceeded,
+    BadGateway,
+    GatewayTimeout,
     NotFound,
     HoldEnded,
     IdempotencyKeyReused,
@@ -54,6 +56,8 @@ impl OAuthCode {
             Self::AccessDenied => "access_denied",
             Self::ConstraintViolated => "constraint_violated",
             Self::RateExceeded => "rate_exceeded",
+            Self::BadGateway => "bad_gateway",
+            Self::GatewayTimeout => "gateway_timeout",
             Self::InsufficientBudget => "insufficient_budget",
             Self::NotFound => "not_found",
             Self::HoldEnded => "hold_ended",
@@ -85,6 +89,8 @@ impl OAuthCode {
             Self::IdempotencyKeyReused => 422,
             Self::TooManyRequests | Self::RateExceeded => 429,
             Self::ServerError => 500,
+            Self::BadGateway => 502,
+            Self::GatewayTimeout => 504,
             Self::TemporarilyUnavailable => 503,
         }
     }
@@ -245,6 +251,15 @@ reasons! {
     NotGranted = "credential_not_granted", NotFound, "there is no such credential for this agent";
     GrantEnded = "grant_ended", NotFound, "there is no such credential for this agent";
     OtherEnvironment = "other_environment", NotFound, "there is no such credential for this agent";
+    TokenElsewhere = "token_other_credential", InsufficientScope, "the token's authorization_details do not name this credential, or not for this";
+    BadPath = "bad_path", InvalidRequest, "the path could be read in two ways: no dot segments, no encoded slashes, no empty segments";
+    BadMethod = "bad_method", InvalidRequest, "the method is not one that is forwarded";
+    BadMaxCost = "bad_max_cost", InvalidRequest, "Agent-Budget-Max must be one integer from 1 to 999999999999999";
+    UpstreamRefused = "upstream_refused", BadGateway, "the upstream may not be called, or its answer may not be passed on";
+    UpstreamFailed = "upstream_failed", BadGateway, "the upstream could not be reached, or broke off";
+    UpstreamSlow = "upstream_slow", GatewayTimeout, "the upstream did not answer in time";
+    RequestBroken = "request_broken", InvalidRequest, "the request body ended before its end";
+    ProxyBusy = "proxy_busy", TemporarilyUnavailable, "too many calls are under way: try again";
     ModeNotAllowed = "mode_not_allowed", AccessDenied, "the credential or the grant does not allow this mode";
     CredentialNotReady = "credential_not_ready", AccessDenied, "the credential is disabled or has no active version";
     NoEncryptionKey = "no_encryption_key", AccessDenied, "the grant has no key to encrypt to";

@@ -9,13 +9,14 @@ use crate::bootstrap::{BootstrapError, bootstrap};
 use crate::client::Failures;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::custody::{Safe, Uses};
+use crate::custody::{Safe, UpstreamTokens, Uses};
 use crate::gather::Gatherer;
 use crate::limits::{
-    HEAD_DEADLINE, JWKS_MAX_AGE_SECONDS, KEEP_ALIVE, LEEWAY_SECONDS, MAX_CONNECTIONS_PER_WORKER, MAX_TTL_SECONDS,
-    SHUTDOWN_SECONDS,
+    BUFFERED_BODY_UNITS, HEAD_DEADLINE, JWKS_MAX_AGE_SECONDS, KEEP_ALIVE, LEEWAY_SECONDS, MAX_CONNECTIONS_PER_WORKER,
+    MAX_TTL_SECONDS, SHUTDOWN_SECONDS,
 };
 use crate::live::Live;
+use crate::proxy::{UpstreamConfig, Upstreams};
 use crate::records::Records;
 use crate::ring::{Ring, RingError};
 use crate::store::Store;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use stipend_keys::{ProcessMac, RotationPolicy, Sealer, Secret, SecretWorker};
 use stipend_schema::{Committer, CommitterConfig, Db, DbError, FeedSink, Limits, Tailer, TailerConfig};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 /// Why a node did not start, in a sentence that helps.
@@ -43,6 +45,8 @@ pub enum StartError {
     Bootstrap(#[from] BootstrapError),
     #[error("{0}")]
     Kek(String),
+    #[error("STIPEND_UPSTREAM_CA_FILE: {0}")]
+    Upstreams(String),
     #[error("TLS: {0}")]
     Tls(String),
     #[error("can't listen on {0}: {1}")]
@@ -140,6 +144,17 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     Ok(Running { app, address, first_secret, server: handle, served, jobs })
 }
 
+fn upstreams(config: &Config) -> Result<Upstreams, String> {
+    let ca_pem = config.upstream_ca.as_ref().map(std::fs::read).transpose().map_err(|error| error.to_string())?;
+    let config = UpstreamConfig {
+        allow_networks: config.upstream_networks.clone(),
+        allow_http_hosts: config.upstream_http_hosts.clone(),
+        ca_pem,
+        ..UpstreamConfig::default()
+    };
+    Upstreams::new(config).map_err(|error| error.to_string())
+}
+
 async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartError> {
     let limits = Limits { pool_size: config.database_pool, ..Limits::default() };
     let db = Db::connect(&config.database_url.0, limits).await?;
@@ -169,6 +184,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let safe = Safe::new(kek, &own.fingerprints, own.wraps, Arc::clone(&store));
     let ring = Arc::new(Ring::open(&db, sealer, policy, clock.now()).await?);
     let records = Arc::new(Records::new(Arc::clone(&live), Arc::clone(&store)));
+    let upstreams = upstreams(&config).map_err(StartError::Upstreams)?;
     Ok(App {
         tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
         refusals: Gatherer::new(committer.clone(), Arc::clone(&clock), Arc::clone(&store)),
@@ -177,6 +193,9 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         mac: ProcessMac::new(),
         safe: safe.map_err(|error| StartError::Kek(error.to_string()))?,
         uses: Uses::default(),
+        upstreams,
+        upstream_tokens: UpstreamTokens::default(),
+        buffered: Arc::new(Semaphore::new(BUFFERED_BODY_UNITS)),
         turns: admin::Turns::default(),
         config,
         urls,

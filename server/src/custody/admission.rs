@@ -1,8 +1,9 @@
 //! Whether a call with a credential is allowed: token, standing, function, data, mode,
 //! constraints, in this order. It decides on a view that the commit then proves.
 
-use super::counting::counts;
+use super::counting::{counts, of_token};
 use super::spec::ReleaseMode;
+use super::target::target;
 use super::{SCOPE_RELEASE, SCOPE_USE};
 use crate::app::App;
 use crate::audit::{Draft, Origin};
@@ -11,10 +12,12 @@ use crate::reason::Reason;
 use crate::records::{Credential, Grant, Unavailable, Version};
 use crate::tokens::{Doubt, StandingToken};
 use std::sync::Arc;
-use stipend_relying::check_scope;
+use stipend_relying::{Refusal, check_credential, check_scope, find_credential};
 use stipend_schema::Dep;
 use stipend_schema::custody::Count;
-use stipend_token::constraint::{Broken, Call, Constraints, Counted, Mode, Request, Verdict, decide};
+use stipend_token::constraint::{
+    Action, Body, Broken, Call, CanonicalPath, Constraints, Counted, Method, Mode, Request, Verdict, decide,
+};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -23,7 +26,16 @@ pub struct Asked<'a> {
     pub credential: &'a str,
     pub mode: ReleaseMode,
     /// The agent's request as it is to be forwarded; none where the agent gets the value.
-    pub request: Option<&'a Request<'a>>,
+    pub request: Option<Outline<'a>>,
+}
+
+/// A request, without the host: that is the credential's.
+#[derive(Clone, Copy, Debug)]
+pub struct Outline<'a> {
+    pub method: &'a Method,
+    pub method_overridden: bool,
+    pub path: &'a CanonicalPath,
+    pub body: &'a Body,
 }
 
 /// A call that is allowed, as far as it could be seen before the commit.
@@ -188,17 +200,30 @@ async fn find(
 
 type Constrained = (Vec<Count>, Vec<Broken>);
 
-/// Judges the constraints of the credential and of the grant, each counted by itself.
+/// Judges the constraints of the credential, of the grant and of the token, each counted by
+/// itself.
 fn constrain(
     app: &App,
     asked: &Asked<'_>,
-    _standing: &StandingToken,
+    standing: &StandingToken,
     credential: &Credential,
     grant: &Grant,
     origin: &Origin,
 ) -> Result<Constrained, (Reason, Option<Broken>)> {
     let now = app.clock.now();
-    let call = Call { request: asked.request.cloned(), source: origin.source, now, counted: Counted::default() };
+    let target = target(credential).filter(|_| asked.request.is_some());
+    let request = match (asked.request, &target) {
+        (Some(outline), Some(target)) => Some(Request {
+            method: outline.method,
+            method_overridden: outline.method_overridden,
+            host: &target.host,
+            path: outline.path,
+            body: outline.body,
+        }),
+        (Some(_), None) => return Err((Reason::CredentialNotReady, None)),
+        (None, _) => None,
+    };
+    let call = Call { request, source: origin.source, now, counted: Counted::default() };
     let mut constrained = (Vec::new(), Vec::new());
     let mut judge = |constraints: &Constraints, prefix: String| {
         let verdict = decide(constraints, &call);
@@ -211,6 +236,18 @@ fn constrain(
     };
     judge(&credential.spec.constraints, format!("credential:{}", credential.id))?;
     judge(&grant.spec.constraints, format!("grant:{}", grant.id))?;
+    let claims = &standing.token.claims;
+    let action = if asked.mode == ReleaseMode::Proxy { Action::Proxy } else { Action::Release };
+    let verdict = check_credential(claims, &credential.id, action, &call).map_err(|refusal| match refusal {
+        Refusal::Constraint { constraint, reason } => {
+            (Reason::ConstraintViolated, Some(Broken { constraint, reason, mode: Mode::Enforce }))
+        }
+        _ => (Reason::TokenElsewhere, None),
+    })?;
+    constrained.1.extend(verdict.observed().copied());
+    if let Some(ceiling) = find_credential(claims, &credential.id) {
+        constrained.0.extend(of_token(ceiling.counted(), &credential.id, now));
+    }
     Ok(constrained)
 }
 

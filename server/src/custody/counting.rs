@@ -1,9 +1,9 @@
 //! The counters of what a decision says must be counted.
 
-use crate::limits::LEEWAY_SECONDS;
+use crate::limits::{LEEWAY_SECONDS, MAX_TTL_SECONDS};
 use crate::reason::Reason;
 use stipend_schema::custody::Count;
-use stipend_token::constraint::{Need, Span};
+use stipend_token::constraint::{CountedLimit, Mode, Need, Span};
 
 /// The counts under `prefix`, which names whose limits they are. `end` is when those end, in
 /// seconds.
@@ -14,7 +14,7 @@ pub(super) fn counts(needs: &[Need], prefix: &str, end: i64, now: i64) -> Vec<Co
 fn count(need: &Need, prefix: &str, end: i64, now: i64) -> Option<Count> {
     match need {
         Need::Uses { limit, mode } => Some(Count {
-            key: format!("{prefix}:uses"),
+            key: format!("{prefix}:{}:uses", word(*mode)),
             span: Span::Ever,
             limit: u64::from(*limit),
             mode: *mode,
@@ -22,7 +22,7 @@ fn count(need: &Need, prefix: &str, end: i64, now: i64) -> Option<Count> {
             expires_at: end.saturating_add(LEEWAY_SECONDS),
         }),
         Need::Rate { rate, mode } => Some(Count {
-            key: format!("{prefix}:rate:{}", rate.per_s()),
+            key: format!("{prefix}:{}:rate:{}", word(*mode), rate.per_s()),
             span: Span::from(*rate),
             limit: u64::from(rate.count()),
             mode: *mode,
@@ -32,6 +32,29 @@ fn count(need: &Need, prefix: &str, end: i64, now: i64) -> Option<Count> {
         }),
         Need::Amount { .. } => None,
     }
+}
+
+/// What is enforced and what is observed are counted apart: a call counts once for each.
+fn word(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "enforce",
+        Mode::Observe => "observe",
+    }
+}
+
+/// The counts of a token: under each token that brought a limit in, with that one's own limit,
+/// so that no child has its parent's uses afresh.
+pub(super) fn of_token(entries: &[CountedLimit], credential: &str, now: i64) -> Vec<Count> {
+    let needs = |entry: &CountedLimit| {
+        let mode = entry.mode();
+        let rates = entry.rates().map(move |rate| Need::Rate { rate, mode });
+        rates.chain(entry.uses().map(|limit| Need::Uses { limit, mode })).collect::<Vec<_>>()
+    };
+    // Whatever the age of the token that brought it in, it is dead by then.
+    let end = now.saturating_add(MAX_TTL_SECONDS);
+    let of_entry =
+        |entry: &CountedLimit| counts(&needs(entry), &format!("token:{}:{credential}", entry.jti()), end, now);
+    entries.iter().flat_map(of_entry).collect()
 }
 
 /// The reason of a count that was full.

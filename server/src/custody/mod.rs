@@ -8,25 +8,32 @@
 //! Nothing here may put a value anywhere but into the answer or the upstream request meant for it.
 
 mod admission;
+mod call;
 mod commit;
 mod counting;
 mod price;
 mod release;
 mod safe;
+mod settle;
 mod spec;
+mod target;
 mod unwrap;
+mod upstream_token;
 mod uses;
 mod value;
 
-pub use admission::{Admission, Asked, Refused, admit};
+pub use admission::{Admission, Asked, Outline, Refused, admit};
+pub use call::{Open, Passing, ProxyCall, begin};
 pub use commit::Ending;
 pub use release::{ClearValue, Content, ReleaseRequest, Released, release};
 pub use safe::{Place, Safe, SafeError, Sealed};
+pub use settle::overdue;
 pub use spec::{
     CredentialKind, CredentialSpec, DEFAULT_LEASE_SECONDS, GrantSpec, HeaderSpec, MAX_LEASE_SECONDS, Metering, Price,
     ReleaseMode,
 };
 pub use unwrap::{UnwrapRequest, unwrap};
+pub use upstream_token::UpstreamTokens;
 pub use uses::Uses;
 pub use value::{CredentialValue, ValueError, may_inject};
 

@@ -17,10 +17,7 @@ use stipend_token::claims::AccessToken;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Taking {
     Charge,
-    #[expect(dead_code, reason = "calls through the proxy")]
-    Hold {
-        seconds: i64,
-    },
+    Hold { seconds: i64 },
 }
 
 /// The order to the ledger, and what was looked at.

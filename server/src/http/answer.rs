@@ -62,6 +62,8 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
         | OAuthCode::InsufficientScope
         | OAuthCode::AccessDenied
         | OAuthCode::ConstraintViolated
+        | OAuthCode::BadGateway
+        | OAuthCode::GatewayTimeout
         | OAuthCode::NotFound
         | OAuthCode::HoldEnded
         | OAuthCode::IdempotencyKeyReused

@@ -15,6 +15,8 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use stipend_token::budget::BUDGET_TYPE;
+use stipend_token::constraint::CREDENTIAL_RELEASE_TYPE;
 use stipend_token::json::{self as strict, Limits};
 
 /// Longest body of these endpoints: a reference and little else.
@@ -40,7 +42,7 @@ pub(super) async fn metadata(app: Data<App>, request: HttpRequest) -> HttpRespon
         scopes_supported: [SCOPE_RELEASE, SCOPE_USE],
         bearer_methods_supported: ["header"],
         resource_name: "Stipend key release",
-        authorization_details_types_supported: ["budget", "credential_release"],
+        authorization_details_types_supported: [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE],
         resource_documentation: "https://github.com/stipend-auth/stipend",
     };
     super::discovery::json_document(&request, &document)

@@ -12,6 +12,7 @@ mod health;
 mod introspect;
 mod log;
 mod origin;
+mod proxy;
 mod revoke;
 mod token;
 
@@ -45,6 +46,7 @@ pub fn routes(config: &mut ServiceConfig) {
         )
         .service(endpoint("/credentials/unwrap").route(web::post().to(custody::unwrap)))
         .service(endpoint("/credentials/{id}/release").route(web::post().to(custody::release)))
+        .service(web::resource("/proxy/{call:.*}").route(web::route().to(proxy::handle)))
         .service(document("/.well-known/oauth-protected-resource/credentials").route(web::get().to(custody::metadata)))
         .service(document("/oauth2/authorization-details-types").route(web::get().to(discovery::details_types)))
         .service(document("/oauth2/jwks").route(web::get().to(discovery::jwks)))

@@ -17,6 +17,8 @@ use crate::custody::{
     may_inject,
 };
 use crate::deps;
+use crate::proxy::prices::Prices;
+use crate::proxy::templates::find_provider;
 use stipend_schema::custody::{CredentialRow, CredentialVersionRow};
 use stipend_schema::{Row, Write, queries};
 use stipend_token::Environment;
@@ -166,6 +168,7 @@ fn apply(
     settings: &CredentialSettings,
     kind: CredentialKind,
 ) -> Result<CredentialSpec, Refusal> {
+    let is_new = before.is_none();
     let mut spec = before.unwrap_or_else(|| CredentialSpec {
         template: None,
         base_url: None,
@@ -190,6 +193,9 @@ fn apply(
     }
     if let Some(constraints) = &settings.constraints {
         spec.constraints = constraints.clone();
+    } else if let Some(provider) = spec.template.as_deref().and_then(find_provider).filter(|_| is_new) {
+        // What its users need, and no more; to allow more is to say so.
+        spec.constraints = provider.constraints.clone();
     }
     if let Some(price) = &settings.price {
         spec.price.clone_from(price);
@@ -229,6 +235,16 @@ fn check_spec(session: &Session<'_>, spec: &CredentialSpec, kind: CredentialKind
                 "/header",
                 "must be a field name in lower case that is not the connection's own",
             ));
+        }
+    }
+    if spec.template.as_deref().is_some_and(|template| find_provider(template).is_none()) {
+        return Err(Refusal::field("/template", "is no template of this version"));
+    }
+    if let Some(metering) = &spec.metering {
+        let own = metering.prices.clone().map(serde_json::from_value::<Prices>).transpose();
+        let own = own.map_err(|error| Refusal::field("/metering/prices", error.to_string()))?;
+        if own.is_none() && spec.template.is_none() {
+            return Err(Refusal::field("/metering/prices", "are needed where there is no template"));
         }
     }
     if spec.price.as_ref().is_some_and(|price: &Price| price.unit().is_none()) {

@@ -7,6 +7,7 @@ use super::super::api::{
 use super::super::check;
 use super::super::problem::Refusal;
 use crate::custody::{CredentialSpec, GrantSpec, ReleaseMode};
+use crate::proxy::templates::find_provider;
 use stipend_schema::custody::{CredentialExposureRow, CredentialGrantRow, CredentialRow, CredentialVersionRow};
 
 /// What a view is made of.
@@ -88,7 +89,8 @@ pub(super) fn readiness(
     let active = versions.iter().find(|version| version.state == "active");
     note(active.is_none(), CredentialNotReady::NoActiveVersion);
     note(active.is_some_and(|version| version.compromised_at.is_some()), CredentialNotReady::Compromised);
-    let unreachable = spec.modes.contains(&ReleaseMode::Proxy) && spec.base_url.is_none();
+    let of_template = spec.template.as_deref().and_then(find_provider).and_then(|provider| provider.base_url.as_ref());
+    let unreachable = spec.modes.contains(&ReleaseMode::Proxy) && spec.base_url.is_none() && of_template.is_none();
     note(unreachable, CredentialNotReady::NoBaseUrl);
     // It says so and still serves: stopping what runs is the owner's decision.
     let ready = reasons.iter().all(|reason| *reason == CredentialNotReady::Compromised);
