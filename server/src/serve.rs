@@ -123,6 +123,8 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     })
     .client_request_timeout(HEAD_DEADLINE)
     .keep_alive(KEEP_ALIVE)
+    // Who closes the connection has gone: what waits for an upstream on its behalf is ended.
+    .h1_allow_half_closed(false)
     .max_connections(MAX_CONNECTIONS_PER_WORKER)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals();

@@ -229,8 +229,10 @@ impl Open {
         let (spec, provider) = (&self.credential.spec, self.target.provider);
         let (inject, mask) = injection(spec, provider, &value, bearer.as_ref()).ok_or(UpstreamFault::Injection)?;
         let usage = self.metered.as_ref().and_then(|_| provider.map_or(Some(UsageStyle::Openai), |it| it.usage));
-        let body = match (&call.json, provider) {
-            (Some(json), Some(provider)) if usage.is_some() && provider.usage_in_stream && is_stream(json) => {
+        // A stream tells of its usage only when it is asked to.
+        let asks = usage.is_some() && provider.is_none_or(|provider| provider.usage_in_stream);
+        let body = match &call.json {
+            Some(json) if asks && is_stream(json) => {
                 let asked = ensure_usage_in_stream(json.clone());
                 RequestBody::Whole(
                     serde_json::to_vec(&asked).map(Bytes::from).map_err(|_| UpstreamFault::RequestBroken)?,

@@ -8,7 +8,10 @@
     clippy::too_many_lines
 )]
 
+mod ceilings;
 mod grants;
+mod metering;
+mod proxy;
 mod release;
 mod rotation;
 mod unwrap;
