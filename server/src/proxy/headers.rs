@@ -10,8 +10,8 @@ use stipend_token::constraint::is_method_override_header;
 /// About one connection and no other (RFC 9110 section 7.6.1, and what was before it).
 const HOP: [&str; 8] =
     ["connection", "keep-alive", "proxy-connection", "te", "trailer", "trailers", "transfer-encoding", "upgrade"];
-/// Made anew for the upstream, or the agent's own credentials, or what says who calls from where.
-const NOT_SENT: [&str; 15] = [
+/// Made anew for the upstream, or the agent's own credentials.
+const NOT_SENT: [&str; 11] = [
     "accept-encoding",
     "api-key",
     "authorization",
@@ -19,14 +19,29 @@ const NOT_SENT: [&str; 15] = [
     "cookie",
     "cookie2",
     "expect",
-    "forwarded",
     "host",
     "http2-settings",
-    "true-client-ip",
-    "via",
     "x-api-key",
     "x-goog-api-key",
+];
+/// What some servers believe of who calls from where, or take for the path or the host of the
+/// request: the path that was checked is the one that counts.
+const NOT_BELIEVED: [&str; 15] = [
+    "cf-connecting-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "true-client-ip",
+    "via",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-envoy-original-path",
+    "x-forwarded",
+    "x-host",
+    "x-http-host-override",
+    "x-original-host",
+    "x-original-url",
     "x-real-ip",
+    "x-rewrite-url",
 ];
 /// `agent-budget` is ours: an upstream neither reads nor says it.
 const NOT_SENT_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "agent-budget"];
@@ -52,7 +67,8 @@ const NOT_ANSWERED_PREFIXES: [&str; 3] = ["proxy-", "access-control-", "agent-bu
 pub(super) fn request(agent: &HeaderMap, inject: &[(HeaderName, Secret<String>)]) -> Result<HeaderMap, UpstreamFault> {
     let mut headers = crossing(agent, |name| {
         let ours = inject.iter().any(|(injected, _)| same(injected.as_str(), name));
-        ours || NOT_SENT.contains(&name) || starts(&NOT_SENT_PREFIXES, name) || is_method_override_header(name)
+        let listed = NOT_SENT.contains(&name) || NOT_BELIEVED.contains(&name);
+        ours || listed || starts(&NOT_SENT_PREFIXES, name) || is_method_override_header(name)
     });
     // What is compressed can be neither masked nor read.
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
@@ -176,6 +192,10 @@ mod tests {
             "X_Forwarded_For",
             "X_HTTP_Method_Override",
             "API_KEY",
+            "X-Original-URL",
+            "X-Rewrite-Url",
+            "X-Client-IP",
+            "X-Host",
         ];
         for name in every {
             let sent = request(&map(&[(name, "agents-own")]), &[]).unwrap();
