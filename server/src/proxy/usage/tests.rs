@@ -195,7 +195,57 @@ fn a_stream_is_asked_for_its_usage_where_it_would_say_nothing() {
     }
 }
 
+/// JSON in which the names that are looked for stand in all sorts of places.
+fn any_json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        Just(json!(true)),
+        (0u64..100).prop_map(|number| json!(number)),
+        "[a\"\\\\{}\\[\\],:]{0,6}".prop_map(|text| json!(text)),
+        (0u64..100, 0u64..100).prop_map(|(read, written)| json!({"prompt_tokens": read, "completion_tokens": written})),
+    ];
+    leaf.prop_recursive(4, 40, 5, |inner| {
+        let name = prop_oneof![
+            4 => Just("usage".to_owned()),
+            2 => Just("message".to_owned()),
+            2 => Just("response".to_owned()),
+            2 => Just("other".to_owned()),
+            1 => "[a\"\\\\{},:]{0,4}",
+        ];
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(serde_json::Value::Array),
+            proptest::collection::btree_map(name, inner, 0..5)
+                .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+/// What the whole document says, by the same reading of one member.
+fn by_parsing(body: &serde_json::Value) -> Option<Usage> {
+    let told = |usage: &serde_json::Value| read(Openai, &json!({"usage": usage}).to_string(), usize::MAX).0;
+    let documents = body.as_array().cloned().unwrap_or_else(|| vec![body.clone()]);
+    let mut last = None;
+    for members in documents.iter().filter_map(serde_json::Value::as_object) {
+        for (name, value) in members {
+            let usage = match name.as_str() {
+                "usage" => Some(value),
+                "message" | "response" => value.as_object().and_then(|inner| inner.get("usage")),
+                _ => None,
+            };
+            last = usage.and_then(told).or(last);
+        }
+    }
+    last
+}
+
 proptest! {
+    #[test]
+    fn what_is_found_on_the_way_is_what_parsing_the_whole_would_find(body in any_json(), length in 1usize..9, pretty in any::<bool>()) {
+        let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) }.unwrap();
+        prop_assume!(text.starts_with(['{', '[']));
+        prop_assert_eq!(read(Openai, &text, length).0, by_parsing(&body), "{}", text);
+    }
+
     #[test]
     fn no_body_makes_the_reader_fall(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         for style in [Openai, Anthropic, Google] {
