@@ -46,7 +46,7 @@ pub(super) fn pass(response: reqwest::Response, head_only: bool, passage: Passag
     let treatment = Treatment {
         mask: passage.mask.body(),
         usage: passage.usage.map(UsageReader::new),
-        upload: passage.upload,
+        upload: Some(passage.upload),
         timeouts: passage.timeouts,
         deadline: passage.deadline,
     };

@@ -71,7 +71,8 @@ pub(super) struct Live {
 pub(super) struct Treatment {
     pub mask: BodyMask,
     pub usage: Option<UsageReader>,
-    pub upload: Upload,
+    /// None once the call is over: the upload is let go.
+    pub upload: Option<Upload>,
     pub timeouts: Timeouts,
     pub deadline: Instant,
 }
@@ -116,6 +117,7 @@ impl AnswerBody {
         self.ended = true;
         self.limit.abort();
         drop(self.live.lock().take());
+        drop(self.treatment.upload.take());
         let (usage, model) = self.treatment.usage.take().map(UsageReader::finish).unwrap_or_default();
         self.told.send_replace(Some(Reading { end, usage, model, bytes: self.bytes }));
     }
@@ -162,7 +164,8 @@ impl Stream for AnswerBody {
                     }
                 }
                 Poll::Ready(Some(Err(error))) => {
-                    let fault = this.treatment.upload.fault().unwrap_or_else(|| UpstreamFault::from_http(&error));
+                    let of_request = this.treatment.upload.as_ref().and_then(Upload::fault);
+                    let fault = of_request.unwrap_or_else(|| UpstreamFault::from_http(&error));
                     return this.fail(fault);
                 }
                 Poll::Ready(None) => {

@@ -30,7 +30,10 @@ pub const MAX_ADDRESSES: usize = 32;
 /// A secret shorter than this is not masked in bodies: it would be found where it is not.
 pub const MIN_MASKED_BYTES: usize = 8;
 
-/// How long each part of one call may take.
+/// No bound on the time of a call is set beyond this.
+pub const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long each part of one call may take; a day at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
     pub head: Duration,
@@ -41,5 +44,13 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self { head: HEAD_TIMEOUT, idle: IDLE_TIMEOUT, total: TOTAL_TIMEOUT }
+    }
+}
+
+impl Timeouts {
+    /// What is set, within what can be reckoned with.
+    pub(super) fn bounded(self) -> Self {
+        let most = |set: Duration| set.min(MAX_TIMEOUT);
+        Self { head: most(self.head), idle: most(self.idle), total: most(self.total) }
     }
 }

@@ -72,12 +72,12 @@ impl BodySender {
 
 /// The body for the HTTP library, and what can be seen of its progress.
 pub(super) fn outgoing(body: RequestBody, max_bytes: u64) -> Result<(reqwest::Body, Upload), UpstreamFault> {
-    let upload = Upload::default();
     match body {
         RequestBody::Whole(bytes) if exceeds(bytes.len(), max_bytes) => Err(UpstreamFault::RequestTooLarge),
-        RequestBody::Whole(bytes) => Ok((bytes.into(), upload)),
+        RequestBody::Whole(bytes) => Ok((bytes.into(), Upload::new(None))),
         RequestBody::Chunks(chunks) => {
-            let counted = Counted { chunks, left: max_bytes, upload: upload.clone() };
+            let upload = Upload::new(Some(chunks));
+            let counted = Counted { left: max_bytes, shared: Arc::clone(&upload.0) };
             Ok((reqwest::Body::wrap_stream(counted), upload))
         }
     }
@@ -87,12 +87,22 @@ fn exceeds(length: usize, most: u64) -> bool {
     u64::try_from(length).map_or(true, |length| length > most)
 }
 
-/// How far the body has come.
-#[derive(Clone, Debug)]
-pub(super) struct Upload {
-    progress: Arc<Mutex<Progress>>,
+/// How far the body has come. Dropped, it lets go of the rest: a connection that is stuck
+/// would hold on to the agent's body for as long as the kernel waits for the upstream.
+#[derive(Debug)]
+pub(super) struct Upload(Arc<Shared>);
+
+struct Shared {
+    progress: Mutex<Progress>,
+    chunks: Mutex<Option<Chunks>>,
     /// Rung when somebody else is waited for than before.
-    turned: Arc<Notify>,
+    turned: Notify,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("progress", &self.progress).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -104,24 +114,29 @@ struct Progress {
     fault: Option<UpstreamFault>,
 }
 
-impl Default for Upload {
-    fn default() -> Self {
-        let progress = Progress { since: Instant::now(), agent: false, fault: None };
-        Self { progress: Arc::new(Mutex::new(progress)), turned: Arc::default() }
+impl Drop for Upload {
+    fn drop(&mut self) {
+        let rest = self.0.chunks.lock().take();
+        drop(rest);
     }
 }
 
 impl Upload {
+    fn new(chunks: Option<Chunks>) -> Self {
+        let progress = Mutex::new(Progress { since: Instant::now(), agent: false, fault: None });
+        Self(Arc::new(Shared { progress, chunks: Mutex::new(chunks), turned: Notify::new() }))
+    }
+
     /// What was wrong with the body, if that is why the call failed.
     pub fn fault(&self) -> Option<UpstreamFault> {
-        self.progress.lock().fault
+        self.0.progress.lock().fault
     }
 
     /// Returns when nothing has moved for too long, or the call has taken too long.
     pub async fn stalled(&self, timeouts: Timeouts, deadline: Instant) -> UpstreamFault {
         loop {
             let (since, agent) = {
-                let progress = self.progress.lock();
+                let progress = self.0.progress.lock();
                 (progress.since, progress.agent)
             };
             let quiet = since + if agent { timeouts.idle } else { timeouts.head };
@@ -134,11 +149,13 @@ impl Upload {
             }
             tokio::select! {
                 () = sleep_until(quiet.min(deadline)) => {}
-                () = self.turned.notified() => {}
+                () = self.0.turned.notified() => {}
             }
         }
     }
+}
 
+impl Shared {
     fn note(&self, agent: bool, moved: bool) {
         let mut progress = self.progress.lock();
         let turned = progress.agent != agent;
@@ -153,17 +170,26 @@ impl Upload {
 }
 
 struct Counted {
-    chunks: Chunks,
     left: u64,
-    upload: Upload,
+    shared: Arc<Shared>,
+}
+
+impl Counted {
+    fn poll_chunks(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, UpstreamFault>>> {
+        match self.shared.chunks.lock().as_mut() {
+            Some(chunks) => chunks.poll_next_unpin(context),
+            // The call is over, and what went out so far must not look whole.
+            None => Poll::Ready(Some(Err(UpstreamFault::RequestBroken))),
+        }
+    }
 }
 
 impl Stream for Counted {
     type Item = Result<Bytes, UpstreamFault>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let polled = self.chunks.poll_next_unpin(context);
-        self.upload.note(polled.is_pending(), polled.is_ready());
+        let polled = self.poll_chunks(context);
+        self.shared.note(polled.is_pending(), polled.is_ready());
         let Poll::Ready(Some(chunk)) = polled else { return polled };
         let counted = chunk.and_then(|chunk| {
             let length = u64::try_from(chunk.len()).unwrap_or(u64::MAX);
@@ -171,7 +197,7 @@ impl Stream for Counted {
             Ok(chunk)
         });
         if let Err(fault) = &counted {
-            self.upload.progress.lock().fault = Some(*fault);
+            self.shared.progress.lock().fault = Some(*fault);
         }
         Poll::Ready(Some(counted))
     }

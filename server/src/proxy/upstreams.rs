@@ -155,7 +155,8 @@ impl Upstreams {
     }
 
     /// Forwards one call and answers as soon as the head of the answer is there. Dropping the
-    /// future ends the upstream's request.
+    /// future ends the upstream's request: at once, unless the upstream has stopped taking it
+    /// in; then the socket is closed when the kernel gives up on it, after half a minute.
     ///
     /// # Errors
     /// [`UpstreamFault`]; [`UpstreamFault::nothing_was_sent`] says whether the call can have
@@ -169,7 +170,8 @@ impl Upstreams {
             http::Method::from_bytes(call.method.as_str().as_bytes()).map_err(|_| UpstreamFault::UrlRefused)?;
         let has_body = !matches!(&call.body, RequestBody::Whole(bytes) if bytes.is_empty());
         let (body, upload) = request::outgoing(call.body, call.max_body_bytes)?;
-        let deadline = Instant::now() + call.timeouts.total;
+        let timeouts = call.timeouts.bounded();
+        let deadline = Instant::now() + timeouts.total;
         let mut request = self.client.request(method.clone(), call.url).headers(headers);
         if has_body {
             request = request.body(body);
@@ -179,10 +181,10 @@ impl Upstreams {
         }
         let answered = tokio::select! {
             answered = request.send() => answered,
-            fault = upload.stalled(call.timeouts, deadline) => return Err(fault),
+            fault = upload.stalled(timeouts, deadline) => return Err(fault),
         };
         let response = answered.map_err(|error| upload.fault().unwrap_or_else(|| UpstreamFault::from_http(&error)))?;
-        let passage = answer::Passage { mask, usage: call.usage, upload, timeouts: call.timeouts, deadline, permit };
+        let passage = answer::Passage { mask, usage: call.usage, upload, timeouts, deadline, permit };
         answer::pass(response, method == http::Method::HEAD, passage)
     }
 

@@ -1,6 +1,6 @@
 //! Which addresses are connected to: those that were checked, and no others.
 
-use crate::raw::{OK, Raw, collect, config, within};
+use crate::raw::{OK, Raw, SHORT, collect, config, within};
 use parking_lot::Mutex;
 use rstest::rstest;
 use std::net::IpAddr;
@@ -104,4 +104,22 @@ async fn plain_http_is_for_the_hosts_that_are_named() {
     let networked = Upstreams::new(UpstreamConfig { allow_networks: Vec::new(), ..config() }).unwrap();
     assert_eq!(networked.forward(raw.call("GET")).await.unwrap_err(), UpstreamFault::AddressRefused);
     assert!(!raw.is_called().await);
+}
+
+/// A resolver that never answers.
+#[derive(Debug)]
+struct Silent;
+
+impl Lookup for Silent {
+    fn lookup(&self, _: &str) -> Looking {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_never_found_is_given_up_with_the_connection() {
+    let hasty = UpstreamConfig { connect_timeout: SHORT, ..UpstreamConfig::default() };
+    let engine = Upstreams::with_lookup(hasty, Arc::new(Silent)).unwrap();
+    let fault = within(engine.forward(get("https://slow.example/"))).await.unwrap_err();
+    assert_eq!((fault, fault.nothing_was_sent()), (UpstreamFault::ConnectTimeout, true));
 }

@@ -3,6 +3,7 @@
 use crate::raw::{KEY, OK, PATIENCE, Raw, SHORT, chunk, collect, config, engine, timeouts, within};
 use rstest::rstest;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use stipend::proxy::{End, Forward, UpstreamConfig, UpstreamFault, Upstreams};
 use stipend_token::constraint::Method;
 
@@ -119,6 +120,16 @@ async fn an_upstream_that_hangs_in_its_body_is_given_up() {
     let (answer, _, mut peer) = raw.answer(&engine(), call, said.as_bytes()).await;
     assert_eq!(collect(&mut answer.unwrap()).await, (b"!!!".to_vec(), Some(UpstreamFault::IdleTimeout)));
     assert!(peer.closed().await);
+}
+
+#[tokio::test]
+async fn bounds_without_end_are_a_day() {
+    let raw = Raw::bind().await;
+    let mut call = raw.call("GET");
+    call.timeouts =
+        timeouts(|bounds| (bounds.head, bounds.idle, bounds.total) = (Duration::MAX, Duration::MAX, Duration::MAX));
+    let (answer, _, _peer) = raw.answer(&engine(), call, format!("{OK}Content-Length: 2\r\n\r\nhi").as_bytes()).await;
+    assert_eq!(collect(&mut answer.unwrap()).await, (b"hi".to_vec(), None));
 }
 
 #[tokio::test]

@@ -223,3 +223,70 @@ async fn a_connection_is_used_again_for_the_next_call() {
     assert_eq!(collect(&mut second.unwrap()).await, (b"hi".to_vec(), None));
     assert!(PATIENCE > SHORT && !raw.is_called().await);
 }
+
+#[tokio::test]
+async fn a_slow_agent_is_not_taken_for_a_silent_upstream() {
+    let raw = Raw::bind().await;
+    let mut call = raw.call("GET");
+    call.timeouts = timeouts(|bounds| bounds.idle = SHORT);
+    let (answer, _, mut peer) = raw.answer(&engine(), call, STREAM.as_bytes()).await;
+    let mut answer = answer.unwrap();
+    peer.write(chunk("first!")).await;
+    assert_eq!(next(&mut answer).await.unwrap().unwrap(), "first!");
+    peer.write(chunk("second!")).await;
+    tokio::time::sleep(SHORT * 3).await;
+    assert_eq!(next(&mut answer).await.unwrap().unwrap(), "second!", "it was there in time");
+}
+
+#[tokio::test]
+async fn a_request_that_the_upstream_does_not_take_makes_the_agent_wait() {
+    let raw = Raw::bind().await;
+    let (sender, body) = request_body();
+    let mut call = raw.call("POST");
+    (call.body, call.max_body_bytes) = (body, u64::MAX);
+    call.timeouts = timeouts(|bounds| bounds.head = SHORT * 8);
+    let engine = engine();
+    let (answer, (_peer, sent)) = tokio::join!(within(engine.forward(call)), async {
+        let peer = raw.accept().await;
+        let block = Bytes::from(vec![b'x'; 64 * 1024]);
+        let mut sent = 0;
+        while sender.send(block.clone()).await {
+            sent += block.len();
+            assert!(sent < 64 * 1024 * 1024, "everything is taken though nobody reads");
+        }
+        (peer, sent)
+    });
+    assert_eq!(answer.unwrap_err(), UpstreamFault::HeadTimeout, "it is the upstream that is waited for");
+    assert!(sent > 0);
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_was_closed_is_replaced_without_a_word() {
+    let raw = Raw::bind().await;
+    let engine = engine();
+    let said = format!("{OK}Content-Length: 2\r\n\r\nhi");
+    for _ in 0..3 {
+        let (answer, _, peer) = raw.answer(&engine, raw.call("POST"), said.as_bytes()).await;
+        assert_eq!(collect(&mut answer.unwrap()).await, (b"hi".to_vec(), None));
+        drop(peer);
+        // A moment for the close to arrive: a call on its heels would be lost with the connection,
+        // and nothing is sent twice.
+        tokio::time::sleep(SHORT).await;
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_reached_the_upstream_is_never_sent_again() {
+    let raw = Raw::bind().await;
+    let engine = engine();
+    let said = format!("{OK}Content-Length: 2\r\n\r\nhi");
+    let (answer, _, mut peer) = raw.answer(&engine, raw.call("GET"), said.as_bytes()).await;
+    assert_eq!(collect(&mut answer.unwrap()).await, (b"hi".to_vec(), None));
+    // On the kept connection, where a client might think that it was closed before the request.
+    let (answer, ()) = tokio::join!(within(engine.forward(raw.call("GET"))), async {
+        peer.head().await;
+        drop(peer);
+    });
+    assert_eq!(answer.unwrap_err(), UpstreamFault::Closed);
+    assert!(!raw.is_called().await);
+}
