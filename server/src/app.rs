@@ -1,7 +1,7 @@
 //! Everything a request may need, put together once at start.
 
 use crate::admin::Turns;
-use crate::client::Failures;
+use crate::client::{Failures, Proofs};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
@@ -70,6 +70,7 @@ pub struct App {
     pub tokens: Tokens,
     pub refusals: Gatherer,
     pub failures: Failures,
+    pub proofs: Proofs,
     pub secrets: SecretWorker,
     pub mac: ProcessMac,
     pub safe: Safe,

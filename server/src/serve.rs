@@ -6,7 +6,7 @@ mod tls;
 
 use crate::app::{App, Urls};
 use crate::bootstrap::{BootstrapError, bootstrap};
-use crate::client::Failures;
+use crate::client::{Failures, Proofs};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
@@ -191,6 +191,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
         refusals: Gatherer::new(committer.clone(), Arc::clone(&clock), Arc::clone(&store)),
         failures: Failures::default(),
+        proofs: Proofs::default(),
         secrets: SecretWorker::start().map_err(StartError::Thread)?,
         mac: ProcessMac::new(),
         safe: safe.map_err(|error| StartError::Kek(error.to_string()))?,

@@ -3,10 +3,12 @@
 
 mod assertion;
 mod basic;
+mod proofs;
 mod secret;
 mod throttle;
 
 pub use basic::{BasicCredentials, MalformedBasic};
+pub use proofs::Proofs;
 pub use throttle::Failures;
 
 use crate::app::App;

@@ -1,14 +1,16 @@
 //! `client_secret_basic` and `client_secret_post`.
 //!
 //! Argon2id costs tens of milliseconds and 19 MiB, so it runs once per secret and
-//! record, in one bounded worker. A secret proved before is compared by a keyed MAC.
+//! record, in one bounded worker, and who asks the same meanwhile shares the run. A secret
+//! proved before is compared by a keyed MAC.
 
 use super::{AuthFailure, AuthenticatedClient};
 use crate::app::App;
 use crate::deps;
 use crate::limits::MAX_VALID_SECRETS;
 use crate::reason::Reason;
-use crate::records::{AuthMethod, Client};
+use crate::records::{AuthMethod, Client, ClientSecret};
+use std::iter;
 use std::net::IpAddr;
 use stipend_keys::Secret;
 use tokio::sync::oneshot;
@@ -56,9 +58,8 @@ fn proved_before(client: &Client, mac: &[u8; 32], now: i64) -> bool {
         .any(|stored| stored.proved.get().is_some_and(|known| stipend_keys::constant_time_eq(known, mac)))
 }
 
-/// Runs Argon2id over the valid secrets of the client. A failure always takes as many runs
-/// as a client can have secrets, so that its time tells neither whether the client exists
-/// nor how many it has.
+/// Runs Argon2id over the valid secrets of the client, once for all requests that ask the same
+/// at the same time: this client, this secret, these hashes.
 async fn prove(
     app: &App,
     client: Option<&Client>,
@@ -66,18 +67,32 @@ async fn prove(
     mac: [u8; 32],
     now: i64,
 ) -> Result<(), Reason> {
-    let mut valid = client.into_iter().flat_map(|client| &client.secrets).filter(|stored| now < stored.expires_at);
-    for _ in 0..MAX_VALID_SECRETS {
-        let stored = valid.next();
-        let copy = Secret::new(secret.expose().clone());
-        let matches = verify(app, copy, stored.map(|stored| stored.hash.clone())).await?;
-        if let Some(stored) = stored.filter(|_| matches) {
+    let secrets = client.into_iter().flat_map(|client| &client.secrets);
+    let valid: Vec<&ClientSecret> = secrets.filter(|stored| now < stored.expires_at).take(MAX_VALID_SECRETS).collect();
+    let parts: Vec<&[u8]> = iter::once(&mac[..]).chain(valid.iter().map(|stored| stored.hash.as_bytes())).collect();
+    let question = app.mac.mac(&parts);
+    let matched = app.proofs.ask(question, async || run(app, &secret, &valid).await).await?;
+    match matched.and_then(|at| valid.get(at)) {
+        Some(stored) => {
             // Losing this race to another request loses nothing.
             let _ = stored.proved.set(mac);
-            return Ok(());
+            Ok(())
+        }
+        None => Err(if client.is_some() { Reason::WrongSecret } else { Reason::UnknownClient }),
+    }
+}
+
+/// Which of the hashes the secret matches. A failure always takes as many runs as a client can
+/// have secrets, so that its time tells neither whether the client exists nor how many it has.
+async fn run(app: &App, secret: &Secret<String>, valid: &[&ClientSecret]) -> Result<Option<usize>, Reason> {
+    for at in 0..MAX_VALID_SECRETS {
+        let copy = Secret::new(secret.expose().clone());
+        let stored = valid.get(at);
+        if verify(app, copy, stored.map(|stored| stored.hash.clone())).await? && stored.is_some() {
+            return Ok(Some(at));
         }
     }
-    Err(if client.is_some() { Reason::WrongSecret } else { Reason::UnknownClient })
+    Ok(None)
 }
 
 async fn verify(app: &App, secret: Secret<String>, hash: Option<String>) -> Result<bool, Reason> {

@@ -158,3 +158,41 @@ async fn guessing_is_slowed_down_and_the_proved_secret_still_works() {
     let (status, _) = world.server.form("/oauth2/token", &guesser, &[GRANT]).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED, "the brake lets go");
 }
+
+/// A crowd's requests at once.
+async fn crowd(world: &World, client: &TestClient, size: usize) -> Vec<StatusCode> {
+    let requests = (0..size).map(|_| world.server.form("/oauth2/token", client, &[GRANT]));
+    futures_util::future::join_all(requests).await.into_iter().map(|(status, _)| status).collect()
+}
+
+#[tokio::test]
+async fn a_crowd_of_one_client_on_a_cold_node_shares_the_work() {
+    let world = World::new(Backend::Sqlite).await;
+    let before = world.server.app.secrets.runs();
+    let statuses = crowd(&world, &world.planner, 256).await;
+    assert_eq!(statuses, [StatusCode::OK; 256]);
+    // One is enough, and a record that is loaded anew meanwhile has proved nothing yet.
+    let runs = world.server.app.secrets.runs() - before;
+    assert!((1..=8).contains(&runs), "{runs} Argon2id runs");
+}
+
+#[tokio::test]
+async fn a_crowd_with_a_wrong_secret_is_refused_and_counted_one_by_one() {
+    let world = World::new(Backend::Sqlite).await;
+    for id in [world.planner.id.clone(), "acme.nobody".to_owned()] {
+        let before = world.server.app.secrets.runs();
+        let guesser = TestClient { id: id.clone(), secret: "wrong".to_owned() };
+        let limit = usize::try_from(stipend::limits::MAX_FAILURES_PER_MINUTE).unwrap();
+        let statuses = crowd(&world, &guesser, limit).await;
+        assert_eq!(statuses, vec![StatusCode::UNAUTHORIZED; limit], "{id}");
+        let runs = world.server.app.secrets.runs() - before;
+        assert!((2..=10).contains(&runs), "{id}: {runs} Argon2id runs");
+        let guess = TestClient { id: id.clone(), secret: "another".to_owned() };
+        assert_eq!(crowd(&world, &guess, 1).await, [StatusCode::TOO_MANY_REQUESTS], "{id}: each was a failure");
+    }
+    // Who guessed and who knows ask different questions, in the same crowd as well.
+    world.server.clock.advance(60);
+    let wrong = TestClient { id: world.planner.id.clone(), secret: "wrong".to_owned() };
+    let (right, wrong) = tokio::join!(crowd(&world, &world.planner, 16), crowd(&world, &wrong, 16));
+    assert_eq!((right, wrong), (vec![StatusCode::OK; 16], vec![StatusCode::UNAUTHORIZED; 16]));
+}
