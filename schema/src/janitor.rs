@@ -58,10 +58,10 @@ pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     Ok(Swept { burns, revocations, answers, lines, counters, changes })
 }
 
-/// What the journal speaks of stays.
+/// What the journal speaks of stays. A hold is not looked for: it leaves a use on each line of
+/// its path, which is never removed.
 const NOTHING_DONE: &str = "AND account_kind = 'token' \
     AND NOT EXISTS (SELECT 1 FROM budget_uses u WHERE u.line_id = budget_lines.id) \
-    AND NOT EXISTS (SELECT 1 FROM budget_holds h WHERE h.line_id = budget_lines.id) \
     AND NOT EXISTS (SELECT 1 FROM budget_carves c WHERE c.line_id = budget_lines.id) \
     AND NOT EXISTS (SELECT 1 FROM budget_lines child WHERE child.parent_id = budget_lines.id)";
 

@@ -1,6 +1,8 @@
+use crate::ledger::{capture, done, hold, line, make};
+use crate::support::*;
 use rstest::rstest;
 use std::collections::BTreeSet;
-use stipend_schema::testing::TestDatabase;
+use stipend_schema::testing::{TestDatabase, imbalances};
 use stipend_schema::*;
 
 /// Columns as `table.column nullable`, in order.
@@ -73,13 +75,66 @@ async fn migrating_twice_does_nothing_and_pending_says_so(
     assert_eq!(db.pending_migrations().await.unwrap(), Vec::<String>::new());
     assert_eq!(db.migrate().await.unwrap(), Vec::<String>::new());
     database.execute("DELETE FROM __diesel_schema_migrations").await.unwrap();
-    assert_eq!(
-        db.pending_migrations().await.unwrap(),
-        ["20261121000001", "20261121000002", "20261121000003", "20261121000005"]
-    );
+    let versions =
+        ["20261121000001", "20261121000002", "20261121000003", "20261121000004", "20261121000005"];
+    assert_eq!(db.pending_migrations().await.unwrap(), versions);
     // Run again over existing tables they fail, whole, and say so.
     assert!(matches!(db.migrate().await, Err(DbError::Migration(_))));
-    assert_eq!(db.pending_migrations().await.unwrap().len(), 4);
+    assert_eq!(db.pending_migrations().await.unwrap(), versions);
+}
+
+/// Up and down of the migration that takes the holds' key of their line away.
+const LITE: [&str; 2] = [
+    include_str!("../../migrations/sqlite/2026-11-21-000004_holds_without_line_key/up.sql"),
+    include_str!("../../migrations/sqlite/2026-11-21-000004_holds_without_line_key/down.sql"),
+];
+const POSTGRES: [&str; 2] = [
+    include_str!("../../migrations/postgres/2026-11-21-000004_holds_without_line_key/up.sql"),
+    include_str!("../../migrations/postgres/2026-11-21-000004_holds_without_line_key/down.sql"),
+];
+
+#[rstest]
+#[case(Backend::Sqlite, LITE)]
+#[case(Backend::Postgres, POSTGRES)]
+#[tokio::test(flavor = "multi_thread")]
+async fn holds_lose_their_key_of_the_line_and_get_it_back_with_every_row_in_place(
+    #[case] backend: Backend,
+    #[case] steps: [&str; 2],
+) {
+    let [up, down] = steps;
+    let database = TestDatabase::new(backend).await;
+    let node = node(&database).await;
+    make(&node, vec![line("bl_root", None, 100), line("bl_leaf", Some("bl_root"), 50)]).await;
+    done(&node, hold("open", &["bl_leaf", "bl_root"], 5, NOW + 60)).await;
+    done(&node, hold("over", &["bl_leaf", "bl_root"], 7, NOW + 60)).await;
+    done(&node, capture("1", "over", 60, true)).await;
+    let rows = "SELECT h.id || h.line_id || h.client_id || coalesce(h.jti, '-') || h.amount || h.captured || h.state \
+        || h.path || h.expires_at || h.created_at || coalesce(c.id || c.spent || c.overage || c.refunded || \
+        c.created_at || c.overages, '-') AS value FROM budget_holds h \
+        LEFT JOIN budget_captures c ON c.hold_id = h.id ORDER BY h.id";
+    let before = database.texts(rows).await.unwrap();
+    assert_eq!(before.len(), 2);
+    assert!(before[1].contains("[15,0]"), "{before:?}");
+    let stray = "INSERT INTO budget_holds (id, line_id, client_id, amount, captured, state, path, expires_at, created_at) \
+        VALUES ('bh_stray', 'bl_nowhere', 'x', 1, 0, 'open', '[[\"bl_nowhere\",0]]', 0, 0)";
+    let unheld = "INSERT INTO budget_captures (id, hold_id, spent, overage, refunded, created_at) \
+        VALUES ('bc_stray', 'bh_nowhere', 1, 0, 0, 0)";
+    let too_much = "UPDATE budget_holds SET captured = amount + 1";
+    for (step, has_key) in [(down, true), (up, false)] {
+        in_transaction(&database, step).await;
+        assert_eq!(database.texts(rows).await.unwrap(), before);
+        assert_eq!(database.execute(stray).await.is_err(), has_key);
+        assert!(database.execute(unheld).await.is_err(), "a capture has a hold");
+        assert!(database.execute(too_much).await.is_err());
+        assert_eq!(imbalances(database.url()).await.unwrap().len(), usize::from(!has_key), "the stray one");
+    }
+    database.execute("DELETE FROM budget_holds WHERE id = 'bh_stray'").await.unwrap();
+    done(&node, capture("2", "open", 5, true)).await;
+    assert_eq!(imbalances(database.url()).await.unwrap(), Vec::<String>::new());
+}
+
+async fn in_transaction(database: &TestDatabase, sql: &str) {
+    database.execute(&format!("BEGIN; {sql}; COMMIT")).await.unwrap();
 }
 
 #[rstest]

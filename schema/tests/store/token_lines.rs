@@ -296,8 +296,11 @@ async fn unused_lines_are_swept(#[values(Backend::Sqlite, Backend::Postgres)] ba
     let carved = NewLine { enforce: Enforce::Service, ..wanted("bl_3", &["bl_root"], 10) };
     done(&node, token("t_3", vec![carved])).await;
     done(&node, charge("1", &["bl_2", "bl_root"], 1)).await;
+    done(&node, token("t_4", vec![wanted("bl_4", &["bl_root"], 10)])).await;
+    done(&node, hold("2", &["bl_4", "bl_root"], 1, i64::MAX)).await;
+    done(&node, Step::Void { hold_id: "bh_2".to_owned() }).await;
     assert_eq!(sweep(&node.db, NOW + 300 + 3600).await.unwrap().lines, 0, "an hour is not over");
     assert_eq!(sweep(&node.db, NOW + 301 + 3600).await.unwrap().lines, 1);
     assert!(queries::find_budget_line(&node.db, "bl_1").await.unwrap().is_none());
-    assert_eq!(count(&database, "budget_lines").await, 3);
+    assert_eq!(count(&database, "budget_lines").await, 4);
 }
