@@ -28,6 +28,11 @@ pub(crate) struct PgPool {
 /// Connections the committer has to itself: one in use, one that replaces it when it broke.
 const COMMIT_CONNECTIONS: usize = 2;
 
+/// The committer finds every row by its key. The plan of a prepared statement is made for a list
+/// of ten keys, on tables that may be small yet: a scan that compares each row with each of some
+/// hundred keys, kept for good. Compiling what is run for a moment only costs.
+const COMMIT_SETTINGS: &str = "SET enable_seqscan = off; SET jit = off";
+
 /// Where and how to connect.
 struct Target {
     config: Config,
@@ -39,10 +44,11 @@ struct Target {
 impl PgPool {
     pub(crate) fn new(url: &str, limits: &Limits) -> Result<Self, DbError> {
         let target = Arc::new(Target::parse(url, limits)?);
-        let setup = Arc::<str>::from(session_settings(limits));
+        let setup = session_settings(limits);
+        let commit_setup = format!("{setup}; {COMMIT_SETTINGS}");
         Ok(Self {
-            pool: build_pool(&target, &setup, limits.pool_size)?,
-            commit_pool: build_pool(&target, &setup, COMMIT_CONNECTIONS)?,
+            pool: build_pool(&target, &setup.into(), limits.pool_size)?,
+            commit_pool: build_pool(&target, &commit_setup.into(), COMMIT_CONNECTIONS)?,
             target,
             wait_timeout: limits.wait_timeout,
         })

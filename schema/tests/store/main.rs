@@ -23,6 +23,7 @@ mod hang;
 mod janitor;
 mod ledger;
 mod migrations;
+mod plans;
 mod queries;
 mod support;
 mod throughput;
