@@ -5,6 +5,7 @@ use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
 use rstest::rstest;
 use serde_json::{Value, json};
+use stipend::clock::Clock;
 use stipend::testing::TestClient;
 use stipend_schema::Backend;
 
@@ -179,6 +180,8 @@ async fn a_crowd_of_one_client_on_a_cold_node_shares_the_work() {
 #[tokio::test]
 async fn a_crowd_with_a_wrong_secret_is_refused_and_counted_one_by_one() {
     let world = World::new(Backend::Sqlite).await;
+    // Failures are counted by the minute: not over the end of one.
+    world.server.clock.advance(60 - world.server.clock.now().rem_euclid(60));
     for id in [world.planner.id.clone(), "acme.nobody".to_owned()] {
         let before = world.server.app.secrets.runs();
         let guesser = TestClient { id: id.clone(), secret: "wrong".to_owned() };
