@@ -15,6 +15,7 @@ pub mod id;
 pub mod json;
 pub mod lineage;
 pub mod narrow;
+pub mod objects;
 pub mod revoked;
 pub mod rule;
 pub mod scope;

@@ -1,10 +1,10 @@
 //! Requests that are wrong in themselves: refused by name, with nothing changed.
 
 use crate::routes::{Things, operations};
-use crate::world::{Reply, World, with};
+use crate::world::{Reply, World, keyed, with};
 use reqwest::Method;
 use rstest::rstest;
-use serde_json::json;
+use serde_json::{Value, json};
 use stipend_schema::Backend;
 
 const JSON: Option<&str> = Some("application/json");
@@ -33,6 +33,35 @@ async fn every_body_refuses_a_member_it_does_not_know(#[values(Backend::Sqlite, 
         tried += 1;
     }
     assert!(tried > 20, "{tried}");
+}
+
+#[tokio::test]
+async fn an_array_of_its_members_is_no_object() {
+    let world = World::new(Backend::Sqlite).await;
+    let agent = |access: Value| with(keyed("acme", "a"), json!({"access": [access]}));
+    let entry = |budget: Value| json!({"resource": "https://no.example", "scopes": ["read"], "default_scopes": [], "default_budget": [budget]});
+    let rule = |scope: Value| {
+        json!({
+            "actor": {"client": "acme.a"}, "subject": {"client": "acme.b"}, "to_audience": "https://no.example",
+            "scopes": [scope], "mode": "delegation",
+        })
+    };
+    for (path, body) in [
+        ("/agents", agent(json!(["https://no.example", ["read"], [], null]))),
+        ("/agents", agent(entry(json!(["USD", 6, 5, null])))),
+        ("/exchange-rules", rule(json!(["read", null]))),
+    ] {
+        let reply = world.post(path, body.clone()).await;
+        assert!(detail(&reply).contains("expected an object"), "{body}: {}", reply.text);
+    }
+    // As objects they are read, and refused for what they say.
+    for (path, body) in [
+        ("/agents", agent(entry(json!({"unit": "USD", "decimals": 6, "amount": 5})))),
+        ("/exchange-rules", rule(json!({"scope": "read"}))),
+    ] {
+        let reply = world.post(path, body).await;
+        assert!(!reply.text.contains("expected an object"), "{}", reply.text);
+    }
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use stipend_token::id::is_identifier;
 use stipend_token::json::{self, Limits};
+use stipend_token::objects;
 
 /// Longest explanation of a malformed body, in characters: it may quote the body.
 const MAX_DETAIL_CHARS: usize = 300;
@@ -106,7 +107,7 @@ async fn bytes(request: &HttpRequest, payload: Payload) -> Result<actix_web::web
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let limits = Limits { max_bytes: MAX_BODY_BYTES, max_depth: MAX_BODY_DEPTH };
     let object = json::parse_object(bytes, limits).map_err(|error| malformed(&error.to_string()))?;
-    serde_json::from_value(object.into()).map_err(|error| malformed(&error.to_string()))
+    objects::from_value(object.into()).map_err(|error| malformed(&error.to_string()))
 }
 
 fn malformed(detail: &str) -> Refusal {
