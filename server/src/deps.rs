@@ -3,6 +3,7 @@
 //! that lists what it read is overtaken by both.
 
 use stipend_schema::Dep;
+use stipend_token::budget::AccountKind;
 use stipend_token::claims::AccessToken;
 use stipend_token::revoked::RevokedKind;
 
@@ -52,10 +53,10 @@ pub fn rules_of(owner_id: &str) -> Dep {
 /// The feed's word for the budget lines of an account.
 pub const BUDGET_OF: &str = "budget_of";
 
-/// All budget lines of an account: `kind` is `owner` or `agent`.
+/// All budget lines of an account.
 #[must_use]
-pub fn budget_of(kind: &str, id: &str) -> Dep {
-    Dep::new(BUDGET_OF, format!("{kind}:{id}"))
+pub fn budget_of(kind: AccountKind, id: &str) -> Dep {
+    Dep::new(BUDGET_OF, format!("{}:{id}", kind.as_str()))
 }
 
 /// The feed's word for a custodied credential and its versions.

@@ -5,7 +5,7 @@ use super::books::{Books, Line, Place};
 use super::rows::{BudgetCarveRow, BudgetLineRow};
 use super::words::{name, remaining};
 use super::{Granted, NewLine, NewToken, Receipt, Refusal};
-use stipend_token::budget::{self, Amount, Enforce, Level, Window};
+use stipend_token::budget::{self, AccountKind, Amount, Enforce, Level, Window};
 
 /// What one line takes, before anything is booked: the lines of a token are in units that
 /// differ, so they share no level.
@@ -77,7 +77,7 @@ impl Books {
         let row = BudgetLineRow {
             id: line.line_id.clone(),
             owner_id: line.owner_id.clone(),
-            account_kind: "token".to_owned(),
+            account_kind: AccountKind::Token.as_str().to_owned(),
             account_id: token.jti.clone(),
             parent_id,
             unit: line.unit.code().to_owned(),

@@ -8,6 +8,7 @@ use crate::tables::{budget_carves, budget_holds, budget_lines, budget_uses};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
+use stipend_token::budget::AccountKind;
 
 /// Most lines of one account that are read.
 pub const ACCOUNT_LINES_LIMIT: i64 = 64;
@@ -36,7 +37,7 @@ pub async fn list_budget_lines(db: &Db, owners: &OwnerFilter, page: &Page) -> Re
             .select(BudgetLineRow::as_select())
             .into_boxed::<B>()
             .filter(budget_lines::id.gt(after))
-            .filter(budget_lines::account_kind.ne("token"));
+            .filter(budget_lines::account_kind.ne(AccountKind::Token.as_str()));
         if let Some(only) = only {
             query = query.filter(budget_lines::owner_id.eq_any(only));
         }
@@ -67,8 +68,8 @@ pub async fn list_lines_under(
 }
 
 /// The lines of an account in every unit, whatever their state.
-pub async fn lines_of_account(db: &Db, kind: &str, id: &str) -> Result<Vec<BudgetLineRow>, DbError> {
-    let (kind, id) = (kind.to_owned(), id.to_owned());
+pub async fn lines_of_account(db: &Db, kind: AccountKind, id: &str) -> Result<Vec<BudgetLineRow>, DbError> {
+    let (kind, id) = (kind.as_str(), id.to_owned());
     read!(
         db,
         get_results::<BudgetLineRow>,

@@ -16,26 +16,25 @@ use serde_json::Number;
 use stipend_keys::random_id;
 use stipend_schema::ledger::BudgetLineRow;
 use stipend_schema::{Row, Write, queries};
-use stipend_token::budget::{Amount, Unit, Window, is_task_name};
+use stipend_token::budget::{AccountKind, Amount, Unit, Window, is_task_name};
 
-const OWNER: &str = "owner";
-const AGENT: &str = "agent";
-const TASK: &str = "task";
-const TOKEN: &str = "token";
 /// Longest temporary increase: 366 days.
 const MAX_INCREASE_SECONDS: i64 = 366 * 86_400;
 
 fn view(row: BudgetLineRow) -> Result<Budget, Refusal> {
-    let (agent, task) = match row.account_kind.as_str() {
-        AGENT => (Some(row.account_id.clone()), None),
-        TASK => row.account_id.split_once('/').map(|(agent, task)| (agent.to_owned(), task.to_owned())).unzip(),
+    let kind = AccountKind::parse(&row.account_kind);
+    let (agent, task) = match kind {
+        Some(AccountKind::Agent) => (Some(row.account_id.clone()), None),
+        Some(AccountKind::Task) => {
+            row.account_id.split_once('/').map(|(agent, task)| (agent.to_owned(), task.to_owned())).unzip()
+        }
         _ => (None, None),
     };
     Ok(Budget {
         id: row.id,
         agent,
         task,
-        token: (row.account_kind == TOKEN).then_some(row.account_id),
+        token: (kind == Some(AccountKind::Token)).then_some(row.account_id),
         audience: row.audience,
         enforce: row.enforce,
         owner: row.owner_id,
@@ -100,10 +99,10 @@ pub(super) async fn create(session: &Session<'_>, new: &NewBudget) -> Result<(bo
             let agent = account.split('/').next().unwrap_or_default();
             check_account(session, kind, agent).await?;
             let wanted = row(new, kind, account, owner, session.now())?;
-            let parent = parent(session, &wanted, agent).await?;
+            let parent = parent(session, kind, &wanted, agent).await?;
             let changes = vec![deps::budget_of(kind, account)];
             let mut read = changes.clone();
-            read.extend([deps::budget_of(AGENT, agent), deps::budget_of(OWNER, owner)]);
+            read.extend([deps::budget_of(AccountKind::Agent, agent), deps::budget_of(AccountKind::Owner, owner)]);
             read.extend([deps::owner(owner), deps::client(agent)]);
             let lines = lines_of(session, kind, account).await?;
             if let Some(have) = in_unit(&lines, &wanted) {
@@ -135,11 +134,11 @@ pub(super) async fn create(session: &Session<'_>, new: &NewBudget) -> Result<(bo
         .await
 }
 
-fn account(new: &NewBudget) -> Result<(&'static str, String), Refusal> {
+fn account(new: &NewBudget) -> Result<(AccountKind, String), Refusal> {
     match (&new.owner, &new.agent, &new.task) {
-        (Some(owner), None, None) => Ok((OWNER, owner.clone())),
-        (None, Some(agent), None) => Ok((AGENT, agent.clone())),
-        (None, Some(agent), Some(task)) if is_task_name(task) => Ok((TASK, format!("{agent}/{task}"))),
+        (Some(owner), None, None) => Ok((AccountKind::Owner, owner.clone())),
+        (None, Some(agent), None) => Ok((AccountKind::Agent, agent.clone())),
+        (None, Some(agent), Some(task)) if is_task_name(task) => Ok((AccountKind::Task, format!("{agent}/{task}"))),
         (None, Some(_), Some(_)) => Err(Refusal::field("/task", "is letters, digits, `-`, `_` and `.`, 64 at most")),
         _ => Err(Refusal::field("/owner", "name either an owner or an agent, and a task only with its agent")),
     }
@@ -147,30 +146,35 @@ fn account(new: &NewBudget) -> Result<(&'static str, String), Refusal> {
 
 /// The line above a new one: a task's is its agent's, or where that has none its owner's, as
 /// an agent's is.
-async fn parent(session: &Session<'_>, wanted: &BudgetLineRow, agent: &str) -> Result<Option<String>, Refusal> {
+async fn parent(
+    session: &Session<'_>,
+    kind: AccountKind,
+    wanted: &BudgetLineRow,
+    agent: &str,
+) -> Result<Option<String>, Refusal> {
     let mut above = Vec::new();
-    if wanted.account_kind == TASK {
-        above.extend(lines_of(session, AGENT, agent).await?);
+    if kind == AccountKind::Task {
+        above.extend(lines_of(session, AccountKind::Agent, agent).await?);
     }
-    if wanted.account_kind != OWNER {
-        above.extend(lines_of(session, OWNER, &wanted.owner_id).await?);
+    if kind != AccountKind::Owner {
+        above.extend(lines_of(session, AccountKind::Owner, &wanted.owner_id).await?);
     }
     Ok(in_unit(&above, wanted).map(|line| line.id.clone()))
 }
 
-async fn check_account(session: &Session<'_>, kind: &str, account: &str) -> Result<(), Refusal> {
-    if kind == OWNER {
+async fn check_account(session: &Session<'_>, kind: AccountKind, account: &str) -> Result<(), Refusal> {
+    if kind == AccountKind::Owner {
         return super::owners::load(session, account).await.map(|_| ());
     }
     let id = account.to_owned();
     let client = session.read(|db| async move { queries::find_client(&db, &id).await }).await?;
     match client {
-        Some(client) if client.kind == AGENT => Ok(()),
+        Some(client) if client.kind == "agent" => Ok(()),
         _ => Err(Refusal::field("/agent", "no such agent")),
     }
 }
 
-async fn lines_of(session: &Session<'_>, kind: &'static str, account: &str) -> Result<Vec<BudgetLineRow>, Refusal> {
+async fn lines_of(session: &Session<'_>, kind: AccountKind, account: &str) -> Result<Vec<BudgetLineRow>, Refusal> {
     let id = account.to_owned();
     session.read(|db| async move { queries::lines_of_account(&db, kind, &id).await }).await
 }
@@ -179,14 +183,14 @@ fn in_unit<'a>(lines: &'a [BudgetLineRow], like: &BudgetLineRow) -> Option<&'a B
     lines.iter().find(|line| line.unit == like.unit && line.decimals == like.decimals)
 }
 
-fn row(new: &NewBudget, kind: &str, account: &str, owner: &str, now: i64) -> Result<BudgetLineRow, Refusal> {
+fn row(new: &NewBudget, kind: AccountKind, account: &str, owner: &str, now: i64) -> Result<BudgetLineRow, Refusal> {
     let unit = Unit::new(&new.unit, new.decimals).map_err(|error| Refusal::field("/unit", error.to_string()))?;
     let window = new.window.as_deref().unwrap_or("none");
     let window = Window::parse(window).map_err(|error| Refusal::field("/window", error.to_string()))?;
     Ok(BudgetLineRow {
         id: random_id("bl_"),
         owner_id: owner.to_owned(),
-        account_kind: kind.to_owned(),
+        account_kind: kind.as_str().to_owned(),
         account_id: account.to_owned(),
         parent_id: None,
         unit: unit.code().to_owned(),
@@ -230,7 +234,7 @@ pub(super) async fn patch(session: &Session<'_>, id: &str, patch: &PatchBudget) 
 
 /// What a token's line is, the token says.
 fn refuse_token(row: &BudgetLineRow) -> Result<(), Refusal> {
-    if row.account_kind == TOKEN {
+    if AccountKind::parse(&row.account_kind) == Some(AccountKind::Token) {
         return Err(Refusal::new(Code::InvalidState, "a token's budget can't be changed, only disabled"));
     }
     Ok(())
@@ -274,7 +278,8 @@ pub(super) async fn set_state(
 }
 
 fn store(session: &Session<'_>, old: BudgetLineRow, mut new: BudgetLineRow) -> Result<Change<Budget>, Refusal> {
-    let deps = vec![deps::budget_of(&old.account_kind, &old.account_id)];
+    let kind = AccountKind::parse(&old.account_kind).ok_or_else(Refusal::internal)?;
+    let deps = vec![deps::budget_of(kind, &old.account_id)];
     if old == new {
         return Ok(Change::none(&old.owner_id, deps, view(old.clone())?));
     }

@@ -8,12 +8,8 @@ use crate::reason::Reason;
 use crate::records::{BudgetLine, Client, Unavailable};
 use std::sync::Arc;
 use stipend_schema::Dep;
-use stipend_token::budget::{Enforce, Unit};
+use stipend_token::budget::{AccountKind, Enforce, Unit};
 use stipend_token::claims::AccessToken;
-
-const OWNER: &str = "owner";
-const AGENT: &str = "agent";
-const TASK: &str = "task";
 
 /// The chains, leaf first, with all that was looked at.
 #[derive(Debug, Default)]
@@ -37,8 +33,8 @@ pub(super) async fn of_token(app: &App, token: &AccessToken, unit: &Unit) -> Res
     let mut chains = Chains { paths: vec![path.lines.clone()], deps: Vec::new() };
     let payer = payer(token);
     if payer != token.client_id {
-        chains.deps.push(deps::budget_of(AGENT, &token.client_id));
-        let own = app.records.budget_lines(AGENT, &token.client_id).await?;
+        chains.deps.push(deps::budget_of(AccountKind::Agent, &token.client_id));
+        let own = app.records.budget_lines(AccountKind::Agent, &token.client_id).await?;
         if let Some(own) = own.iter().find(|own| own.unit == *unit) {
             let path = app.records.budget_path(&own.id).await?.ok_or(Reason::NoBudget)?;
             chains.paths.push(path.lines.clone());
@@ -66,9 +62,12 @@ impl Purse {
     /// # Errors
     /// [`Unavailable`].
     pub async fn open(app: &App, client: Arc<Client>) -> Result<Self, Unavailable> {
-        let deps = vec![deps::budget_of(AGENT, &client.id), deps::budget_of(OWNER, &client.owner_id)];
-        let own = app.records.budget_lines(AGENT, &client.id).await?;
-        let owners = app.records.budget_lines(OWNER, &client.owner_id).await?;
+        let deps = vec![
+            deps::budget_of(AccountKind::Agent, &client.id),
+            deps::budget_of(AccountKind::Owner, &client.owner_id),
+        ];
+        let own = app.records.budget_lines(AccountKind::Agent, &client.id).await?;
+        let owners = app.records.budget_lines(AccountKind::Owner, &client.owner_id).await?;
         Ok(Self { client, own, owners, deps })
     }
 
@@ -91,8 +90,8 @@ impl Purse {
     /// [`Unavailable`].
     pub async fn task(&mut self, app: &App, task: &str, unit: &Unit) -> Result<Option<BudgetLine>, Unavailable> {
         let account = format!("{}/{task}", self.client.id);
-        self.deps.push(deps::budget_of(TASK, &account));
-        let lines = app.records.budget_lines(TASK, &account).await?;
+        self.deps.push(deps::budget_of(AccountKind::Task, &account));
+        let lines = app.records.budget_lines(AccountKind::Task, &account).await?;
         Ok(lines.iter().find(|line| line.unit == *unit).cloned())
     }
 }

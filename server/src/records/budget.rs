@@ -5,7 +5,7 @@ use crate::deps;
 use std::sync::Arc;
 use stipend_schema::ledger::{BudgetLineRow, MAX_PATH};
 use stipend_schema::{Db, queries};
-use stipend_token::budget::Unit;
+use stipend_token::budget::{AccountKind, Unit};
 
 /// A line of an account.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -30,6 +30,7 @@ pub struct BudgetPath {
 /// `account` is a kind and an id: `owner:acme`, `agent:acme.planner`, `task:acme.planner/x`.
 pub(super) async fn load(db: Db, account: String) -> Result<Loaded<Vec<BudgetLine>>, LoadError> {
     let (kind, id) = account.split_once(':').ok_or(LoadError::Corrupt("account"))?;
+    let kind = AccountKind::parse(kind).ok_or(LoadError::Corrupt("account kind"))?;
     let rows = queries::lines_of_account(&db, kind, id).await?;
     let line = |row: BudgetLineRow| {
         let unit = Unit::new(&row.unit, row.decimals).map_err(|_| LoadError::Corrupt("budget unit"))?;
@@ -54,7 +55,7 @@ pub(super) async fn load_path(db: Db, id: String) -> Result<Loaded<BudgetPath>, 
         lines.push(line.id);
         above = line.parent_id;
     }
-    let of_token = leaf.account_kind == "token";
+    let of_token = AccountKind::parse(&leaf.account_kind) == Some(AccountKind::Token);
     let path = BudgetPath {
         lines,
         owner_id: leaf.owner_id,

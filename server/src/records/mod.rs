@@ -22,6 +22,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use stipend_schema::{Db, DbError, Dep};
+use stipend_token::budget::AccountKind;
 use stipend_token::rule::ExchangeRule;
 use tokio::sync::Semaphore;
 
@@ -184,8 +185,8 @@ impl Records {
     ///
     /// # Errors
     /// [`Unavailable`], as above.
-    pub async fn budget_lines(&self, kind: &str, id: &str) -> Result<Arc<Vec<BudgetLine>>, Unavailable> {
-        let account = format!("{kind}:{id}");
+    pub async fn budget_lines(&self, kind: AccountKind, id: &str) -> Result<Arc<Vec<BudgetLine>>, Unavailable> {
+        let account = format!("{}:{id}", kind.as_str());
         let lines = self.budgets.find(&self.live, &self.loader, &account, budget::load).await?;
         Ok(lines.unwrap_or_default())
     }

@@ -9,6 +9,7 @@
 //! at every level `held + spent + carved <= limit` (unless the limit was lowered below it), and
 //! what was granted is what remains plus what was definitely spent.
 
+mod account;
 mod amount;
 mod cap;
 mod claim;
@@ -18,6 +19,7 @@ mod level;
 mod unit;
 mod window;
 
+pub use account::AccountKind;
 pub use amount::{Amount, AmountError, MAX_AMOUNT};
 pub use cap::{BudgetCap, units_differ};
 pub use claim::{Enforce, MAX_TOKEN_LINES, TokenLine};
