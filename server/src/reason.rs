@@ -253,6 +253,7 @@ reasons! {
     OtherEnvironment = "other_environment", NotFound, "there is no such credential for this agent";
     TokenElsewhere = "token_other_credential", InsufficientScope, "the token's authorization_details do not name this credential, or not for this";
     BadPath = "bad_path", InvalidRequest, "the path could be read in two ways: no dot segments, no encoded slashes, no empty segments";
+    TokenInQuery = "token_in_query", InvalidRequest, "the token must be in a header and nowhere else";
     BadMethod = "bad_method", InvalidRequest, "the method is not one that is forwarded";
     BadMaxCost = "bad_max_cost", InvalidRequest, "Agent-Budget-Max must be one integer from 1 to 999999999999999";
     UpstreamRefused = "upstream_refused", BadGateway, "the upstream may not be called, or its answer may not be passed on";

@@ -75,8 +75,7 @@ async fn migrating_twice_does_nothing_and_pending_says_so(
     assert_eq!(db.pending_migrations().await.unwrap(), Vec::<String>::new());
     assert_eq!(db.migrate().await.unwrap(), Vec::<String>::new());
     database.execute("DELETE FROM __diesel_schema_migrations").await.unwrap();
-    let versions =
-        ["20261121000001", "20261121000002", "20261121000003", "20261121000004", "20261121000005"];
+    let versions = ["20261121000001", "20261121000002", "20261121000003", "20261121000004", "20261121000005"];
     assert_eq!(db.pending_migrations().await.unwrap(), versions);
     // Run again over existing tables they fail, whole, and say so.
     assert!(matches!(db.migrate().await, Err(DbError::Migration(_))));

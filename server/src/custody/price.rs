@@ -10,7 +10,7 @@ use stipend_keys::random_id;
 use stipend_relying::require_budget;
 use stipend_schema::Dep;
 use stipend_schema::ledger::{NewHold, Refusal, Spend, SpendKey, Step};
-use stipend_token::budget::{Amount, Unit};
+use stipend_token::budget::{AccountKind, Amount, Unit};
 use stipend_token::claims::AccessToken;
 
 /// An amount to be charged at once, or held for so many seconds.
@@ -38,8 +38,8 @@ pub(super) async fn order(
     let (mut paths, mut looked_at) = chains_of(app, token, unit).await?;
     if let Some(task) = &grant.spec.task {
         let account = format!("{}/{task}", token.client_id);
-        looked_at.push(deps::budget_of("task", &account));
-        let lines = app.records.budget_lines("task", &account).await?;
+        looked_at.push(deps::budget_of(AccountKind::Task, &account));
+        let lines = app.records.budget_lines(AccountKind::Task, &account).await?;
         // The grant says that this budget caps it: without one there is nothing to spend.
         let line = lines.iter().find(|line| line.unit == *unit).ok_or(Reason::NoBudget)?;
         let path = app.records.budget_path(&line.id).await?.ok_or(Reason::NoBudget)?;

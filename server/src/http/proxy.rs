@@ -56,6 +56,10 @@ async fn pass(app: &Arc<App>, request: &HttpRequest, payload: Payload, origin: &
         Ok(call) => call,
         Err(reason) => return Err(stranger(app, reason, origin).await),
     };
+    // Some providers take a key there; ours would go on to the upstream.
+    if call.query.as_deref().is_some_and(|query| query.contains(&call.bearer)) {
+        return Err(stranger(app, Reason::TokenInQuery, origin).await);
+    }
     // Before anything of a body is kept: strangers upload nothing.
     if app.tokens.verify(&call.bearer, app.clock.now()).is_err() {
         return Err(stranger(app, Reason::BearerInvalid, origin).await);

@@ -22,6 +22,12 @@ pub struct Things {
     pub uri: String,
     pub rule: String,
     pub budget: String,
+    /// In custody, with a version that waits, and a grant of it.
+    pub credential: String,
+    pub version: String,
+    pub grant: String,
+    /// A credential to be destroyed.
+    pub spent: String,
     /// A signing key that is published and does not sign yet.
     pub kid: String,
     pub writer: String,
@@ -77,6 +83,10 @@ impl Things {
             uri,
             rule: String::new(),
             budget: String::new(),
+            credential: String::new(),
+            version: String::new(),
+            grant: String::new(),
+            spent: String::new(),
             kid: String::new(),
             writer: text(&world.get("/audit/writers").await["items"][0]["writer"]),
             tag: tag.to_owned(),
@@ -84,6 +94,14 @@ impl Things {
         things.rule = text(&world.post("/exchange-rules", things.rule_body()).await.ok()["id"]);
         let line = json!({"agent": things.agent, "unit": "call", "decimals": 0, "amount": 5});
         things.budget = text(&world.post("/budgets", line).await.ok()["id"]);
+        let custody = |name: &str| json!({"owner": owner, "name": format!("{tag}-{name}"), "value": {"api_key": {"key": "sk-first-0123"}}});
+        things.credential = text(&world.post("/credentials", custody("key")).await.ok()["id"]);
+        things.spent = text(&world.post("/credentials", custody("spent")).await.ok()["id"]);
+        let waits = json!({"value": {"api_key": {"key": "sk-second-0123"}}, "activate": false});
+        let rotated = world.post(&format!("/credentials/{}/rotate", things.credential), waits).await.ok();
+        things.version = text(&rotated["versions"][0]["id"]);
+        let grant = json!({"credential": things.credential, "agent": things.agent});
+        things.grant = text(&world.post("/grants", grant).await.ok()["id"]);
         let keys = world.post("/signing-keys/rotate", json!({})).await.ok();
         let published = |key: &&Value| key["status"] == "published";
         things.kid = text(&keys["items"].as_array().unwrap().iter().find(published).unwrap()["kid"]);
@@ -104,6 +122,10 @@ impl Things {
             uri: "https://nowhere.example".into(),
             rule: "rule_none".into(),
             budget: "bl_none".into(),
+            credential: "nowhere.key".into(),
+            version: "cv_none".into(),
+            grant: "cg_none".into(),
+            spent: "nowhere.spent".into(),
             kid: "none".into(),
             writer: "w_none".into(),
             tag: "missing".into(),
@@ -128,6 +150,10 @@ impl Things {
             .replace("/resources/{id}", &format!("/resources/{}", self.resource))
             .replace("/exchange-rules/{id}", &format!("/exchange-rules/{}", self.rule))
             .replace("/budgets/{id}", &format!("/budgets/{}", self.budget))
+            .replace("/credentials/{id}/destroy", &format!("/credentials/{}/destroy", self.spent))
+            .replace("/credentials/{id}", &format!("/credentials/{}", self.credential))
+            .replace("/grants/{id}", &format!("/grants/{}", self.grant))
+            .replace("{version}", &self.version)
             .replace("{secret_id}", &self.secret)
             .replace("{key_id}", &self.key)
             .replace("{kid}", &self.kid);
@@ -182,6 +208,26 @@ impl Things {
             "POST /budgets/{id}/increase" => "budget.increased",
             "POST /budgets/{id}/disable" => "budget.disabled",
             "POST /budgets/{id}/enable" => "budget.enabled",
+            "GET /credentials" => "credential.listed",
+            "POST /credentials" => "credential.created",
+            "GET /credentials/{id}" => "credential.read",
+            "PATCH /credentials/{id}" => "credential.changed",
+            "POST /credentials/{id}/rotate" => "credential.rotated",
+            "POST /credentials/{id}/disable" => "credential.disabled",
+            "POST /credentials/{id}/enable" => "credential.enabled",
+            "POST /credentials/{id}/destroy" => "credential.destroyed",
+            "POST /credentials/{id}/versions/{version}/activate" => "credential.activated",
+            "POST /credentials/{id}/versions/{version}/destroy" => "credential.version_destroyed",
+            "GET /grants" | "GET /agents/{id}/grants" => "grant.listed",
+            "POST /grants" => "grant.created",
+            "GET /grants/{id}" => "grant.read",
+            "PATCH /grants/{id}" => "grant.changed",
+            "DELETE /grants/{id}" => "grant.deleted",
+            "POST /grants/{id}/disable" => "grant.disabled",
+            "POST /grants/{id}/enable" => "grant.enabled",
+            "GET /topology" => "topology.read",
+            "GET /key-encryption" => "key_encryption.read",
+            "POST /key-encryption/rewrap" => "key_encryption.rewrapped",
             "GET /signing-keys" => "signing_key.listed",
             "POST /signing-keys/rotate" => "signing_key.rotated",
             "POST /signing-keys/{kid}/distrust" => "signing_key.distrusted",
@@ -221,6 +267,16 @@ impl Things {
             "POST /budgets" => json!({"agent": self.agent, "unit": "token", "decimals": 0, "amount": 5}),
             "PATCH /budgets/{id}" => json!({"amount": 7}),
             "POST /budgets/{id}/increase" => json!({"amount": 1, "seconds": 60}),
+            "POST /credentials" => {
+                let value = json!({"api_key": {"key": "sk-third-0123"}});
+                json!({"owner": self.owner, "name": format!("{tag}-made"), "value": value})
+            }
+            "PATCH /credentials/{id}" => json!({"lease_seconds": 60}),
+            "POST /credentials/{id}/rotate" => {
+                json!({"value": {"api_key": {"key": "sk-fourth-0123"}}, "activate": false})
+            }
+            "POST /grants" => json!({"credential": self.credential, "agent": self.agent}),
+            "PATCH /grants/{id}" => json!({"modes": ["proxy"]}),
             "POST /exchange-rules" => self.rule_body(),
             "POST /exchange-rules/explain" => json!({
                 "actor": self.agent, "audience": [self.uri],
@@ -244,11 +300,16 @@ fn kind(operation: &str) -> Kind {
         | "GET /resources"
         | "GET /exchange-rules"
         | "GET /budgets"
+        | "GET /credentials"
+        | "GET /grants"
+        | "GET /topology"
         | "GET /revocations"
         | "GET /audit" => Kind::List,
         "POST /owners"
         | "POST /signing-keys/rotate"
         | "POST /signing-keys/{kid}/distrust"
+        | "GET /key-encryption"
+        | "POST /key-encryption/rewrap"
         | "GET /audit/writers"
         | "GET /audit/export" => Kind::Deployment,
         "GET /whoami" | "GET /signing-keys" => Kind::Open,
