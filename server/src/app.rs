@@ -38,8 +38,9 @@ pub struct Urls {
 
 impl Urls {
     #[must_use]
-    pub fn new(issuer: &str) -> Self {
+    pub fn new(issuer: &str, release: Option<&str>) -> Self {
         let base = issuer.trim_end_matches('/');
+        let release = release.unwrap_or(issuer).trim_end_matches('/');
         Self {
             issuer: issuer.to_owned(),
             token_endpoint: format!("{base}/oauth2/token"),
@@ -48,8 +49,8 @@ impl Urls {
             jwks_uri: format!("{base}/oauth2/jwks"),
             details_types_endpoint: format!("{base}/oauth2/authorization-details-types"),
             budget_endpoint: format!("{base}/budget"),
-            credential_resource: format!("{base}/credentials"),
-            credential_metadata: format!("{base}/.well-known/oauth-protected-resource/credentials"),
+            credential_resource: format!("{release}/credentials"),
+            credential_metadata: format!("{release}/.well-known/oauth-protected-resource/credentials"),
             admin_resource: format!("{base}/admin"),
         }
     }

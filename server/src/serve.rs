@@ -112,12 +112,13 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let first_secret = bootstrap(&app).await?;
     let jobs = jobs::start(&app);
     let data = Data::from(Arc::clone(&app));
+    let services = app.config.services;
     let server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(data.clone())
             .wrap(from_fn(http::guard))
             .wrap(from_fn(http::request_log))
-            .configure(http::routes)
+            .configure(|config| http::routes(config, services))
             .configure(admin::routes)
             .default_service(web::to(http::not_found))
     })
@@ -161,7 +162,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let limits = Limits { pool_size: config.database_pool, ..Limits::default() };
     let db = Db::connect(&config.database_url.0, limits).await?;
     db.migrate().await?;
-    let urls = Urls::new(&config.issuer);
+    let urls = Urls::new(&config.issuer, config.release_url.as_deref());
     let store = Arc::new(Store::new(db.clone(), Handle::current()));
     let live = Arc::new(Live::default());
     let sink: Arc<dyn FeedSink> = live.clone();

@@ -27,6 +27,10 @@ pub struct Config {
     pub kek_previous: Vec<Secret<String>>,
     pub bootstrap_secret: Option<Secret<String>>,
     pub tls: Option<TlsFiles>,
+    /// What this node serves.
+    pub services: Services,
+    /// Public URL of the key-release service, where that is not the issuer's.
+    pub release_url: Option<String>,
     pub trusted_proxies: Vec<IpNet>,
     /// Hosts that the proxy may call by plain http.
     pub upstream_http_hosts: Vec<String>,
@@ -82,6 +86,14 @@ impl Config {
         if let Err(error) = check_issuer(&issuer, !trusted_proxies.is_empty()) {
             source.fault(format!("STIPEND_ISSUER: {error}"));
         }
+        let services = source.list("STIPEND_SERVE", "issuer or release", Service::parse);
+        if services.is_empty() {
+            source.fault("STIPEND_SERVE: name issuer, release or both".to_owned());
+        }
+        let release_url = Some(source.text("STIPEND_RELEASE_URL")).filter(|url| !url.is_empty());
+        if let Some(Err(error)) = release_url.as_deref().map(|url| check_issuer(url, !trusted_proxies.is_empty())) {
+            source.fault(format!("STIPEND_RELEASE_URL: {error}"));
+        }
         let database_url = source.text("STIPEND_DATABASE_URL");
         let schemes = ["sqlite://", "postgres://", "postgresql://"];
         if !schemes.iter().any(|scheme| database_url.starts_with(scheme)) {
@@ -111,6 +123,8 @@ impl Config {
                 .unwrap_or_default(),
             bootstrap_secret: source.secret("STIPEND_BOOTSTRAP_SECRET"),
             tls,
+            services: Services::of(&services),
+            release_url,
             trusted_proxies,
             upstream_http_hosts: source.list("STIPEND_UPSTREAM_HTTP_HOSTS", "a host name or address", host),
             upstream_networks: source.list("STIPEND_UPSTREAM_NETWORKS", "an address or network", network),
@@ -145,6 +159,36 @@ impl Config {
             source.fault("STIPEND_BOOTSTRAP_SECRET: at least 32 characters, made at random".to_owned());
         }
         source.finish().map(|()| config)
+    }
+}
+
+/// A part of the server that a node may leave to others.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Service {
+    Issuer,
+    Release,
+}
+
+impl Service {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "issuer" => Some(Self::Issuer),
+            "release" => Some(Self::Release),
+            _ => None,
+        }
+    }
+}
+
+/// What a node serves; the admin API and the health checks always.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Services {
+    pub issuer: bool,
+    pub release: bool,
+}
+
+impl Services {
+    fn of(named: &[Service]) -> Self {
+        Self { issuer: named.contains(&Service::Issuer), release: named.contains(&Service::Release) }
     }
 }
 

@@ -33,6 +33,16 @@ pub const SETTINGS: &[Setting] = &[
         Some("http://127.0.0.1:8080"),
         "Issuer identifier (RFC 8414 section 2): the public URL. https, or http on loopback, or http behind a trusted proxy",
     ),
+    setting(
+        "STIPEND_SERVE",
+        Some("issuer,release"),
+        "What this node serves: issuer, release (the key-release service and its proxy), or both",
+    ),
+    setting(
+        "STIPEND_RELEASE_URL",
+        None,
+        "Public URL of the key-release service where it runs apart; absent: the issuer. The same on every node",
+    ),
     setting("STIPEND_LISTEN", Some("127.0.0.1:8080"), "Address and port to listen on"),
     Setting {
         env: "STIPEND_DATABASE_URL",

@@ -5,6 +5,7 @@
 //! expected ends the demo with an error.
 
 mod actors;
+mod custody;
 pub mod llm;
 mod narrator;
 #[expect(clippy::indexing_slicing, reason = "a JSON value that is only read answers null for what it lacks")]
@@ -93,6 +94,9 @@ async fn start(database: &str, secret: &Secret<String>) -> Result<Running, DemoE
         ("STIPEND_LISTEN", "127.0.0.1:0"),
         ("STIPEND_DATABASE_URL", url.as_str()),
         ("STIPEND_BOOTSTRAP_SECRET", secret.expose().as_str()),
+        // The stand-in provider of the custody steps is on this machine.
+        ("STIPEND_UPSTREAM_HTTP_HOSTS", "127.0.0.1"),
+        ("STIPEND_UPSTREAM_NETWORKS", "127.0.0.0/8"),
     ];
     let vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned()));
     Ok(serve::start(Config::from_source(Source::from_vars(vars)?)?).await?)

@@ -3,7 +3,7 @@
 use super::DemoError;
 use super::actors::{Outside, Party, claims};
 use super::narrator::Narrator;
-use super::spending;
+use super::{custody, spending};
 use crate::cli::connect::Connection;
 use crate::cli::print::Out;
 use crate::cli::{Session, verify_online};
@@ -39,6 +39,8 @@ pub(super) async fn play(
     verify(tell, issuer, &child).await?;
     introspect(tell, &cast, &child).await?;
     spending::spend(tell, &cast, &child).await?;
+    let scene = custody::call(tell, &cast).await?;
+    custody::rotate_and_revoke(tell, &cast, scene).await?;
     refusals(tell, &cast, &parent).await?;
     explain(tell, &cast).await?;
     revoke(tell, &cast, &parent, &child).await?;

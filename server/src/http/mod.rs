@@ -23,10 +23,32 @@ pub use guard::guard;
 pub use log::{Line, request_log};
 pub use origin::origin;
 
+use crate::config::Services;
 use actix_web::web::{self, ServiceConfig};
 
-/// Every route but the admin API's.
-pub fn routes(config: &mut ServiceConfig) {
+/// Every route but the admin API's, of what the node serves.
+pub fn routes(config: &mut ServiceConfig, services: Services) {
+    if services.issuer {
+        issuer(config);
+    }
+    if services.release {
+        release(config);
+    }
+    config
+        .service(document("/healthz").route(web::get().to(health::live)))
+        .service(document("/readyz").route(web::get().to(health::ready)));
+}
+
+/// The key-release service and its proxy.
+fn release(config: &mut ServiceConfig) {
+    config
+        .service(endpoint("/credentials/unwrap").route(web::post().to(custody::unwrap)))
+        .service(endpoint("/credentials/{id}/release").route(web::post().to(custody::release)))
+        .service(web::resource("/proxy/{call:.*}").route(web::route().to(proxy::handle)))
+        .service(document("/.well-known/oauth-protected-resource/credentials").route(web::get().to(custody::metadata)));
+}
+
+fn issuer(config: &mut ServiceConfig) {
     config
         .service(endpoint("/oauth2/token").route(web::post().to(token::handle)))
         .service(endpoint("/oauth2/introspect").route(web::post().to(introspect::handle)))
@@ -44,16 +66,10 @@ pub fn routes(config: &mut ServiceConfig) {
                 .route(web::post().to(budget::line_by_form))
                 .default_service(web::to(|| async { answer::method_not_allowed("GET, POST") })),
         )
-        .service(endpoint("/credentials/unwrap").route(web::post().to(custody::unwrap)))
-        .service(endpoint("/credentials/{id}/release").route(web::post().to(custody::release)))
-        .service(web::resource("/proxy/{call:.*}").route(web::route().to(proxy::handle)))
-        .service(document("/.well-known/oauth-protected-resource/credentials").route(web::get().to(custody::metadata)))
         .service(document("/oauth2/authorization-details-types").route(web::get().to(discovery::details_types)))
         .service(document("/oauth2/jwks").route(web::get().to(discovery::jwks)))
         .service(document("/.well-known/oauth-authorization-server").route(web::get().to(discovery::metadata)))
-        .service(document("/.well-known/openid-configuration").route(web::get().to(discovery::metadata)))
-        .service(document("/healthz").route(web::get().to(health::live)))
-        .service(document("/readyz").route(web::get().to(health::ready)));
+        .service(document("/.well-known/openid-configuration").route(web::get().to(discovery::metadata)));
 }
 
 /// An endpoint that takes POST only (RFC 6749 section 3.2).

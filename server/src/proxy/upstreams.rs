@@ -12,7 +12,7 @@ use super::usage::UsageStyle;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use ipnet::IpNet;
-use reqwest::{Certificate, Client, redirect};
+use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,6 +115,28 @@ impl fmt::Debug for Upstreams {
     }
 }
 
+fn client(guard: &Guard, connect_timeout: Duration) -> ClientBuilder {
+    Client::builder()
+        .http1_only()
+        .no_proxy()
+        .referer(false)
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(connect_timeout)
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .pool_idle_timeout(KEEP_CONNECTION)
+        .dns_resolver(Arc::new(guard.clone()))
+}
+
+/// One that trusts these and nobody else.
+fn client_of_none(
+    guard: &Guard,
+    connect_timeout: Duration,
+    certificates: Vec<Certificate>,
+) -> Result<Client, reqwest::Error> {
+    client(guard, connect_timeout).tls_certs_only(certificates).build()
+}
+
 impl Upstreams {
     /// # Errors
     /// [`SetupError`] where the certificates can't be read.
@@ -133,25 +155,23 @@ impl Upstreams {
         }
         let guard = Guard::new(config.allow_networks, config.allow_http_hosts, lookup);
         let broken = |error: reqwest::Error| SetupError(error.to_string());
-        let mut builder = Client::builder()
-            .http1_only()
-            .no_proxy()
-            .referer(false)
-            .redirect(redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .connect_timeout(config.connect_timeout)
-            .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
-            .pool_idle_timeout(KEEP_CONNECTION)
-            .dns_resolver(Arc::new(guard.clone()));
-        if let Some(pem) = &config.ca_pem {
-            let certificates = Certificate::from_pem_bundle(pem).map_err(broken)?;
-            if certificates.is_empty() {
-                return Err(SetupError("no certificate among the additional ones".to_owned()));
-            }
-            builder = builder.tls_certs_merge(certificates);
+        let certificates = config.ca_pem.as_deref().map(Certificate::from_pem_bundle).transpose().map_err(broken)?;
+        if certificates.as_ref().is_some_and(Vec::is_empty) {
+            return Err(SetupError("no certificate among the additional ones".to_owned()));
         }
+        let certificates = certificates.unwrap_or_default();
+        let client = client(&guard, config.connect_timeout).tls_certs_merge(certificates.clone()).build();
+        let client = match client {
+            Ok(client) => client,
+            // A machine without certificates of its own can still call upstreams that the
+            // additional ones vouch for, and those of plain http; others are not trusted.
+            Err(error) => {
+                tracing::warn!(%error, "the system's certificates can't be used for calls to upstreams");
+                client_of_none(&guard, config.connect_timeout, certificates).map_err(broken)?
+            }
+        };
         let calls = Arc::new(Semaphore::new(config.max_calls.min(Semaphore::MAX_PERMITS)));
-        Ok(Self { client: builder.build().map_err(broken)?, guard, calls })
+        Ok(Self { client, guard, calls })
     }
 
     /// Forwards one call and answers as soon as the head of the answer is there. Dropping the

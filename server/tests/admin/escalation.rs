@@ -135,6 +135,17 @@ async fn an_admin_without_roles_can_do_nothing_but_ask_who_it_is(
             answered.push(case.path);
         }
     }
-    let expected = ["/agents", "/budgets", "/exchange-rules", "/owners", "/resources", "/revocations", "/whoami"];
+    let expected = [
+        "/agents",
+        "/budgets",
+        "/credentials",
+        "/exchange-rules",
+        "/grants",
+        "/owners",
+        "/resources",
+        "/revocations",
+        "/topology",
+        "/whoami",
+    ];
     assert_eq!(answered, expected, "a token for the API is no right in it");
 }

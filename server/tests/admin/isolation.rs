@@ -102,7 +102,7 @@ async fn lists_show_each_its_own(#[values(Backend::Sqlite, Backend::Postgres)] b
         }
         lists += 1;
     }
-    assert_eq!(lists, 7);
+    assert_eq!(lists, 10);
 }
 
 #[rstest]
@@ -128,7 +128,7 @@ async fn the_deployments_own_is_forbidden_to_owner_admins(
             tried += 1;
         }
     }
-    assert_eq!(tried, 10);
+    assert_eq!(tried, 14);
 }
 
 #[rstest]

@@ -25,7 +25,11 @@ pub struct Things {
     /// In custody, with a version that waits, and a grant of it.
     pub credential: String,
     pub version: String,
+    /// A version to be destroyed.
+    pub old_version: String,
     pub grant: String,
+    /// A credential whose upstream can be asked, and does not answer.
+    pub reached: String,
     /// A credential to be destroyed.
     pub spent: String,
     /// A signing key that is published and does not sign yet.
@@ -85,7 +89,9 @@ impl Things {
             budget: String::new(),
             credential: String::new(),
             version: String::new(),
+            old_version: String::new(),
             grant: String::new(),
+            reached: String::new(),
             spent: String::new(),
             kid: String::new(),
             writer: text(&world.get("/audit/writers").await["items"][0]["writer"]),
@@ -97,8 +103,14 @@ impl Things {
         let custody = |name: &str| json!({"owner": owner, "name": format!("{tag}-{name}"), "value": {"api_key": {"key": "sk-first-0123"}}});
         things.credential = text(&world.post("/credentials", custody("key")).await.ok()["id"]);
         things.spent = text(&world.post("/credentials", custody("spent")).await.ok()["id"]);
+        let mut reached = custody("reached");
+        reached["template"] = json!("openai");
+        reached["base_url"] = json!("https://127.0.0.1:1");
+        things.reached = text(&world.post("/credentials", reached).await.ok()["id"]);
         let waits = json!({"value": {"api_key": {"key": "sk-second-0123"}}, "activate": false});
-        let rotated = world.post(&format!("/credentials/{}/rotate", things.credential), waits).await.ok();
+        let rotate = format!("/credentials/{}/rotate", things.credential);
+        things.old_version = text(&world.post(&rotate, waits.clone()).await.ok()["versions"][0]["id"]);
+        let rotated = world.post(&rotate, waits).await.ok();
         things.version = text(&rotated["versions"][0]["id"]);
         let grant = json!({"credential": things.credential, "agent": things.agent});
         things.grant = text(&world.post("/grants", grant).await.ok()["id"]);
@@ -124,7 +136,9 @@ impl Things {
             budget: "bl_none".into(),
             credential: "nowhere.key".into(),
             version: "cv_none".into(),
+            old_version: "cv_none".into(),
             grant: "cg_none".into(),
+            reached: "nowhere.reached".into(),
             spent: "nowhere.spent".into(),
             kid: "none".into(),
             writer: "w_none".into(),
@@ -150,9 +164,11 @@ impl Things {
             .replace("/resources/{id}", &format!("/resources/{}", self.resource))
             .replace("/exchange-rules/{id}", &format!("/exchange-rules/{}", self.rule))
             .replace("/budgets/{id}", &format!("/budgets/{}", self.budget))
+            .replace("/credentials/{id}/probe", &format!("/credentials/{}/probe", self.reached))
             .replace("/credentials/{id}/destroy", &format!("/credentials/{}/destroy", self.spent))
             .replace("/credentials/{id}", &format!("/credentials/{}", self.credential))
             .replace("/grants/{id}", &format!("/grants/{}", self.grant))
+            .replace("{version}/destroy", &format!("{}/destroy", self.old_version))
             .replace("{version}", &self.version)
             .replace("{secret_id}", &self.secret)
             .replace("{key_id}", &self.key)
@@ -216,6 +232,7 @@ impl Things {
             "POST /credentials/{id}/disable" => "credential.disabled",
             "POST /credentials/{id}/enable" => "credential.enabled",
             "POST /credentials/{id}/destroy" => "credential.destroyed",
+            "POST /credentials/{id}/probe" => "credential.probed",
             "POST /credentials/{id}/versions/{version}/activate" => "credential.activated",
             "POST /credentials/{id}/versions/{version}/destroy" => "credential.version_destroyed",
             "GET /grants" | "GET /agents/{id}/grants" => "grant.listed",

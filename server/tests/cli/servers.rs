@@ -69,7 +69,7 @@ async fn migrate_makes_the_tables_and_nothing_else() {
 #[tokio::test]
 async fn the_demo_ends_well() {
     let said = run_in(&[], &["demo"]).await.done();
-    assert!(said.contains("All 10 steps came out as they must"), "{said}");
+    assert!(said.contains("All 12 steps came out as they must"), "{said}");
 }
 
 #[tokio::test]

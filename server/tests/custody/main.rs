@@ -8,6 +8,7 @@
     clippy::too_many_lines
 )]
 
+mod apart;
 mod ceilings;
 mod grants;
 mod metering;

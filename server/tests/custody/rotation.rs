@@ -102,3 +102,51 @@ async fn destroying_leaves_nothing_that_could_be_opened(
         assert_eq!(status, StatusCode::CONFLICT, "{call}");
     }
 }
+
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_severe_revocation_marks_what_the_agent_has_seen_and_brings_in_what_waits(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let world = World::new(backend).await;
+    let path = format!("/credentials/{}", world.credential);
+    let waits = json!({"value": {"api_key": {"key": NEXT}}, "activate": false});
+    world.admin(Method::POST, &format!("{path}/rotate"), waits).await;
+    let (mild, severe) = (World::agent(&world.server, "acme", "mild").await, world.agent.clone());
+    world.allow(&mild, json!({"modes": ["plaintext"]})).await;
+    for (agent, severity, state) in [(&mild, "low", "pending"), (&severe, "critical", "active")] {
+        let token = world.token(agent).await;
+        assert_eq!(world.release(&token, "plaintext").await.0, StatusCode::OK);
+        let how = json!({"reason": "stolen", "severity": severity});
+        let (status, body) = world.admin(Method::POST, &format!("/agents/{}/revoke", agent.id), how).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let (_, shown) = world.admin(Method::GET, &path, Value::Null).await;
+        assert_eq!(shown["versions"][0]["state"], state, "{severity}: {shown}");
+        assert_eq!(shown["versions"][1]["compromised_at"].is_i64(), severity == "critical", "{shown}");
+    }
+    let other = World::agent(&world.server, "acme", "other").await;
+    world.allow(&other, json!({"modes": ["plaintext"]})).await;
+    let body = world.release(&world.token(&other).await, "plaintext").await.1;
+    assert_eq!(body["value"]["api_key"]["key"], NEXT);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_probe_says_whether_the_upstream_takes_the_key() {
+    use crate::world::LOCAL;
+    use stipend::demo::llm::Llm;
+    let llm = Llm::start(stipend_keys::Secret::new(KEY.to_owned())).unwrap();
+    let world = World::with(Backend::Sqlite, &LOCAL).await;
+    let path = format!("/credentials/{}", world.credential);
+    let (status, _) = world.admin(Method::POST, &format!("{path}/probe"), json!({})).await;
+    assert_eq!(status, StatusCode::CONFLICT, "without a template there is no call to make");
+    let settings = json!({"template": "openai", "base_url": llm.base_url().unwrap()});
+    world.admin(Method::PATCH, &path, settings).await;
+    for (key, accepted, status) in [(KEY, true, 200), ("sk-changed-0123456", false, 401)] {
+        llm.change_key(stipend_keys::Secret::new(key.to_owned()));
+        let (_, probed) = world.admin(Method::POST, &format!("{path}/probe"), json!({})).await;
+        assert_eq!((&probed["accepted"], &probed["status"]), (&json!(accepted), &json!(status)), "{probed}");
+    }
+    llm.stop().await;
+    let (_, probed) = world.admin(Method::POST, &format!("{path}/probe"), json!({})).await;
+    assert_eq!(probed["fault"], "connect", "{probed}");
+}

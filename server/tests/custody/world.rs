@@ -43,7 +43,7 @@ impl World {
 
     /// An agent that may get tokens for the key-release service.
     pub async fn agent(server: &TestServer, owner: &str, name: &str) -> TestClient {
-        let keys = server.url("/credentials");
+        let keys = server.app.urls.credential_resource.clone();
         server.create_client(owner, name, "agent", &[(&keys, &["credential:release", "credential:use"])]).await
     }
 

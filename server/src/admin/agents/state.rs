@@ -5,6 +5,7 @@
 
 use super::super::api::{Agent, Severity};
 use super::super::check;
+use super::super::custody::compromised;
 use super::super::limits::MAX_REASON_BYTES;
 use super::super::problem::{Code, Refusal};
 use super::super::revocations::{Entry, entry};
@@ -66,7 +67,7 @@ pub(in super::super) async fn set_state(
             row.state_reason = (!reason.is_empty()).then(|| reason.to_owned());
             row.updated_at = now;
             let mut writes = vec![Write::Update(Row::Client(row.clone()))];
-            let mut severity = None;
+            let (mut severity, mut changes) = (None, vec![deps::client(id)]);
             if let Verb::Revoke(how_bad) = verb {
                 severity = Some(how_bad.as_str());
                 writes.push(Write::Insert(Row::Revocation(entry(&Entry {
@@ -78,12 +79,17 @@ pub(in super::super) async fn set_state(
                     by: caller.id(),
                     now,
                 }))));
+                let (marked, credentials) = compromised(session, id, how_bad).await?;
+                writes.extend(marked);
+                changes.extend(credentials);
                 let (secrets, keys) = (std::mem::take(&mut bundle.secrets), std::mem::take(&mut bundle.keys));
                 writes.extend(secrets.into_iter().map(|secret| Write::Delete(Table::ClientSecret, secret.id)));
                 writes.extend(keys.into_iter().map(|key| Write::Delete(Table::ClientKey, key.id)));
             }
             let answer = view::view(bundle, now)?;
-            let change = Change { writes, changes: vec![deps::client(id)], ..Change::none(&owner, deps, answer) }
+            // A credential that changes meanwhile is looked at again.
+            let read = deps.into_iter().chain(changes.iter().cloned()).collect();
+            let change = Change { writes, changes, ..Change::none(&owner, read, answer) }
                 .with("effect", check::word(&to)?)
                 .with("why", reason);
             Ok(match severity {

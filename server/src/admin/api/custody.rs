@@ -351,6 +351,18 @@ pub struct GrantQuery {
     pub after: Option<String>,
 }
 
+/// What came of a harmless call with the value in use.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct ProbeResult {
+    /// The upstream answered 2xx.
+    pub accepted: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why there was no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
 /// An agent, a credential, and what stands between them.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Edge {

@@ -25,7 +25,8 @@ pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
 pub use custody::{
     ActivateVersion, Credential, CredentialGrant, CredentialNotReady, CredentialReadiness, CredentialSettings,
     CredentialState, CredentialVersion, Edge, EdgeStatus, Exposure, GrantQuery, GrantSettings, KeyEncryptionKey,
-    KeyEncryptionStatus, NewCredential, NewGrant, PatchCredential, PatchGrant, RotateCredential, VersionState,
+    KeyEncryptionStatus, NewCredential, NewGrant, PatchCredential, PatchGrant, ProbeResult, RotateCredential,
+    VersionState,
 };
 pub use explain::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
 pub use owners::{NewOwner, Owner, State};

@@ -5,7 +5,6 @@ use super::super::api::{KeyEncryptionKey, KeyEncryptionStatus};
 use super::super::problem::Refusal;
 use super::super::roles::Action;
 use super::super::session::{Change, Session};
-use crate::bootstrap;
 use crate::custody::{Place, SafeError};
 use crate::deps;
 use stipend_schema::custody::CredentialVersionRow;
@@ -50,7 +49,8 @@ pub(in super::super) async fn rewrap(session: &Session<'_>) -> Result<KeyEncrypt
             let count = i64::try_from(writes.len()).unwrap_or(i64::MAX);
             // A value that is changed meanwhile is not written over.
             let deps = changes.clone();
-            let change = Change { writes, changes, ..Change::none(bootstrap::OWNER, deps, count) };
+            // The deployment's own: no owner's.
+            let change = Change { writes, changes, owner: None, ..Change::none("", deps, count) };
             Ok(change.with("effect", "rewrapped").with("versions", count))
         })
         .await?;

@@ -56,7 +56,8 @@ pub(super) async fn first_version(
     Ok(in_use(version, session.now()))
 }
 
-fn in_use(version: CredentialVersionRow, now: i64) -> CredentialVersionRow {
+/// A version as the one in use.
+pub(super) fn in_use(version: CredentialVersionRow, now: i64) -> CredentialVersionRow {
     CredentialVersionRow { state: "active".to_owned(), activated_at: Some(now), retire_at: None, ..version }
 }
 

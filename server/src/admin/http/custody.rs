@@ -2,7 +2,7 @@
 
 use super::super::api::{
     ActivateVersion, ChangeState, Credential, CredentialState, KeyEncryptionStatus, ListQuery, NewCredential, Page,
-    PatchCredential, RotateCredential, SCOPE_READ, SCOPE_WRITE,
+    PatchCredential, ProbeResult, RotateCredential, SCOPE_READ, SCOPE_WRITE,
 };
 use super::super::custody as collection;
 use super::Refused;
@@ -149,6 +149,16 @@ pub(super) async fn rewrap(app: Data<App>, request: HttpRequest, payload: Payloa
     serve(&app, &request, SCOPE_WRITE, "key_encryption.rewrapped", async |session| {
         no_body(&request, payload).await?;
         answer(200, &collection::rewrap(session).await?)
+    })
+    .await
+}
+
+/// Makes the template's harmless call with the value in use.
+#[utoipa::path(post, path = "/admin/v1/credentials/{id}/probe", tag = "credentials", params(("id" = String, Path)), responses((status = 200, body = ProbeResult), Refused))]
+pub(super) async fn probe(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    serve(&app, &request, SCOPE_WRITE, "credential.probed", async |session| {
+        no_body(&request, payload).await?;
+        answer(200, &collection::probe(session, segment(&request, "id")?).await?)
     })
     .await
 }

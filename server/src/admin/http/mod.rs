@@ -113,6 +113,7 @@ table! {
     "/credentials/{id}/disable" "POST" { post custody::disable }
     "/credentials/{id}/enable" "POST" { post custody::enable }
     "/credentials/{id}/destroy" "POST" { post custody::destroy }
+    "/credentials/{id}/probe" "POST" { post custody::probe }
     "/credentials/{id}/versions/{version}/activate" "POST" { post custody::activate }
     "/credentials/{id}/versions/{version}/destroy" "POST" { post custody::destroy_version }
     "/grants" "GET, POST" { get grants::list, post grants::create }
