@@ -203,31 +203,42 @@ async fn keep(app: &App, request: &HttpRequest, payload: Payload) -> Result<Kept
     Ok(Kept::Whole(bytes, permit))
 }
 
-/// Reads a body whole. What all bodies of a node together may take is bounded.
+/// Reads a body whole. What all bodies of a node together may take is bounded: room is taken
+/// for what is declared, and otherwise as it comes.
 async fn collect(
     app: &App,
     mut payload: Payload,
     declared: Option<u64>,
 ) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Reason> {
-    let expected = declared.unwrap_or(MAX_REQUEST_BYTES).div_ceil(BUFFERED_BODY_UNIT);
-    let units = u32::try_from(expected).map_err(|_| Reason::BodyTooLarge)?;
-    let permit = match units {
-        0 => None,
-        units => {
-            let permit = Arc::clone(&app.buffered).try_acquire_many_owned(units);
-            Some(permit.map_err(|_| Reason::ProxyBusy)?)
-        }
-    };
-    let most = usize::try_from(MAX_REQUEST_BYTES).unwrap_or(usize::MAX);
+    let mut room = None;
+    make_room(app, &mut room, declared.unwrap_or(0))?;
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Reason::BodyUnreadable)?;
-        if body.len() + chunk.len() > most {
+        let length = u64::try_from(body.len() + chunk.len()).unwrap_or(u64::MAX);
+        if length > MAX_REQUEST_BYTES {
             return Err(Reason::BodyTooLarge);
         }
+        make_room(app, &mut room, length)?;
         body.extend_from_slice(&chunk);
     }
-    Ok((body.freeze(), permit))
+    Ok((body.freeze(), room))
+}
+
+/// Takes what is missing of the room that so many bytes need.
+fn make_room(app: &App, room: &mut Option<OwnedSemaphorePermit>, bytes: u64) -> Result<(), Reason> {
+    let wanted = usize::try_from(bytes.div_ceil(BUFFERED_BODY_UNIT)).map_err(|_| Reason::BodyTooLarge)?;
+    let missing = wanted.saturating_sub(room.as_ref().map_or(0, OwnedSemaphorePermit::num_permits));
+    let missing = u32::try_from(missing).map_err(|_| Reason::BodyTooLarge)?;
+    if missing == 0 {
+        return Ok(());
+    }
+    let more = Arc::clone(&app.buffered).try_acquire_many_owned(missing).map_err(|_| Reason::ProxyBusy)?;
+    match room {
+        Some(room) => room.merge(more),
+        None => *room = Some(more),
+    }
+    Ok(())
 }
 
 async fn pump(mut payload: Payload, sender: BodySender) {

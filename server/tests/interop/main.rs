@@ -6,3 +6,4 @@
 mod company;
 mod oauth2_crate;
 mod programs;
+mod release;

@@ -54,7 +54,7 @@ async fn run(mut command: Command, checks: usize) {
 }
 
 #[expect(clippy::disallowed_methods, reason = "where the clients are is no setting of the server")]
-fn required(name: &str) -> String {
+pub fn required(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set: run this through scripts/test, which installs the clients (scripts/test -p stipend --test interop)")
     })
