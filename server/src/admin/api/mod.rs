@@ -9,6 +9,7 @@ mod audit;
 mod budgets;
 mod custody;
 mod explain;
+mod grants;
 mod owners;
 mod resources;
 mod revocations;
@@ -23,12 +24,12 @@ pub use agents::{
 pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
 pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
 pub use custody::{
-    ActivateVersion, Credential, CredentialGrant, CredentialNotReady, CredentialReadiness, CredentialSettings,
-    CredentialState, CredentialVersion, Edge, EdgeStatus, Exposure, GrantQuery, GrantSettings, KeyEncryptionKey,
-    KeyEncryptionStatus, NewCredential, NewGrant, PatchCredential, PatchGrant, ProbeResult, RotateCredential,
-    VersionState,
+    ActivateVersion, Credential, CredentialNotReady, CredentialReadiness, CredentialSettings, CredentialState,
+    CredentialVersion, Exposure, KeyEncryptionKey, KeyEncryptionStatus, NewCredential, PatchCredential, ProbeResult,
+    RotateCredential, VersionState,
 };
 pub use explain::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
+pub use grants::{CredentialGrant, Edge, EdgeStatus, GrantQuery, GrantSettings, NewGrant, PatchGrant};
 pub use owners::{NewOwner, Owner, State};
 pub use resources::{NewResource, PatchResource, Resource};
 pub use revocations::{NewRevocation, Revocation, RevokeKind, Severity};
