@@ -83,7 +83,7 @@ impl fmt::Display for KeyName {
 }
 
 /// Where the keys are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Pkcs11Config {
     /// The driver, e.g. `/usr/lib/softhsm/libsofthsm2.so`.
     pub module: PathBuf,
@@ -95,6 +95,25 @@ pub struct Pkcs11Config {
     pub key: KeyName,
     /// AES keys that only unwrap what they wrapped earlier.
     pub previous: Vec<KeyName>,
+}
+
+impl Pkcs11Config {
+    /// Everything that can't work whatever the token holds. Loads no module.
+    pub fn faults(&self) -> Vec<Pkcs11Error> {
+        let mut sorted = self.ids();
+        sorted.sort();
+        let twice = sorted.windows(2).any(|pair| pair.first() == pair.last());
+        let found = [
+            (self.previous.len() > MAX_PREVIOUS_KEYS).then_some(Pkcs11Error::TooManyKeys),
+            twice.then_some(Pkcs11Error::Duplicate),
+        ];
+        found.into_iter().flatten().collect()
+    }
+
+    /// Ids of the key that wraps, then of the others.
+    fn ids(&self) -> Vec<String> {
+        std::iter::once(&self.key).chain(&self.previous).map(|name| format!("pkcs11:{name}")).collect()
+    }
 }
 
 /// AES keys in a PKCS#11 token.
@@ -115,17 +134,10 @@ impl Pkcs11Kek {
     /// Loads the module, logs in, finds every key, and wraps and unwraps once with
     /// the current one.
     pub fn connect(config: Pkcs11Config) -> Result<Self, Pkcs11Error> {
-        if config.previous.len() > MAX_PREVIOUS_KEYS {
-            return Err(Pkcs11Error::TooManyKeys);
+        if let Some(fault) = config.faults().into_iter().next() {
+            return Err(fault);
         }
-        let names = std::iter::once(&config.key).chain(&config.previous);
-        let ids: Vec<String> = names.map(|name| format!("pkcs11:{name}")).collect();
-        let mut sorted = ids.clone();
-        sorted.sort();
-        sorted.dedup();
-        if sorted.len() != ids.len() {
-            return Err(Pkcs11Error::Duplicate);
-        }
+        let ids = config.ids();
         let module = token::module(&config.module)?;
         let (gate, idle) = (Gate::new(MAX_SESSIONS, SESSION_WAIT), Mutex::new(Vec::new()));
         let (opening, pin_refused) = (Mutex::new(()), AtomicBool::new(false));

@@ -62,6 +62,31 @@ pub struct VaultConfig {
     pub timeout: Duration,
 }
 
+impl VaultConfig {
+    /// Everything that can't work whatever the service answers. Reads no file.
+    pub fn faults(&self) -> Vec<VaultError> {
+        let secure = http::check_address(&self.address).map(|(_, secure)| secure);
+        let paths = self.namespace.iter().chain([&self.mount]).all(|path| path.split('/').all(is_name));
+        let names = paths && self.names().all(|name| is_name(name)) && self.mount.len() <= MAX_NAME_BYTES;
+        let mut sorted: Vec<&String> = self.names().collect();
+        sorted.sort();
+        let twice = sorted.windows(2).any(|pair| pair.first() == pair.last());
+        let found = [
+            secure.clone().err(),
+            (secure == Ok(true) && self.ca_file.is_none()).then_some(VaultError::NoCaFile),
+            (!names).then_some(VaultError::Name),
+            (self.previous.len() > MAX_PREVIOUS_KEYS).then_some(VaultError::TooManyKeys),
+            twice.then_some(VaultError::Duplicate),
+        ];
+        found.into_iter().flatten().collect()
+    }
+
+    /// The key that wraps, then the others.
+    fn names(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.key).chain(&self.previous)
+    }
+}
+
 /// Keys in a transit engine.
 pub struct VaultKek {
     client: Client,
@@ -78,22 +103,11 @@ impl VaultKek {
     /// Reads the files, then wraps and unwraps once: the service must be there, allow
     /// both, and refuse another `aad`.
     pub fn connect(config: &VaultConfig) -> Result<Self, VaultError> {
-        let optional = config.namespace.iter();
-        let names: Vec<String> = std::iter::once(&config.key).chain(&config.previous).cloned().collect();
-        if config.previous.len() > MAX_PREVIOUS_KEYS {
-            return Err(VaultError::TooManyKeys);
+        if let Some(fault) = config.faults().into_iter().next() {
+            return Err(fault);
         }
-        let paths = optional.chain([&config.mount]).all(|path| path.split('/').all(is_name));
-        if !paths || !names.iter().all(|name| is_name(name)) || config.mount.len() > MAX_NAME_BYTES {
-            return Err(VaultError::Name);
-        }
+        let names: Vec<String> = config.names().cloned().collect();
         let ids: Vec<String> = names.iter().map(|name| format!("vault:{}/{name}", config.mount)).collect();
-        let mut sorted = ids.clone();
-        sorted.sort();
-        sorted.dedup();
-        if sorted.len() != ids.len() {
-            return Err(VaultError::Duplicate);
-        }
         let (client, gate) = (Client::new(config)?, Gate::new(MAX_CALLS, CALL_WAIT));
         let kek = Self { client, gate, mount: config.mount.clone(), names, ids, newest: AtomicU32::new(0) };
         kek.probe()?;

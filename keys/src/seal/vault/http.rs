@@ -222,7 +222,7 @@ fn fault(error: &Error) -> VaultError {
 }
 
 /// The address without a slash at its end, and whether it is https.
-fn check_address(address: &str) -> Result<(String, bool), VaultError> {
+pub(super) fn check_address(address: &str) -> Result<(String, bool), VaultError> {
     let uri: Uri = address.parse().map_err(|_| VaultError::Address)?;
     let authority = uri.authority().ok_or(VaultError::Address)?;
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() || authority.as_str().contains('@') {
