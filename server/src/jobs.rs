@@ -57,7 +57,7 @@ pub fn own_origin() -> Origin {
 async fn follow_keys(app: Arc<App>) {
     loop {
         app.live.keys_changed().await;
-        if let Err(error) = app.ring.reload(app.store.db(), app.clock.now()).await {
+        if let Err(error) = app.ring.reload(app.clock.now()).await {
             tracing::error!(%error, "the changed signing keys could not be loaded");
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -73,7 +73,7 @@ async fn rotate_keys(app: Arc<App>) {
             Err(error) => tracing::error!(%error, "the signing keys could not be rotated"),
         }
         // Removed and retired keys leave by the clock, without a change to follow.
-        if let Err(error) = app.ring.reload(app.store.db(), app.clock.now()).await {
+        if let Err(error) = app.ring.reload(app.clock.now()).await {
             tracing::error!(%error, "the signing keys could not be loaded");
         }
     }

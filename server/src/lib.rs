@@ -31,6 +31,7 @@ pub mod retry;
 pub mod revocation;
 pub mod ring;
 pub mod run;
+pub mod sealed;
 pub mod serve;
 pub mod store;
 #[cfg(feature = "testing")]

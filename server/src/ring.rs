@@ -6,12 +6,14 @@ use crate::audit::{DONE, Draft, Origin};
 use crate::deps;
 use crate::limits::{LEEWAY_SECONDS, MAX_TTL_SECONDS};
 use crate::records::Unavailable;
+use crate::sealed::signing_key_aad;
+use crate::store::{Store, StoreStopped};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use stipend_keys::keyring::OPEN_ENDED;
 use stipend_keys::rotation::{NewKey, Plan, RotationPolicy, plan};
 use stipend_keys::{Algorithm, JwksDocument, KeyRecord, Keyring, Sealer, Secret, Signer, SigningKey};
-use stipend_schema::{Db, Outcome, RevocationRow, Row, SigningKeyRow, Work, Write, queries};
+use stipend_schema::{Outcome, RevocationRow, Row, SigningKeyRow, Work, Write, queries};
 use stipend_token::revoked::RevokedKind;
 
 /// Why the stored keys are of no use.
@@ -19,9 +21,9 @@ use stipend_token::revoked::RevokedKind;
 pub enum RingError {
     #[error(transparent)]
     Db(#[from] stipend_schema::DbError),
-    #[error(
-        "signing key {kid} can't be opened: {cause}. Set STIPEND_KEK (or STIPEND_KEK_FILE) to the key-encryption key it was sealed with, or add that one to STIPEND_KEK_PREVIOUS"
-    )]
+    #[error(transparent)]
+    Store(#[from] StoreStopped),
+    #[error("signing key {kid} can't be sealed or opened: {cause}")]
     Sealed { kid: String, cause: stipend_keys::SealError },
     #[error("signing key {0} is damaged")]
     Damaged(String),
@@ -35,6 +37,7 @@ pub enum RingError {
 #[derive(Debug)]
 pub struct Ring {
     current: ArcSwap<Keyring>,
+    store: Arc<Store>,
     sealer: Sealer,
     policy: RotationPolicy,
 }
@@ -44,11 +47,12 @@ impl Ring {
     ///
     /// # Errors
     /// [`RingError`]; a key sealed by an unknown key-encryption key refuses to start.
-    pub async fn open(db: &Db, sealer: Sealer, policy: RotationPolicy, now: i64) -> Result<Self, RingError> {
+    pub async fn open(store: Arc<Store>, sealer: Sealer, policy: RotationPolicy, now: i64) -> Result<Self, RingError> {
         policy.check(MAX_TTL_SECONDS, LEEWAY_SECONDS)?;
-        let rows = queries::signing_keys(db).await?;
-        let current = ArcSwap::from_pointee(keyring(&sealer, &rows, &[], now)?);
-        Ok(Self { current, sealer, policy })
+        let current = ArcSwap::from_pointee(Keyring::new(Vec::new(), &[])?);
+        let ring = Self { current, store, sealer, policy };
+        ring.reload(now).await?;
+        Ok(ring)
     }
 
     #[must_use]
@@ -63,23 +67,31 @@ impl Ring {
 
     fn seal(&self, key: &SigningKey) -> Result<Vec<u8>, RingError> {
         let kid = key.kid().to_owned();
-        self.sealer.seal(&aad(&kid), key.to_private_der().expose()).map_err(|cause| RingError::Sealed { kid, cause })
+        self.sealer
+            .seal(&signing_key_aad(&kid), key.to_private_der().expose())
+            .map_err(|cause| RingError::Sealed { kid, cause })
     }
 
     /// Reads the keys again; those already open are not opened again.
     ///
     /// # Errors
     /// [`RingError`]; the keyring in use stays.
-    pub async fn reload(&self, db: &Db, now: i64) -> Result<(), RingError> {
-        let rows = queries::signing_keys(db).await?;
+    pub async fn reload(&self, now: i64) -> Result<(), RingError> {
+        let rows = queries::signing_keys(self.store.db()).await?;
         let open: Vec<Arc<Signer>> = self.current.load().signers().cloned().collect();
-        self.current.store(Arc::new(keyring(&self.sealer, &rows, &open, now)?));
+        let sealer = self.sealer.clone();
+        // Whoever holds the key-encryption key may be a network away.
+        let keyring = self.store.blocking(move || keyring(&sealer, &rows, &open, now)).await??;
+        self.current.store(Arc::new(keyring));
         Ok(())
     }
 }
 
-fn aad(kid: &str) -> Vec<u8> {
-    [b"stipend signing key ", kid.as_bytes()].concat()
+/// Whether a key may still sign. One that does not is needed for verifying only, and its
+/// public half does for that.
+#[must_use]
+pub fn signs(row: &SigningKeyRow, now: i64) -> bool {
+    now < row.retire_at.unwrap_or(OPEN_ENDED) && row.distrusted_at.is_none()
 }
 
 fn keyring(sealer: &Sealer, rows: &[SigningKeyRow], open: &[Arc<Signer>], now: i64) -> Result<Keyring, RingError> {
@@ -87,8 +99,7 @@ fn keyring(sealer: &Sealer, rows: &[SigningKeyRow], open: &[Arc<Signer>], now: i
     let mut signers = Vec::new();
     for row in rows {
         let record = record(row)?;
-        // A key that signs no more is needed for verifying only: its public half does.
-        if now < record.retire_at && record.distrusted_at.is_none() {
+        if signs(row, now) {
             let signer = match open.iter().find(|signer| signer.kid() == row.kid) {
                 Some(signer) => Arc::clone(signer),
                 None => Arc::new(unseal(sealer, row, record.alg)?),
@@ -104,7 +115,7 @@ fn keyring(sealer: &Sealer, rows: &[SigningKeyRow], open: &[Arc<Signer>], now: i
 
 fn unseal(sealer: &Sealer, row: &SigningKeyRow, alg: Algorithm) -> Result<Signer, RingError> {
     let der: Secret<Vec<u8>> = sealer
-        .open(&aad(&row.kid), &row.sealed_private)
+        .open(&signing_key_aad(&row.kid), &row.sealed_private)
         .map_err(|cause| RingError::Sealed { kid: row.kid.clone(), cause })?;
     let key = SigningKey::from_private_der(alg, &der)?;
     if key.kid() != row.kid {
@@ -166,7 +177,10 @@ pub async fn order(
         .await
         .map_err(|_| Unavailable)?
         .map_err(|_| Unavailable)?;
-    let Some(writes) = decide(app, order, rows, now).map_err(|error| {
+    let (ring, wanted) = (Arc::clone(&app.ring), order.clone());
+    // A new key is sealed here, by whoever holds the key-encryption key.
+    let decided = app.store.blocking(move || decide(&ring, &wanted, rows, now)).await.map_err(|_| Unavailable)?;
+    let Some(writes) = decided.map_err(|error| {
         tracing::error!(%error, "planning the signing keys failed");
         Unavailable
     })?
@@ -179,9 +193,8 @@ pub async fn order(
     let work = work(order, writes, basis, origin, by);
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => {
-            let db = app.store.db().clone();
             let ring = Arc::clone(&app.ring);
-            let reloaded = app.store.run(async move { ring.reload(&db, now).await }).await;
+            let reloaded = app.store.run(async move { ring.reload(now).await }).await;
             if !matches!(reloaded, Ok(Ok(()))) {
                 tracing::error!("the new keyring could not be loaded yet");
             }
@@ -197,7 +210,7 @@ pub async fn order(
 }
 
 fn decide(
-    app: &App,
+    ring: &Ring,
     order: &KeyOrder,
     mut rows: Vec<SigningKeyRow>,
     now: i64,
@@ -234,18 +247,18 @@ fn decide(
     }
     let mut records = rows.iter().map(record).collect::<Result<Vec<_>, _>>()?;
     records.retain(|record| now < record.remove_at);
-    let mut policy = app.ring.policy;
+    let mut policy = ring.policy;
     if matches!(order, KeyOrder::Rotate) {
         // Due at once: the shortest period that still publishes ahead.
         policy.period_seconds = 0;
     }
     if let Some(plan) = plan(&records, &policy, now) {
-        apply(app, &plan, &rows, &mut writes, now)?;
+        apply(ring, &plan, &rows, &mut writes, now)?;
     }
     Ok((!writes.is_empty()).then_some(writes))
 }
 
-fn apply(app: &App, plan: &Plan, rows: &[SigningKeyRow], writes: &mut Vec<Write>, now: i64) -> Result<(), RingError> {
+fn apply(ring: &Ring, plan: &Plan, rows: &[SigningKeyRow], writes: &mut Vec<Write>, now: i64) -> Result<(), RingError> {
     for change in &plan.changes {
         if let Some(row) = rows.iter().find(|row| row.kid == change.kid) {
             let mut row = row.clone();
@@ -256,18 +269,18 @@ fn apply(app: &App, plan: &Plan, rows: &[SigningKeyRow], writes: &mut Vec<Write>
         }
     }
     if let Some(new) = &plan.create {
-        writes.push(Write::Insert(Row::SigningKey(make(app, new, now)?)));
+        writes.push(Write::Insert(Row::SigningKey(make(ring, new, now)?)));
     }
     Ok(())
 }
 
-fn make(app: &App, new: &NewKey, now: i64) -> Result<SigningKeyRow, RingError> {
+fn make(ring: &Ring, new: &NewKey, now: i64) -> Result<SigningKeyRow, RingError> {
     let key = SigningKey::generate(new.algorithm)?;
     Ok(SigningKeyRow {
         kid: key.kid().to_owned(),
         alg: key.alg().as_str().to_owned(),
         public_jwk: key.public_jwk().to_public_json(),
-        sealed_private: app.ring.seal(&key)?,
+        sealed_private: ring.seal(&key)?,
         publish_at: new.publish_at,
         activate_at: new.activate_at,
         retire_at: open_end(new.retire_at),

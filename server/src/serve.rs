@@ -1,6 +1,6 @@
 //! Starting and stopping a node.
 
-mod keyfile;
+mod key_encryption;
 mod secrets;
 mod tls;
 
@@ -28,7 +28,7 @@ use actix_web::web::{self, Data};
 use actix_web::{App as HttpApp, HttpServer};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use stipend_keys::{ProcessMac, RotationPolicy, Sealer, Secret, SecretWorker};
+use stipend_keys::{KeyEncryption, ProcessMac, RotationPolicy, Sealer, Secret, SecretWorker};
 use stipend_schema::{Committer, CommitterConfig, Db, DbError, FeedSink, Limits, Tailer, TailerConfig};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -158,6 +158,12 @@ fn upstreams(config: &Config) -> Result<Upstreams, String> {
     Upstreams::new(config).map_err(|error| error.to_string())
 }
 
+/// The providers of key encryption, made where blocking is allowed.
+async fn providers(store: &Store, config: Config) -> Result<(Config, Arc<dyn KeyEncryption>), StartError> {
+    let made = store.blocking(move || key_encryption::providers(&config).map(|kek| (config, kek))).await;
+    made.map_err(|error| StartError::Kek(error.to_string()))?.map_err(StartError::Kek)
+}
+
 async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartError> {
     let limits = Limits { pool_size: config.database_pool, ..Limits::default() };
     let db = Db::connect(&config.database_url.0, limits).await?;
@@ -180,12 +186,12 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         publish_ahead_seconds: 2 * JWKS_MAX_AGE_SECONDS,
         retire_after_seconds: MAX_TTL_SECONDS + 2 * LEEWAY_SECONDS,
     };
-    let kek = keyfile::kek(&config).map_err(StartError::Kek)?;
-    secrets::check_keks(&db, &*kek).await?;
+    let (config, kek) = providers(&store, config).await?;
+    secrets::check_keks(&db, &*kek, clock.now()).await?;
     let sealer = Sealer::new(Arc::clone(&kek));
-    let own = secrets::secrets(&db, &committer, &sealer, &*clock).await?;
+    let own = secrets::secrets(&store, &committer, &sealer, &*clock).await?;
     let safe = Safe::new(kek, &own.fingerprints, own.wraps, Arc::clone(&store));
-    let ring = Arc::new(Ring::open(&db, sealer, policy, clock.now()).await?);
+    let ring = Arc::new(Ring::open(Arc::clone(&store), sealer, policy, clock.now()).await?);
     let records = Arc::new(Records::new(Arc::clone(&live), Arc::clone(&store)));
     let upstreams = upstreams(&config).map_err(StartError::Upstreams)?;
     Ok(App {

@@ -5,7 +5,7 @@ use crate::app::App;
 use crate::bootstrap;
 use crate::clock::ShiftedClock;
 use crate::config::{Config, Source};
-use crate::serve::{self, Running};
+use crate::serve::{self, Running, StartError};
 use parking_lot::Mutex;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -62,6 +62,19 @@ impl TestServer {
     /// When it can't.
     #[expect(clippy::expect_used, reason = "a test that can't start has failed")]
     pub async fn start_on(database_url: &str, settings: &[(&str, &str)]) -> Self {
+        Self::try_start_on(database_url, settings).await.expect("the server starts")
+    }
+
+    /// The same, for a node that may refuse to start. A setting of the test's own stands in
+    /// place of the usual one, and an empty one takes that away.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    ///
+    /// # Panics
+    /// When the configuration is not valid.
+    #[expect(clippy::expect_used, reason = "a test that can't be set up has failed")]
+    pub async fn try_start_on(database_url: &str, settings: &[(&str, &str)]) -> Result<Self, StartError> {
         install_crypto();
         let mut vars = vec![
             ("STIPEND_ISSUER", "http://127.0.0.1:0"),
@@ -71,12 +84,13 @@ impl TestServer {
             ("STIPEND_KEK", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"),
             ("STIPEND_WORKERS", "1"),
         ];
+        vars.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));
         vars.extend_from_slice(settings);
         let vars = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
         let config = Source::from_vars(vars).and_then(Config::from_source).expect("a valid configuration");
         let clock = Arc::new(ShiftedClock::default());
-        let running = serve::start_with(config, Arc::<ShiftedClock>::clone(&clock)).await.expect("the server starts");
-        Self {
+        let running = serve::start_with(config, Arc::<ShiftedClock>::clone(&clock)).await?;
+        Ok(Self {
             issuer: running.app.urls.issuer.clone(),
             app: Arc::clone(&running.app),
             clock,
@@ -85,7 +99,7 @@ impl TestServer {
             running: Mutex::new(Some(running)),
             admin_token: Mutex::new(None),
             database: None,
-        }
+        })
     }
 
     /// Stops it gracefully, keeping its database.

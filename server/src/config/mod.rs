@@ -1,9 +1,11 @@
 //! Configuration: environment first, then an optional file, then defaults. Read once, at
 //! start; every mistake is reported, not only the first.
 
+mod key_encryption;
 mod settings;
 mod source;
 
+pub use key_encryption::{KekConfig, KekProvider};
 pub use settings::{CLIENT_SETTINGS, CONFIG_FILE, PREFIX, SETTINGS, Setting};
 pub use source::Source;
 
@@ -23,8 +25,7 @@ pub struct Config {
     pub listen: SocketAddr,
     pub database_url: DatabaseUrl,
     pub database_pool: usize,
-    pub kek: Option<Secret<String>>,
-    pub kek_previous: Vec<Secret<String>>,
+    pub kek: KekConfig,
     pub bootstrap_secret: Option<Secret<String>>,
     pub tls: Option<TlsFiles>,
     /// What this node serves.
@@ -99,11 +100,7 @@ impl Config {
         if !schemes.iter().any(|scheme| database_url.starts_with(scheme)) {
             source.fault("STIPEND_DATABASE_URL: expected sqlite://path or postgres://user@host/database".to_owned());
         }
-        let kek = source.secret("STIPEND_KEK");
-        if kek.is_none() && !database_url.starts_with("sqlite://") {
-            source.fault("STIPEND_KEK: required with PostgreSQL, because every node must open the same keys: set it or STIPEND_KEK_FILE (make one with: openssl rand -hex 32)".to_owned());
-        }
-        let previous = source.secret("STIPEND_KEK_PREVIOUS");
+        let kek = KekConfig::read(&mut source, database_url.starts_with("sqlite://"));
         let tls = match (source.path("STIPEND_TLS_CERT_FILE"), source.path("STIPEND_TLS_KEY_FILE")) {
             (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
             (None, None) => None,
@@ -118,9 +115,6 @@ impl Config {
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
             database_pool: source.within("STIPEND_DATABASE_POOL", 2, 64).unwrap_or(8),
             kek,
-            kek_previous: previous
-                .map(|list| list.expose().split(',').map(|one| Secret::new(one.trim().to_owned())).collect())
-                .unwrap_or_default(),
             bootstrap_secret: source.secret("STIPEND_BOOTSTRAP_SECRET"),
             tls,
             services: Services::of(&services),

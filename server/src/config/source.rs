@@ -109,6 +109,16 @@ impl Source {
         self.values.get(env).map(String::as_str).or_else(default)
     }
 
+    /// What is set, whatever the default.
+    pub(super) fn given(&self, env: &str) -> Option<&str> {
+        self.values.get(env).map(String::as_str)
+    }
+
+    /// The names that are set and begin so.
+    pub(super) fn given_under(&self, prefix: &str) -> Vec<String> {
+        self.values.keys().filter(|name| name.starts_with(prefix)).cloned().collect()
+    }
+
     pub(super) fn text(&self, env: &str) -> String {
         self.value(env).unwrap_or_default().to_owned()
     }

@@ -65,7 +65,7 @@ fn plain_http_needs_loopback_or_a_declared_proxy() {
 fn postgres_needs_a_key_encryption_key() {
     let errors = config(&[("STIPEND_DATABASE_URL", "postgres://u:pw@h/d")]).unwrap_err();
     assert!(errors.iter().any(|error| error.starts_with("STIPEND_KEK")), "{errors:?}");
-    let key = "0".repeat(64);
+    let key = "0123456789abcdef".repeat(4);
     let config = config(&[("STIPEND_DATABASE_URL", "postgres://u:pw@h/d"), ("STIPEND_KEK", &key)]).unwrap();
     assert!(!format!("{config:?}").contains("pw"), "a password must not be shown");
     assert!(!format!("{config:?}").contains(&key));
@@ -90,4 +90,82 @@ fn secrets_come_from_files_too() {
     std::fs::write(&file, format!("{}\n", "s".repeat(40))).unwrap();
     let got = config(&[("STIPEND_BOOTSTRAP_SECRET_FILE", file.to_str().unwrap())]).unwrap();
     assert_eq!(got.bootstrap_secret.unwrap().expose(), &"s".repeat(40));
+}
+
+const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+const VAULT: [(&str, &str); 3] = [
+    ("STIPEND_KEK_PROVIDER", "vault"),
+    ("STIPEND_VAULT_ADDRESS", "http://127.0.0.1:8200"),
+    ("STIPEND_VAULT_TOKEN_FILE", "/run/vault/token"),
+];
+const PKCS11: [(&str, &str); 5] = [
+    ("STIPEND_KEK_PROVIDER", "pkcs11"),
+    ("STIPEND_PKCS11_MODULE", "/usr/lib/hsm.so"),
+    ("STIPEND_PKCS11_TOKEN", "main"),
+    ("STIPEND_PKCS11_KEY", "kek-1"),
+    ("STIPEND_PKCS11_PIN", "canary-7391"),
+];
+
+#[test]
+fn another_provider_needs_no_static_key_even_with_postgres() {
+    let postgres = [("STIPEND_DATABASE_URL", "postgres://u:pw@h/d")];
+    let vault = config(&[&VAULT[..], &postgres].concat()).unwrap().kek;
+    assert_eq!((vault.provider, vault.fixed.is_none()), (KekProvider::Vault, true));
+    let vault = vault.vault.unwrap();
+    assert_eq!((vault.mount.as_str(), vault.key.as_str(), vault.timeout.as_secs()), ("transit", "stipend", 5));
+    let token = config(&[&PKCS11[..], &postgres].concat()).unwrap();
+    assert!(!format!("{token:?}").contains("canary"), "a PIN must not be shown");
+    let token = token.kek.pkcs11.unwrap();
+    assert_eq!((token.token.as_str(), token.pin.expose().as_str()), ("main", "canary-7391"));
+}
+
+#[test]
+fn what_is_configured_beside_the_provider_is_there_to_open() {
+    let settings = [&VAULT[1..], &PKCS11[1..], &[("STIPEND_KEK", KEY)]].concat();
+    let kek = config(&settings).unwrap().kek;
+    assert_eq!(kek.provider, KekProvider::Static);
+    assert!(kek.vault.is_some() && kek.pkcs11.is_some() && kek.fixed.is_some());
+}
+
+#[test]
+fn every_mistake_of_key_encryption_is_told_at_once_and_no_secret_is_quoted() {
+    let errors = config(&[
+        ("STIPEND_KEK_PROVIDER", "kms"),
+        ("STIPEND_KEK", "canary-no-key"),
+        ("STIPEND_VAULT_ADDRESS", "http://vault.example"),
+        ("STIPEND_VAULT_KEY", "a/b"),
+        ("STIPEND_VAULT_TIMEOUT_SECONDS", "0"),
+        ("STIPEND_PKCS11_MODULE", "/usr/lib/hsm.so"),
+        ("STIPEND_PKCS11_KEY", "two words"),
+        ("STIPEND_PKCS11_KEYS_PREVIOUS", "kek-0, id=zz"),
+    ])
+    .unwrap_err()
+    .join("\n");
+    for told in [
+        "STIPEND_KEK_PROVIDER: expected static, vault or pkcs11",
+        "STIPEND_KEK, STIPEND_KEK_PREVIOUS: a key-encryption key must be",
+        "STIPEND_VAULT_*: the address of Vault must be https",
+        "STIPEND_VAULT_*: a name of a mount",
+        "STIPEND_VAULT_TOKEN_FILE: required",
+        "STIPEND_VAULT_TIMEOUT_SECONDS",
+        "STIPEND_PKCS11_TOKEN: required",
+        "STIPEND_PKCS11_KEY: expected",
+        "STIPEND_PKCS11_KEYS_PREVIOUS: expected",
+        "STIPEND_PKCS11_PIN: required",
+    ] {
+        assert!(errors.contains(told), "{told} in {errors}");
+    }
+    assert!(!errors.contains("canary"), "{errors}");
+}
+
+#[rstest::rstest]
+#[case(&[("STIPEND_KEK_PROVIDER", "vault")], "vault needs STIPEND_VAULT_ADDRESS")]
+#[case(&[("STIPEND_KEK_PROVIDER", "pkcs11")], "pkcs11 needs STIPEND_PKCS11_MODULE")]
+#[case(&[("STIPEND_VAULT_TOKEN_FILE", "/x")], "STIPEND_VAULT_TOKEN_FILE: of no use without STIPEND_VAULT_ADDRESS")]
+#[case(&[("STIPEND_PKCS11_PIN", "canary")], "STIPEND_PKCS11_PIN: of no use without STIPEND_PKCS11_MODULE")]
+#[case(&[("STIPEND_VAULT_ADDRESS", "https://v.example"), ("STIPEND_VAULT_TOKEN_FILE", "/x")], "needs a CA file")]
+#[case(&[("STIPEND_KEK", KEY), ("STIPEND_KEK_PREVIOUS", KEY)], "configured twice")]
+fn half_a_provider_is_none(#[case] vars: &[(&str, &str)], #[case] told: &str) {
+    let errors = config(vars).unwrap_err();
+    assert!(errors.len() == 1 && errors[0].contains(told) && !errors[0].contains("canary"), "{told} in {errors:?}");
 }

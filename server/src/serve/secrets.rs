@@ -5,11 +5,13 @@ use super::StartError;
 use crate::audit::{DONE, Draft};
 use crate::clock::Clock;
 use crate::jobs::own_origin;
-use stipend_keys::seal::{aad_of, kek_id, missing_keks};
+use crate::sealed::{self, secret_aad};
+use crate::store::Store;
+use stipend_keys::seal::missing_keks;
 use stipend_keys::secret::random_bytes;
 use stipend_keys::{KeyEncryption, Sealer, Secret};
 use stipend_schema::custody::ServerSecretRow;
-use stipend_schema::{CommitterHandle, Db, Outcome, Row, Work, Write, queries};
+use stipend_schema::{AuditDraft, CommitterHandle, Db, Outcome, Row, Work, Write, queries};
 
 /// What fingerprints of credentials are made with.
 const FINGERPRINTS: &str = "fingerprints";
@@ -26,37 +28,23 @@ pub(super) struct Secrets {
 
 /// Finds them, or makes what is missing.
 pub(super) async fn secrets(
-    db: &Db,
+    store: &Store,
     committer: &CommitterHandle,
     sealer: &Sealer,
     clock: &dyn Clock,
 ) -> Result<Secrets, StartError> {
     for _ in 0..MAX_TRIES {
-        let rows = queries::server_secrets(db).await?;
-        let find = |name: &str| rows.iter().find(|row| row.name == name);
-        if let (Some(fingerprints), Some(wraps)) = (find(FINGERPRINTS), find(WRAPS)) {
-            return Ok(Secrets { fingerprints: open(sealer, fingerprints)?, wraps: open(sealer, wraps)? });
-        }
-        let mut writes = Vec::new();
-        for name in [FINGERPRINTS, WRAPS].into_iter().filter(|name| find(name).is_none()) {
-            let fresh = Secret::new(random_bytes::<32>());
-            let sealed = sealer.seal(&aad(name), fresh.expose()).map_err(|error| StartError::Kek(error.to_string()))?;
-            let row = ServerSecretRow { name: name.to_owned(), sealed, created_at: clock.now() };
-            writes.push(Write::Insert(Row::ServerSecret(row)));
-        }
+        let rows = queries::server_secrets(store.db()).await?;
+        let (sealer, now) = (sealer.clone(), clock.now());
+        // Whoever holds the key-encryption key may be a network away.
+        let found = store.blocking(move || open_or_make(&sealer, &rows, now)).await;
+        let writes = match found.map_err(|error| StartError::Kek(error.to_string()))?? {
+            Found::All(secrets) => return Ok(secrets),
+            Found::Made(writes) => writes,
+        };
         let mut draft = Draft::new("server.secrets_made", &own_origin());
         draft.put("count", writes.len());
-        let work = Work {
-            basis: 0,
-            deps: Vec::new(),
-            burn: None,
-            spend: None,
-            counts: Vec::new(),
-            writes,
-            changes: Vec::new(),
-            record: draft.outcome(DONE),
-        };
-        match committer.submit(work).await {
+        match committer.submit(work(writes, draft.outcome(DONE))).await {
             // Read back: two nodes may start at once, and one of them wins.
             Outcome::Committed { .. } | Outcome::Conflict => {}
             _ => break,
@@ -65,23 +53,52 @@ pub(super) async fn secrets(
     Err(StartError::Kek("the deployment's own secrets could not be stored".to_owned()))
 }
 
+enum Found {
+    All(Secrets),
+    /// Those that were missing, to be stored.
+    Made(Vec<Write>),
+}
+
+fn open_or_make(sealer: &Sealer, rows: &[ServerSecretRow], now: i64) -> Result<Found, StartError> {
+    let find = |name: &str| rows.iter().find(|row| row.name == name);
+    if let (Some(fingerprints), Some(wraps)) = (find(FINGERPRINTS), find(WRAPS)) {
+        return Ok(Found::All(Secrets { fingerprints: open(sealer, fingerprints)?, wraps: open(sealer, wraps)? }));
+    }
+    let mut writes = Vec::new();
+    for name in [FINGERPRINTS, WRAPS].into_iter().filter(|name| find(name).is_none()) {
+        let fresh = Secret::new(random_bytes::<32>());
+        let sealed = sealer.seal(&secret_aad(name), fresh.expose());
+        let sealed = sealed.map_err(|error| StartError::Kek(error.to_string()))?;
+        let row = ServerSecretRow { name: name.to_owned(), sealed, created_at: now };
+        writes.push(Write::Insert(Row::ServerSecret(row)));
+    }
+    Ok(Found::Made(writes))
+}
+
+fn work(writes: Vec<Write>, record: AuditDraft) -> Work {
+    Work {
+        basis: 0,
+        deps: Vec::new(),
+        burn: None,
+        spend: None,
+        counts: Vec::new(),
+        writes,
+        changes: Vec::new(),
+        record,
+    }
+}
+
 fn open(sealer: &Sealer, row: &ServerSecretRow) -> Result<Secret<[u8; 32]>, StartError> {
-    let bytes = sealer.open(&aad(&row.name), &row.sealed).map_err(|error| StartError::Kek(error.to_string()))?;
+    let bytes = sealer.open(&secret_aad(&row.name), &row.sealed).map_err(|error| StartError::Kek(error.to_string()))?;
     let key = <[u8; 32]>::try_from(bytes.expose().as_slice());
     key.map(Secret::new).map_err(|_| StartError::Kek("a secret of the deployment is damaged".to_owned()))
 }
 
-fn aad(name: &str) -> Vec<u8> {
-    aad_of(&[b"server secret", name.as_bytes()])
-}
-
-/// Refuses to start without a key-encryption key that something stored needs.
-pub(super) async fn check_keks(db: &Db, kek: &dyn KeyEncryption) -> Result<(), StartError> {
-    let mut found: Vec<String> = queries::version_keks(db).await?.into_iter().map(|(id, _)| id).collect();
-    for row in queries::server_secrets(db).await? {
-        found.extend(kek_id(&row.sealed).ok().map(str::to_owned));
-    }
-    let missing: Vec<String> =
-        missing_keks(kek, found.iter().map(String::as_str)).iter().map(ToString::to_string).collect();
+/// Refuses to start without a key-encryption key that something sealed needs, whatever it is:
+/// each missing key is named, with what to do about it.
+pub(super) async fn check_keks(db: &Db, kek: &dyn KeyEncryption, now: i64) -> Result<(), StartError> {
+    let found = sealed::by_key(db, now).await?;
+    let missing = missing_keks(kek, found.keys().map(String::as_str));
+    let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
     if missing.is_empty() { Ok(()) } else { Err(StartError::Kek(missing.join("\n"))) }
 }

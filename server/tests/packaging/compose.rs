@@ -52,7 +52,7 @@ fn the_servers_environment_is_a_valid_configuration() {
     });
     let config = Source::from_vars(vars).and_then(Config::from_source).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(config.database_url.0.starts_with("postgres://"), "the empty variable leaves the file's word");
-    assert!(config.kek.is_some() && config.bootstrap_secret.is_some());
+    assert!(config.kek.fixed.is_some() && config.bootstrap_secret.is_some());
     assert_eq!((config.listen.port(), config.issuer.as_str()), (8080, "http://localhost:8080"));
 }
 
