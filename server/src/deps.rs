@@ -69,6 +69,12 @@ pub fn credential(id: &str) -> Dep {
     Dep::new(CREDENTIAL, id)
 }
 
+/// A secret of the deployment itself, as it is sealed.
+#[must_use]
+pub fn server_secret(name: &str) -> Dep {
+    Dep::new("server_secret", name)
+}
+
 /// The grant of a credential to an agent, if there is one.
 #[must_use]
 pub fn grant_of(credential: &str, agent: &str) -> Dep {

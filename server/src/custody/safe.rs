@@ -115,10 +115,18 @@ impl Safe {
     /// # Errors
     /// [`SafeError`].
     pub async fn rewrap(&self, place: Place<'_>, sealed: &[u8]) -> Result<Sealed, SafeError> {
-        let (sealer, aad, bytes) = (self.sealer.clone(), place.aad(), sealed.to_vec());
-        let bytes = self.blocking(move || sealer.rewrap(&aad, &bytes)).await?;
+        let bytes = self.rewrap_as(place.aad(), sealed).await?;
         let kek_id = stipend_keys::seal::kek_id(&bytes).map_err(|_| SafeError::Damaged)?.to_owned();
         Ok(Sealed { bytes, kek_id })
+    }
+
+    /// The same for what is no version of a credential, by what it is sealed as.
+    ///
+    /// # Errors
+    /// [`SafeError`].
+    pub async fn rewrap_as(&self, aad: Vec<u8>, sealed: &[u8]) -> Result<Vec<u8>, SafeError> {
+        let (sealer, bytes) = (self.sealer.clone(), sealed.to_vec());
+        self.blocking(move || sealer.rewrap(&aad, &bytes)).await
     }
 
     /// Forgets an opened value.

@@ -252,23 +252,3 @@ pub struct ProbeResult {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
-
-/// What the key-encryption keys have wrapped.
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-pub struct KeyEncryptionStatus {
-    /// The key that wraps what is new.
-    pub current: String,
-    pub keys: Vec<KeyEncryptionKey>,
-    /// Versions that another key has wrapped.
-    pub remaining: i64,
-    /// Wrapped anew by this call.
-    #[serde(default)]
-    pub rewrapped: i64,
-}
-
-#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
-pub struct KeyEncryptionKey {
-    pub id: String,
-    /// Versions of credentials whose data keys it has wrapped.
-    pub versions: i64,
-}

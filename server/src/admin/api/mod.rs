@@ -10,6 +10,7 @@ mod budgets;
 mod custody;
 mod explain;
 mod grants;
+mod key_encryption;
 mod owners;
 mod resources;
 mod revocations;
@@ -25,11 +26,11 @@ pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, Exp
 pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
 pub use custody::{
     ActivateVersion, Credential, CredentialNotReady, CredentialReadiness, CredentialSettings, CredentialState,
-    CredentialVersion, Exposure, KeyEncryptionKey, KeyEncryptionStatus, NewCredential, PatchCredential, ProbeResult,
-    RotateCredential, VersionState,
+    CredentialVersion, Exposure, NewCredential, PatchCredential, ProbeResult, RotateCredential, VersionState,
 };
 pub use explain::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
 pub use grants::{CredentialGrant, Edge, EdgeStatus, GrantQuery, GrantSettings, NewGrant, PatchGrant};
+pub use key_encryption::{KeyEncryptionKey, KeyEncryptionStatus};
 pub use owners::{NewOwner, Owner, State};
 pub use resources::{NewResource, PatchResource, Resource};
 pub use revocations::{NewRevocation, Revocation, RevokeKind, Severity};

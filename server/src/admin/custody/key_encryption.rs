@@ -1,4 +1,5 @@
-//! The key-encryption keys: what each has wrapped, and wrapping anew what an earlier one has.
+//! The key-encryption keys: what each has wrapped, and wrapping anew what an earlier one has:
+//! the deployment's own secrets, signing keys that still sign, and versions of credentials.
 //! Rewrapping touches data keys only; the values stay as they were sealed.
 
 use super::super::api::{KeyEncryptionKey, KeyEncryptionStatus};
@@ -7,10 +8,12 @@ use super::super::roles::Action;
 use super::super::session::{Change, Session};
 use crate::custody::{Place, SafeError};
 use crate::deps;
-use stipend_schema::custody::CredentialVersionRow;
-use stipend_schema::{Row, Write, queries};
+use crate::sealed::{self, Wrapped, secret_aad, signing_key_aad};
+use stipend_keys::seal::kek_id;
+use stipend_schema::custody::{CredentialVersionRow, ServerSecretRow};
+use stipend_schema::{Dep, Row, SigningKeyRow, Write, queries};
 
-/// Versions wrapped anew by one call: whoever wants all calls again until none is left.
+/// Data keys wrapped anew by one call: whoever wants all calls again until none is left.
 const REWRAP_PAGE: i64 = 50;
 
 pub(in super::super) async fn status(session: &Session<'_>) -> Result<KeyEncryptionStatus, Refusal> {
@@ -20,44 +23,117 @@ pub(in super::super) async fn status(session: &Session<'_>) -> Result<KeyEncrypt
 
 async fn read(session: &Session<'_>, rewrapped: i64) -> Result<KeyEncryptionStatus, Refusal> {
     let current = session.app.safe.current_kek().to_owned();
-    let keks = session.read(|db| async move { queries::version_keks(&db).await }).await?;
-    let remaining = keks.iter().filter(|(id, _)| *id != current).map(|(_, versions)| versions).sum();
-    let keys = keks.into_iter().map(|(id, versions)| KeyEncryptionKey { id, versions }).collect();
-    Ok(KeyEncryptionStatus { current, keys, remaining, rewrapped })
+    let now = session.now();
+    let keys = session.read(|db| async move { sealed::by_key(&db, now).await }).await?;
+    let remaining = keys.iter().filter(|(id, _)| **id != current).map(|(_, wrapped)| wrapped.total()).sum();
+    let keys = keys.into_iter().map(|(id, wrapped)| {
+        let Wrapped { versions, secrets, signing_keys } = wrapped;
+        KeyEncryptionKey { id, versions, secrets, signing_keys }
+    });
+    Ok(KeyEncryptionStatus { current, keys: keys.collect(), remaining, rewrapped })
 }
 
-/// Wraps the next versions anew.
+/// Wraps the next data keys anew. What is changed meanwhile, here or on another node, is not
+/// written over: the committer refuses, and it is decided again.
 pub(in super::super) async fn rewrap(session: &Session<'_>) -> Result<KeyEncryptionStatus, Refusal> {
     let rewrapped = session
         .change("key-encryption", async |caller| {
             caller.check(Action::ManageKeyEncryption, None)?;
-            let current = session.app.safe.current_kek().to_owned();
-            let page = queries::Page { after: None, limit: REWRAP_PAGE };
-            let rows =
-                session.read(|db| async move { queries::versions_of_other_keks(&db, &current, &page).await }).await?;
-            let mut writes = Vec::with_capacity(rows.len());
-            let mut changes = Vec::new();
-            for row in rows {
-                let dep = deps::credential(&row.credential_id);
-                if let Some(row) = wrapped_anew(session, row).await? {
-                    writes.push(Write::Update(Row::CredentialVersion(row)));
-                    if !changes.contains(&dep) {
-                        changes.push(dep);
-                    }
-                }
-            }
-            let count = i64::try_from(writes.len()).unwrap_or(i64::MAX);
-            // A value that is changed meanwhile is not written over.
-            let deps = changes.clone();
-            // The deployment's own: no owner's.
-            let change = Change { writes, changes, owner: None, ..Change::none("", deps, count) };
-            Ok(change.with("effect", "rewrapped").with("versions", count))
+            let mut page = Rewrapping::default();
+            page.secrets(session).await?;
+            page.signing_keys(session).await?;
+            page.versions(session).await?;
+            Ok(page.change())
         })
         .await?;
     read(session, rewrapped).await
 }
 
-async fn wrapped_anew(
+/// One call's worth.
+#[derive(Default)]
+struct Rewrapping {
+    writes: Vec<Write>,
+    changes: Vec<Dep>,
+    wrapped: Wrapped,
+}
+
+impl Rewrapping {
+    async fn secrets(&mut self, session: &Session<'_>) -> Result<(), Refusal> {
+        let rows = session.read(|db| async move { queries::server_secrets(&db).await }).await?;
+        for row in rows.into_iter().filter(|row| is_due(session, &row.sealed)) {
+            let sealed = anew(session, secret_aad(&row.name), &row.sealed).await?;
+            self.add(deps::server_secret(&row.name), Row::ServerSecret(ServerSecretRow { sealed, ..row }));
+            self.wrapped.secrets += 1;
+        }
+        Ok(())
+    }
+
+    async fn signing_keys(&mut self, session: &Session<'_>) -> Result<(), Refusal> {
+        let now = session.now();
+        let rows = session.read(|db| async move { sealed::signing_keys(&db, now).await }).await?;
+        for row in rows.into_iter().filter(|row| is_due(session, &row.sealed_private)) {
+            let sealed_private = anew(session, signing_key_aad(&row.kid), &row.sealed_private).await?;
+            self.add(deps::keyring(), Row::SigningKey(SigningKeyRow { sealed_private, ..row }));
+            self.wrapped.signing_keys += 1;
+        }
+        Ok(())
+    }
+
+    async fn versions(&mut self, session: &Session<'_>) -> Result<(), Refusal> {
+        let current = session.app.safe.current_kek().to_owned();
+        // Of secrets and signing keys there is a handful: a page always has room for versions.
+        let limit = REWRAP_PAGE.saturating_sub(self.wrapped.total()).max(1);
+        let page = queries::Page { after: None, limit };
+        let rows =
+            session.read(|db| async move { queries::versions_of_other_keks(&db, &current, &page).await }).await?;
+        for row in rows {
+            let dep = deps::credential(&row.credential_id);
+            if let Some(row) = version_anew(session, row).await? {
+                self.add(dep, Row::CredentialVersion(row));
+                self.wrapped.versions += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, dep: Dep, row: Row) {
+        self.writes.push(Write::Update(row));
+        if !self.changes.contains(&dep) {
+            self.changes.push(dep);
+        }
+    }
+
+    /// It depends on everything that it changes.
+    fn change(self) -> Change<i64> {
+        let Self { writes, changes, wrapped } = self;
+        let effect = if writes.is_empty() { "none" } else { "rewrapped" };
+        let change = Change::none("", changes.clone(), wrapped.total());
+        // The deployment's own: no owner's.
+        Change { owner: None, writes, changes, ..change }
+            .with("effect", effect)
+            .with("versions", wrapped.versions)
+            .with("secrets", wrapped.secrets)
+            .with("signing_keys", wrapped.signing_keys)
+    }
+}
+
+/// Whether another key has wrapped it. What has no known format stays as it is.
+fn is_due(session: &Session<'_>, sealed: &[u8]) -> bool {
+    kek_id(sealed).is_ok_and(|id| id != session.app.safe.current_kek())
+}
+
+async fn anew(session: &Session<'_>, aad: Vec<u8>, sealed: &[u8]) -> Result<Vec<u8>, Refusal> {
+    session.app.safe.rewrap_as(aad, sealed).await.map_err(refusal)
+}
+
+fn refusal(error: SafeError) -> Refusal {
+    match error {
+        SafeError::Unavailable => Refusal::unavailable(),
+        SafeError::Damaged => Refusal::internal(),
+    }
+}
+
+async fn version_anew(
     session: &Session<'_>,
     row: CredentialVersionRow,
 ) -> Result<Option<CredentialVersionRow>, Refusal> {
@@ -65,9 +141,6 @@ async fn wrapped_anew(
     let credential = session.read(|db| async move { queries::find_credential(&db, &id).await }).await?;
     let (Some(credential), Some(sealed)) = (credential, row.sealed.as_deref()) else { return Ok(None) };
     let place = Place { owner: &credential.owner_id, credential: &credential.id, version: &row.id };
-    let sealed = session.app.safe.rewrap(place, sealed).await.map_err(|error| match error {
-        SafeError::Unavailable => Refusal::unavailable(),
-        SafeError::Damaged => Refusal::internal(),
-    })?;
+    let sealed = session.app.safe.rewrap(place, sealed).await.map_err(refusal)?;
     Ok(Some(CredentialVersionRow { sealed: Some(sealed.bytes), kek_id: Some(sealed.kek_id), ..row }))
 }
