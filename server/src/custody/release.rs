@@ -165,6 +165,14 @@ async fn round(
             return refuse(app, refused, "credential.released", basis, origin).await.map(Err);
         }
     };
+    // What can't be opened now is neither charged nor on record as released. The safe keeps it
+    // open until the answer.
+    if mode != ReleaseMode::Wrapped
+        && let Err(reason) = open(app, &admission.credential, &admission.version).await
+    {
+        let Admission { deps, draft, .. } = admission;
+        return Ending::from(reason).record(app, basis, deps, draft).await.map(Err);
+    }
     let kept = Kept {
         version: admission.version.id.clone(),
         number: admission.version.number,
