@@ -2,10 +2,12 @@
 //! start; every mistake is reported, not only the first.
 
 mod key_encryption;
+mod services;
 mod settings;
 mod source;
 
 pub use key_encryption::{KekConfig, KekProvider};
+pub use services::Services;
 pub use settings::{CLIENT_SETTINGS, CONFIG_FILE, PREFIX, SETTINGS, Setting};
 pub use source::Source;
 
@@ -87,28 +89,15 @@ impl Config {
         if let Err(error) = check_issuer(&issuer, !trusted_proxies.is_empty()) {
             source.fault(format!("STIPEND_ISSUER: {error}"));
         }
-        let services = source.list("STIPEND_SERVE", "issuer or release", Service::parse);
-        if services.is_empty() {
-            source.fault("STIPEND_SERVE: name issuer, release or both".to_owned());
-        }
-        let release_url = Some(source.text("STIPEND_RELEASE_URL")).filter(|url| !url.is_empty());
-        if let Some(Err(error)) = release_url.as_deref().map(|url| check_issuer(url, !trusted_proxies.is_empty())) {
-            source.fault(format!("STIPEND_RELEASE_URL: {error}"));
-        }
+        let services = Services::read(&mut source);
+        let release_url = release_url(&mut source, !trusted_proxies.is_empty());
         let database_url = source.text("STIPEND_DATABASE_URL");
         let schemes = ["sqlite://", "postgres://", "postgresql://"];
         if !schemes.iter().any(|scheme| database_url.starts_with(scheme)) {
             source.fault("STIPEND_DATABASE_URL: expected sqlite://path or postgres://user@host/database".to_owned());
         }
         let kek = KekConfig::read(&mut source, database_url.starts_with("sqlite://"));
-        let tls = match (source.path("STIPEND_TLS_CERT_FILE"), source.path("STIPEND_TLS_KEY_FILE")) {
-            (Some(cert), Some(key)) => Some(TlsFiles { cert, key }),
-            (None, None) => None,
-            _ => {
-                source.fault("STIPEND_TLS_CERT_FILE and STIPEND_TLS_KEY_FILE go together".to_owned());
-                None
-            }
-        };
+        let tls = TlsFiles::read(&mut source);
         let config = Self {
             listen: source
                 .parse("STIPEND_LISTEN", "an address and port", |text| text.parse().ok())
@@ -117,7 +106,7 @@ impl Config {
             kek,
             bootstrap_secret: source.secret("STIPEND_BOOTSTRAP_SECRET"),
             tls,
-            services: Services::of(&services),
+            services,
             release_url,
             trusted_proxies,
             upstream_http_hosts: source.list("STIPEND_UPSTREAM_HTTP_HOSTS", "a host name or address", host),
@@ -156,34 +145,26 @@ impl Config {
     }
 }
 
-/// A part of the server that a node may leave to others.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Service {
-    Issuer,
-    Release,
-}
-
-impl Service {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "issuer" => Some(Self::Issuer),
-            "release" => Some(Self::Release),
-            _ => None,
+impl TlsFiles {
+    fn read(source: &mut Source) -> Option<Self> {
+        match (source.path("STIPEND_TLS_CERT_FILE"), source.path("STIPEND_TLS_KEY_FILE")) {
+            (Some(cert), Some(key)) => Some(Self { cert, key }),
+            (None, None) => None,
+            _ => {
+                source.fault("STIPEND_TLS_CERT_FILE and STIPEND_TLS_KEY_FILE go together".to_owned());
+                None
+            }
         }
     }
 }
 
-/// What a node serves; the admin API and the health checks always.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Services {
-    pub issuer: bool,
-    pub release: bool,
-}
-
-impl Services {
-    fn of(named: &[Service]) -> Self {
-        Self { issuer: named.contains(&Service::Issuer), release: named.contains(&Service::Release) }
+/// Where the key-release service is, if not with the issuer.
+fn release_url(source: &mut Source, behind_proxy: bool) -> Option<String> {
+    let url = Some(source.text("STIPEND_RELEASE_URL")).filter(|url| !url.is_empty())?;
+    if let Err(error) = check_issuer(&url, behind_proxy) {
+        source.fault(format!("STIPEND_RELEASE_URL: {error}"));
     }
+    Some(url)
 }
 
 /// As a URL has it.

@@ -13,16 +13,12 @@ pub(in super::super) async fn probe(session: &Session<'_>, id: &str) -> Result<P
     let found = session.app.records.find_credential(id).await?;
     let credential = found.filter(|credential| credential.active && credential.version.is_some());
     let not_ready = || Refusal::new(Code::InvalidState, "the credential is disabled or has no active version");
-    let outcome = call(session.app, &*credential.ok_or_else(not_ready)?).await.map_err(|fault| match fault {
-        Some(fault) => fault,
-        None => "no_probe",
-    });
-    let result = match outcome {
+    let result = match call(session.app, &*credential.ok_or_else(not_ready)?).await {
         Ok(status) => ProbeResult { accepted: (200..300).contains(&status), status: Some(status), fault: None },
-        Err("no_probe") => {
+        Err(Some(fault)) => ProbeResult { accepted: false, status: None, fault: Some(fault.to_owned()) },
+        Err(None) => {
             return Err(Refusal::new(Code::InvalidState, "the credential has no template with a harmless call"));
         }
-        Err(fault) => ProbeResult { accepted: false, status: None, fault: Some(fault.to_owned()) },
     };
     let owner = parts.row.owner_id;
     session
