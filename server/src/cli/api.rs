@@ -108,10 +108,16 @@ impl<'a> Api<'a> {
 
     /// All items of a list, page after page, up to [`MAX_LISTED`].
     pub async fn list(&self, path: &[&str]) -> Result<Vec<Value>, CliError> {
+        self.list_of(path, &[]).await
+    }
+
+    /// Those of them that a query lets through.
+    pub async fn list_of(&self, path: &[&str], of: &[(&str, String)]) -> Result<Vec<Value>, CliError> {
         let mut items = Vec::new();
         let mut after: Option<String> = None;
         while items.len() < MAX_LISTED {
-            let mut query = vec![("limit", PAGE.to_owned())];
+            let mut query = of.to_vec();
+            query.push(("limit", PAGE.to_owned()));
             query.extend(after.take().map(|after| ("after", after)));
             let mut page = self.call(Method::GET, path, &query, None).await?;
             if let Some(Value::Array(found)) = page.get_mut("items").map(Value::take) {

@@ -64,7 +64,11 @@ impl CliError {
         };
         let mut message = problem.detail;
         for error in problem.errors {
-            message.push_str(&format!("; {}: {}", error.pointer, error.detail));
+            let one = format!("{}: {}", error.pointer, error.detail);
+            // Where one thing is wrong, the detail says it already.
+            if one != message {
+                message.push_str(&format!("; {one}"));
+            }
         }
         let error = Self::failed(&problem.code, message);
         match hint_for(status, &error.code) {

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::error::CliError;
+use super::key_encryption;
 use super::print::{moment, word};
 use crate::admin::api::{Distrust, Page, SigningKey};
 use clap::Subcommand;
@@ -13,6 +14,13 @@ pub enum Command {
     List,
     /// Publish the next key now; it signs once every verifier can know it
     Rotate,
+    /// Show the keys that wrap what is in custody, and what an earlier one still wraps
+    Encryption,
+    /// Wrap all that an earlier key-encryption key has wrapped under the current one
+    #[command(
+        after_help = "After a change of STIPEND_KEK, with the one before it in STIPEND_KEK_PREVIOUS. Values stay as they were sealed; the earlier key can go once nothing remains"
+    )]
+    Rewrap,
     /// Take a stolen key out at once, with every token it ever signed
     #[command(
         after_help = "Example:\n  stipend keys distrust 2bXq… --reason \"found in a backup\"\n\nAgents get new tokens at once; tokens that other keys signed live on"
@@ -39,6 +47,8 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
             }
             json!({ "items": items })
         }
+        Command::Encryption => return key_encryption::status(session).await,
+        Command::Rewrap => return key_encryption::rewrap(session).await,
         Command::Rotate => api.post(&["signing-keys", "rotate"], &json!({})).await?,
         Command::Distrust { kid, reason } => {
             api.post(&["signing-keys", &kid, "distrust"], &Distrust { reason }).await?

@@ -12,19 +12,26 @@ pub(crate) mod budget;
 pub(crate) mod budget_tree;
 mod budget_verify;
 pub mod connect;
+mod constraints;
+mod credential;
+mod credential_args;
 mod details;
 mod doctor;
 pub mod error;
+mod grant;
+mod key_encryption;
 mod keys;
 mod node;
 pub mod oauth;
 mod owner;
 mod parse;
 pub mod print;
+mod release;
 mod resource;
 mod revocation;
 mod rule;
 mod token;
+mod value;
 
 pub use audit::verify::{Proof, verify_online};
 
@@ -83,6 +90,14 @@ pub enum Command {
     /// Budgets: what owners and agents may spend
     #[command(subcommand)]
     Budget(budget::Command),
+    /// Credentials: keys of other services, in custody, for agents to use
+    #[command(subcommand)]
+    Credential(credential_args::Command),
+    /// Grants: which agents may use which credentials, how, and within what
+    #[command(subcommand)]
+    Grant(Box<grant::Command>),
+    /// Show agents, credentials, and what stands between them
+    Topology,
     /// Get, exchange, look into and revoke tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -92,7 +107,7 @@ pub enum Command {
     /// The record of every answer, and the proof that nobody changed it
     #[command(subcommand)]
     Audit(audit::Command),
-    /// The keys that tokens are signed with
+    /// The keys that tokens are signed with, and those that custody is sealed under
     #[command(subcommand)]
     Keys(keys::Command),
     /// Who this client is, and what it may do
@@ -131,7 +146,18 @@ impl<'a> Session<'a> {
         if_empty: &str,
         row: impl Fn(T) -> Vec<String>,
     ) -> Result<(), CliError> {
-        let items = self.api.list(path).await?;
+        self.list_of((path, &[]), headings, if_empty, row).await
+    }
+
+    /// The part of a list that a query lets through.
+    async fn list_of<T: DeserializeOwned>(
+        &self,
+        (path, of): (&[&str], &[(&str, String)]),
+        headings: &[&str],
+        if_empty: &str,
+        row: impl Fn(T) -> Vec<String>,
+    ) -> Result<(), CliError> {
+        let items = self.api.list_of(path, of).await?;
         if self.out.json {
             self.out.value(&Value::Array(items));
             return Ok(());
@@ -209,6 +235,9 @@ pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Resource(command) => resource::run(&session, command).await,
         Command::Rule(command) => rule::run(&session, command).await,
         Command::Budget(command) => budget::run(&session, command).await,
+        Command::Credential(command) => credential::run(&session, command).await,
+        Command::Grant(command) => grant::run(&session, *command).await,
+        Command::Topology => grant::topology(&session).await,
         Command::Token(command) => token::run(&session, command).await,
         Command::Revocation(command) => revocation::run(&session, command).await,
         Command::Audit(command) => audit::run(&session, command).await,

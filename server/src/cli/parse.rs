@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::Path;
 use stipend_token::access::AccessEntry;
 use stipend_token::budget::{Amount, BudgetCap, MAX_DETAILS_BYTES, Unit};
-use stipend_token::constraint::{Action, Constraints, CredentialRelease};
+use stipend_token::constraint::{Action, Constraints, CredentialRelease, Rate};
 use stipend_token::json::{DEPTH_CEILING, Limits, parse_value};
 use stipend_token::rule::{PartySelector, ScopeEdge};
 use stipend_token::{Audience, ScopeSet};
@@ -113,8 +113,8 @@ pub fn client_id(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// Longest token that is read from standard input.
-const MAX_TOKEN_BYTES: u64 = 64 * 1024;
+/// Longest text that is read from standard input: a token, or a value for custody.
+const MAX_INPUT_BYTES: u64 = 256 * 1024;
 
 /// One of `words`, as serde names the variants of `T`.
 pub fn words<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
@@ -178,6 +178,21 @@ pub fn credential(text: &str) -> Result<CredentialRelease, String> {
     CredentialRelease::new(identifier, actions, Constraints::default()).map_err(|error| error.to_string())
 }
 
+/// Constraints as a JSON object, or a list of objects that all count.
+pub fn constraints(text: &str) -> Result<Constraints, String> {
+    let limits = Limits { max_bytes: MAX_DETAILS_BYTES, max_depth: DEPTH_CEILING };
+    let value = parse_value(text.as_bytes(), limits).map_err(|error| error.to_string())?;
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
+/// `10/60s`, `1000/1d`.
+pub fn rate(text: &str) -> Result<Rate, String> {
+    let expected = || "write COUNT/TIME: 10/60s, 1000/1d".to_owned();
+    let (count, per) = text.split_once('/').ok_or_else(expected)?;
+    let per = u32::try_from(duration(per)?).map_err(|_| expected())?;
+    Rate::new(count.parse().map_err(|_| expected())?, per).map_err(|error| error.to_string())
+}
+
 /// A file with a JSON object.
 pub fn object_file(path: &Path) -> Result<Map<String, Value>, CliError> {
     object(&read_text(path)?).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))
@@ -188,13 +203,19 @@ pub fn token(text: &str) -> Result<String, CliError> {
     if text != "-" {
         return Ok(text.to_owned());
     }
+    Ok(stdin()?.trim().to_owned())
+}
+
+/// A small text from a file, or from standard input where the path is `-`.
+pub fn text_file(path: &Path) -> Result<String, CliError> {
+    if path.as_os_str() == "-" { stdin() } else { read_text(path) }
+}
+
+fn stdin() -> Result<String, CliError> {
+    let unreadable = |error: std::io::Error| CliError::usage(format!("standard input: {error}"));
     let mut read = String::new();
-    std::io::stdin()
-        .lock()
-        .take(MAX_TOKEN_BYTES)
-        .read_to_string(&mut read)
-        .map_err(|error| CliError::usage(format!("standard input: {error}")))?;
-    Ok(read.trim().to_owned())
+    std::io::stdin().lock().take(MAX_INPUT_BYTES).read_to_string(&mut read).map_err(unreadable)?;
+    Ok(read)
 }
 
 #[cfg(test)]

@@ -62,6 +62,15 @@ impl Out {
         let _ = writeln!(std::io::stderr().lock(), "{text}");
     }
 
+    /// A line on a terminal that the next one writes over; the empty one takes it away.
+    pub fn progress(&self, text: impl Display) {
+        let mut stderr = std::io::stderr().lock();
+        if !self.json && stderr.is_terminal() {
+            let _ = write!(stderr, "\r\u{1b}[K{text}");
+            let _ = stderr.flush();
+        }
+    }
+
     pub fn value(&self, value: &Value) {
         self.line(serde_json::to_string_pretty(value).unwrap_or_default());
     }

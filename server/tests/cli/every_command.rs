@@ -3,9 +3,20 @@
 use crate::terminal::{ORDERS, Terminal};
 use serde_json::Value;
 use std::collections::BTreeSet;
+use stipend::clock::Clock;
 
-/// Commands that need more than a server: a process that stays, or a database of their own.
-const ELSEWHERE: &[&str] = &["serve", "demo", "migrate", "healthcheck", "token exchange", "budget verify"];
+/// Commands that need more than a server and its admin: a process that stays, a database of their
+/// own, or an agent.
+const ELSEWHERE: &[&str] = &[
+    "serve",
+    "demo",
+    "migrate",
+    "healthcheck",
+    "token exchange",
+    "budget verify",
+    "credential release",
+    "credential unwrap",
+];
 
 /// The story. `$ACCESS`, `$JWK`, `$JWKS`, `$SECRET_ID` and the like are filled in.
 const STORY: &[&str] = &[
@@ -59,6 +70,30 @@ const STORY: &[&str] = &[
     "budget update $BUDGET --amount 1000000 --no-per-call",
     "budget disable $BUDGET --reason test",
     "budget enable $BUDGET",
+    "credential templates",
+    "credential create acme.llm --template openai --key-file $KEY --metered --max-cost 500000 --rate 60/1m",
+    "credential create acme.shop --value-file $VALUE --base-url https://api.shop.example --mode proxy --mode plaintext --mode wrapped --price call=1 --lease 10m",
+    "credential list",
+    "credential show acme.llm",
+    "credential update acme.llm --no-metering --header api-key --constraints {\"methods\":[\"POST\"]} --uses 1000",
+    "credential rotate acme.llm --key-file $KEY --later",
+    "credential activate acme.llm 2 --retire-after 1h",
+    "credential activate acme.llm 1",
+    "credential destroy-version acme.llm 2",
+    "credential disable acme.llm --reason test",
+    "credential enable acme.llm",
+    "grant create --credential acme.llm --agent acme.planner --method POST --path /v1/chat --uses 100 --expires $NEXT_YEAR",
+    "grant list",
+    "grant list --agent acme.planner",
+    "grant show $GRANT",
+    "grant update $GRANT --no-expiry --no-constraints --mode proxy",
+    "grant disable $GRANT --reason test",
+    "grant enable $GRANT",
+    "topology",
+    "grant delete $GRANT",
+    "credential destroy acme.llm --reason test",
+    "keys encryption",
+    "keys rewrap",
     "token get",
     "token get --scope admin:read",
     "token show $TOKEN",
@@ -90,12 +125,18 @@ async fn tell(json: bool) {
     let terminal = Terminal::new().await;
     let (jwk, _) = terminal.key_files("added");
     let (_, jwks) = terminal.key_files("first");
+    let key = terminal.file("api.key", "sk-of-a-provider-0123456789\n");
+    let value = terminal.file("login.json", r#"{"basic":{"username":"shop","password":"pw-of-a-shop-012345"}}"#);
     let access = format!("{ORDERS}=read,refund");
     for line in STORY {
         let mut args = Vec::new();
         for word in line.split(' ') {
             args.push(match word {
                 "$ACCESS" => access.clone(),
+                "$NEXT_YEAR" => stipend::cli::print::instant(terminal.server.clock.now() + 365 * 86_400),
+                "$KEY" => key.clone(),
+                "$VALUE" => value.clone(),
+                "$GRANT" => text(&terminal.json(&["grant", "list"]).await[0]["id"]),
                 "$JWK" => jwk.clone(),
                 "$JWKS" => jwks.clone(),
                 "$ADMIN" => format!("{}/admin", terminal.server.issuer),

@@ -4,6 +4,7 @@
 mod agents;
 mod audit;
 mod budgets;
+mod custody;
 mod errors;
 mod every_command;
 mod explain;

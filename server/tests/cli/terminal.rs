@@ -80,7 +80,11 @@ pub struct Terminal {
 
 impl Terminal {
     pub async fn new() -> Self {
-        let server = TestServer::start(Backend::Sqlite).await;
+        Self::with_settings(&[]).await
+    }
+
+    pub async fn with_settings(settings: &[(&str, &str)]) -> Self {
+        let server = TestServer::start_with(Backend::Sqlite, settings).await;
         Self { server, folder: tempfile::tempdir().unwrap() }
     }
 
@@ -125,6 +129,14 @@ impl Terminal {
         std::io::Seek::rewind(&mut file).unwrap();
         let vars = [("STIPEND_ISSUER", self.server.issuer.as_str()), ("STIPEND_CLIENT_SECRET", ADMIN_SECRET)];
         run(binary().envs(vars).args(args).stdin(file)).await
+    }
+
+    /// An agent of `acme` that may ask the key-release service for anything it was granted.
+    pub async fn worker(&self) -> TestClient {
+        self.run(&["owner", "create", "acme"]).await.done();
+        let access = format!("{}/credentials=credential:use,credential:release", self.server.issuer);
+        let made = self.json(&["agent", "create", "acme.worker", "--access", &access]).await;
+        TestClient { id: "acme.worker".to_owned(), secret: made["client_secret"].as_str().unwrap().to_owned() }
     }
 
     /// A file in a folder that goes with the test.
