@@ -14,6 +14,8 @@ use url::Url;
 
 /// Longest wait for an answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest wait for the end of an answer that is streamed: beyond what the proxy allows a call.
+const STREAM_TIMEOUT: Duration = Duration::from_secs(900);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest secret or certificate file that is read.
@@ -90,6 +92,12 @@ impl Connection {
     pub fn http(&self) -> Result<Client, CliError> {
         let pem = self.ca_file.as_ref().map(|path| read_text(path)).transpose()?;
         client(&self.issuer, pem.as_deref())
+    }
+
+    /// For answers that come bit by bit.
+    pub fn streaming_http(&self) -> Result<Client, CliError> {
+        let pem = self.ca_file.as_ref().map(|path| read_text(path)).transpose()?;
+        build(&self.issuer, pem.as_deref(), |builder| builder.timeout(STREAM_TIMEOUT))
     }
 }
 

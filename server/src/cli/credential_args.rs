@@ -154,7 +154,7 @@ pub struct Settings {
     /// Charge calls by what the provider reports as used, at the template's prices
     #[arg(long)]
     metered: bool,
-    /// What is held before a metered call that says nothing of its size, in millionths of a dollar
+    /// What is held before a metered call, in place of an estimate from its size, in millionths of a dollar
     #[arg(long, value_name = "AMOUNT")]
     max_cost: Option<i64>,
     /// How long an agent may keep what it was given (300, 5m); 5 minutes where left out

@@ -29,23 +29,25 @@ pub struct DetailsArgs {
 impl DetailsArgs {
     /// The parameter; `None` where nothing is asked for.
     pub fn parameter(&self) -> Option<String> {
-        let mut all: Vec<Value> = self.budget.iter().map(|cap| self.wanted(cap)).collect();
+        let mut all: Vec<Value> =
+            self.budget.iter().map(|cap| budget(cap, self.carved, self.task.as_deref())).collect();
         all.extend(self.credential.iter().map(|release| json!(release)));
         all.extend(self.details.iter().filter_map(Value::as_array).flatten().cloned());
         (!all.is_empty()).then(|| Value::Array(all).to_string())
     }
+}
 
-    fn wanted(&self, cap: &BudgetCap) -> Value {
-        let mut detail = json!({
-            "type": BUDGET_TYPE, "unit": cap.unit.code(), "decimals": cap.unit.decimals(), "amount": cap.amount,
-        });
-        if let Value::Object(members) = &mut detail {
-            members.extend(cap.per_call.map(|per_call| ("per_call".to_owned(), per_call.parts().into())));
-            members.extend(self.carved.then(|| ("enforce".to_owned(), "rs".into())));
-            members.extend(self.task.clone().map(|task| ("task".to_owned(), task.into())));
-        }
-        detail
+/// A budget as it is asked for.
+pub fn budget(cap: &BudgetCap, carved: bool, task: Option<&str>) -> Value {
+    let mut detail = json!({
+        "type": BUDGET_TYPE, "unit": cap.unit.code(), "decimals": cap.unit.decimals(), "amount": cap.amount,
+    });
+    if let Value::Object(members) = &mut detail {
+        members.extend(cap.per_call.map(|per_call| ("per_call".to_owned(), per_call.parts().into())));
+        members.extend(carved.then(|| ("enforce".to_owned(), "rs".into())));
+        members.extend(task.map(|task| ("task".to_owned(), task.into())));
     }
+    detail
 }
 
 /// A line about one object of a response or a claim.

@@ -18,7 +18,7 @@ use stipend_token::constraint::Constraints;
 pub enum Command {
     /// Let an agent use a credential, from its next call on; nothing happens when it may already
     #[command(
-        after_help = "Example:\n  stipend grant create --credential acme.llm --agent acme.planner --rate 10/1m --expires 2027-01-31\n\nThe agent needs access to the key-release service too:\n  stipend agent update acme.planner --access ISSUER/credentials=credential:use"
+        after_help = "Example:\n  stipend grant create --credential acme.llm --agent acme.planner --rate 10/1m --expires 2027-01-31\n\nThe agent needs access to the key-release service too: --access ISSUER/credentials=credential:use,\namong all else it may get tokens for, at `stipend agent create` or `update`"
     )]
     Create(Create),
     /// List grants

@@ -43,14 +43,14 @@ fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
     session.show(answer, |status: KeyEncryptionStatus| {
         let remaining = match status.remaining {
             0 => "nothing: earlier keys are not needed for credentials".to_owned(),
-            versions => format!("{versions} versions: `stipend keys rewrap`"),
+            versions => format!("{versions}: `stipend keys rewrap`"),
         };
-        let line = |key: &crate::admin::api::KeyEncryptionKey| format!("{}: {} versions", key.id, key.versions);
+        let line = |key: &crate::admin::api::KeyEncryptionKey| format!("{} wraps {}", key.id, key.versions);
         out.facts(&[
             ("current", status.current),
             ("in use", status.keys.iter().map(line).collect::<Vec<_>>().join("\n")),
-            ("to rewrap", remaining),
-            ("rewrapped", if status.rewrapped > 0 { status.rewrapped.to_string() } else { String::new() }),
+            ("to wrap anew", remaining),
+            ("wrapped anew", if status.rewrapped > 0 { status.rewrapped.to_string() } else { String::new() }),
         ]);
     })
 }

@@ -21,6 +21,7 @@ pub mod error;
 mod grant;
 mod key_encryption;
 mod keys;
+mod launch;
 mod node;
 pub mod oauth;
 mod owner;
@@ -98,6 +99,9 @@ pub enum Command {
     Grant(Box<grant::Command>),
     /// Show agents, credentials, and what stands between them
     Topology,
+    /// Run a program that may use credentials, and never sees one
+    #[command(after_help = launch::EXAMPLES)]
+    Run(launch::Run),
     /// Get, exchange, look into and revoke tokens
     #[command(subcommand)]
     Token(token::Command),
@@ -205,7 +209,7 @@ pub fn main() -> ExitCode {
         }
     };
     match runtime.block_on(run(cli, out)) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             out.error(&error);
             error.exit.into()
@@ -213,11 +217,21 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Runs one command.
+/// Runs one command, and answers the process's exit code.
 ///
 /// # Errors
 /// [`CliError`], with the exit code.
-pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
+pub async fn run(mut cli: Cli, out: Out) -> Result<ExitCode, CliError> {
+    if let Command::Run(program) = cli.command {
+        cli.connection.client_id = program.agent.clone().unwrap_or(cli.connection.client_id);
+        let session = Session::new(&cli.connection, out)?;
+        return launch::run(&session, program).await;
+    }
+    answer(cli, out).await.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs a command that ends with its answer.
+async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
     match cli.command {
         Command::Serve => return node::serve().await,
         Command::Demo(args) => return demo::command(&args, out).await,
@@ -245,6 +259,7 @@ pub async fn run(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Whoami => node::whoami(&session).await,
         Command::Doctor => doctor::run(&session).await,
         Command::Serve
+        | Command::Run(_)
         | Command::Demo(_)
         | Command::Migrate
         | Command::Openapi

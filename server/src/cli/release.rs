@@ -94,8 +94,9 @@ fn print(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
         out.line(format!("Would be released: {what}."));
         return Ok(());
     }
-    let keep = released.cache_until.map(|at| format!("; keep it until {}", moment(session.now, at)));
-    out.note(format!("{what}{}", keep.unwrap_or_default()));
+    let until = released.cache_until.map(|at| moment(session.now, at)).unwrap_or_default();
+    let kept = if released.reference.is_some() { "works once, and what it yields is to be kept" } else { "keep it" };
+    out.note(format!("{what}; {kept} until {until}"));
     match (&released.value, released.reference, released.jwe) {
         (Some(value), _, _) => out.line(clear(value).expose()),
         (None, Some(text), _) | (None, None, Some(text)) => out.line(text),

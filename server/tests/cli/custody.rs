@@ -3,7 +3,7 @@
 use crate::terminal::{Ran, Terminal, fact};
 use serde_json::{Value, json};
 use stipend::clock::Clock;
-use stipend::testing::TestClient;
+use stipend::testing::{TestClient, TestServer};
 
 const FIRST: &str = "sk-canary-first-7f3a9b2c5d8e1f40";
 const SECOND: &str = "sk-canary-second-0e1d2c3b4a596877";
@@ -191,4 +191,35 @@ async fn flags_set_and_clear_what_is_said_of_a_credential_and_a_grant() {
     let then = terminal.json(&clear).await;
     assert!(then.get("task").is_none() && then.get("expires_at").is_none(), "{then}");
     assert_eq!(then["constraints"], json!({}));
+}
+
+#[tokio::test]
+async fn data_keys_are_wrapped_anew_until_the_earlier_key_has_none() {
+    let old = Terminal::new().await;
+    old.worker().await;
+    // More than one call of the API wraps.
+    for number in 0..51 {
+        let name = format!("c{number}");
+        let value = json!({"api_key": {"key": FIRST}});
+        old.server.create("/credentials", json!({"owner": "acme", "name": name, "value": value})).await;
+    }
+    old.server.stop().await;
+    let address = old.server.issuer.trim_start_matches("http://");
+    let settings = [
+        ("STIPEND_ISSUER", old.server.issuer.as_str()),
+        ("STIPEND_LISTEN", address),
+        ("STIPEND_KEK", "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"),
+        ("STIPEND_KEK_PREVIOUS", crate::process::KEK),
+    ];
+    let server = TestServer::start_on(&old.server.database_url, &settings).await;
+    let terminal = Terminal { server, folder: tempfile::tempdir().unwrap() };
+    let before = terminal.run(&["keys", "encryption"]).await.done();
+    assert_eq!(fact(&before, "to wrap anew"), "51: `stipend keys rewrap`");
+    let done = terminal.run(&["keys", "rewrap"]).await;
+    assert_eq!(done.err, "", "no progress where there is no terminal");
+    let done = done.done();
+    assert_eq!(fact(&done, "wrapped anew"), "51");
+    assert!(fact(&done, "to wrap anew").starts_with("nothing"), "{done}");
+    let again = terminal.json(&["keys", "rewrap"]).await;
+    assert_eq!((&again["remaining"], &again["rewrapped"]), (&json!(0), &json!(0)));
 }

@@ -9,6 +9,7 @@ use stipend::clock::Clock;
 /// own, or an agent.
 const ELSEWHERE: &[&str] = &[
     "serve",
+    "run",
     "demo",
     "migrate",
     "healthcheck",

@@ -15,6 +15,7 @@ mod killed_budget;
 mod process;
 mod revocations;
 mod rules;
+mod run;
 mod secrets;
 mod servers;
 mod terminal;
