@@ -3,6 +3,7 @@ refusal is expected. A check is a function of the parameters that raises when it
 
 import json
 import os
+import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -87,3 +88,20 @@ def refused(kind, **attributes):
 
 def equal(found, wanted):
     assert found == wanted, f"{found!r} is not {wanted!r}"
+
+
+def main(world_of):
+    """Runs all checks with the parameters of a file, else of standard input: 1 when one failed."""
+    text = open(sys.argv[1]).read() if len(sys.argv) > 1 else sys.stdin.read()
+    world = world_of.read(text)
+    failed = 0
+    for each in CHECKS:
+        try:
+            each(world)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the check failed
+            failed += 1
+            why = " ".join(str(error).split())
+            print(f"FAIL {each.__name__}: {type(error).__name__}: {why}", flush=True)
+        else:
+            print(f"ok {each.__name__}", flush=True)
+    return 1 if failed else 0

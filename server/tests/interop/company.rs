@@ -113,7 +113,7 @@ async fn key_client(server: &TestServer, name: &str, legacy: bool) -> KeyClient 
     }
 }
 
-fn with_secret(client: &TestClient) -> Value {
+pub fn with_secret(client: &TestClient) -> Value {
     json!({"id": client.id, "secret": client.secret})
 }
 

@@ -6,4 +6,5 @@
 mod company;
 mod oauth2_crate;
 mod programs;
+mod provider_sdks;
 mod release;
