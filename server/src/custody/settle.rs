@@ -43,12 +43,14 @@ fn price(held: &Held, metered: Option<&Prices>, sent: &Sent) -> Option<Amount> {
         // A price is for the call, whatever came of it.
         (Sent::Answer { .. } | Sent::Fault(_), None) => Some(held.amount),
         (Sent::Abandoned, _) | (Sent::Fault(_), Some(_)) => None,
-        (Sent::Answer { status, reading }, Some(prices)) => match (&reading.usage, &reading.end) {
-            (Some(usage), _) => Some(cost(prices, reading.model.as_deref(), usage)),
+        (Sent::Answer { status, reading }, Some(prices)) => {
+            let told = reading.usage.as_ref().map(|usage| cost(prices, reading.model.as_deref(), usage));
+            let whole = reading.usage_is_whole || (reading.end == End::Complete && told.is_some());
             // An answer that does not say what it used used all that was held: never nothing.
-            (None, End::Complete) if (200..300).contains(status) => Some(held.amount),
-            (None, _) => None,
-        },
+            // Nor does one that was left, or broke off, before it said: the provider had made
+            // what came of it by then, and much of it was read.
+            if whole || !(200..300).contains(status) { told } else { Some(held.amount.max(told.unwrap_or_default())) }
+        }
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Reading {
     /// Absent where the answer said nothing of it, or nothing that can be believed. Before a
     /// [`End::Complete`] it may be less than what was used.
     pub usage: Option<Usage>,
+    /// Whether the usage is what was used in the end, though the body may not have come to its
+    /// own.
+    pub usage_is_whole: bool,
     /// The model that the answer names, at most 128 visible characters.
     pub model: Option<String>,
     /// Bytes of the body that were passed on.
@@ -55,7 +58,7 @@ impl Meter {
     pub async fn ended(&mut self) -> Reading {
         let seen = self.0.wait_for(Option::is_some).await.ok().and_then(|reading| reading.clone());
         // The body always leaves a reading before it goes.
-        seen.unwrap_or(Reading { end: End::Dropped, usage: None, model: None, bytes: 0 })
+        seen.unwrap_or(Reading { end: End::Dropped, usage: None, usage_is_whole: false, model: None, bytes: 0 })
     }
 }
 
@@ -118,8 +121,9 @@ impl AnswerBody {
         self.limit.abort();
         drop(self.live.lock().take());
         drop(self.treatment.upload.take());
+        let usage_is_whole = self.treatment.usage.as_ref().is_some_and(UsageReader::is_whole);
         let (usage, model) = self.treatment.usage.take().map(UsageReader::finish).unwrap_or_default();
-        self.told.send_replace(Some(Reading { end, usage, model, bytes: self.bytes }));
+        self.told.send_replace(Some(Reading { end, usage, usage_is_whole, model, bytes: self.bytes }));
     }
 
     fn fail(&mut self, fault: UpstreamFault) -> Poll<Option<Result<Bytes, UpstreamFault>>> {

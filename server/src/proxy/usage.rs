@@ -62,6 +62,12 @@ impl UsageReader {
         }
     }
 
+    /// Whether the answer has told what it used in the end, not only how it began.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.found.is_whole()
+    }
+
     /// What was used, and the model that the answer names.
     #[must_use]
     pub fn finish(self) -> (Option<Usage>, Option<String>) {

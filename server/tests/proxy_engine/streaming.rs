@@ -27,7 +27,7 @@ async fn each_event_arrives_before_the_next_is_sent() {
     let reading = within(answer.meter.ended()).await;
     let usage = Some(Usage { input_tokens: 3, output_tokens: 4, ..Usage::default() });
     let bytes = (5 * "data: {\"choices\":[0]}\n\n".len() + last.len()) as u64;
-    assert_eq!(reading, Reading { end: End::Complete, usage, model: Some("m-1".into()), bytes });
+    assert_eq!(reading, Reading { end: End::Complete, usage, usage_is_whole: true, model: Some("m-1".into()), bytes });
     assert!(next(&mut answer).await.is_none(), "the end stays the end");
     drop(answer.body);
     assert_eq!(answer.meter.find().unwrap().end, End::Complete, "dropping what has ended changes nothing");

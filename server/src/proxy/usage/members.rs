@@ -28,23 +28,33 @@ pub enum UsageStyle {
 pub(super) struct Found {
     style: UsageStyle,
     usage: Option<Usage>,
+    /// Whether all that was found was told before the answer was made.
+    early: bool,
     pub model: Option<String>,
 }
 
 impl Found {
     pub fn new(style: UsageStyle) -> Self {
-        Self { style, usage: None, model: None }
+        Self { style, usage: None, early: true, model: None }
     }
 
     pub fn usage(&self) -> Option<Usage> {
         self.usage
     }
 
+    /// Whether the answer has told what it used in the end.
+    pub fn is_whole(&self) -> bool {
+        self.usage.is_some() && !self.early
+    }
+
     pub fn take(&mut self, place: Place, raw: &[u8]) {
+        // Anthropic's streams tell what was read within their first message, and what was
+        // written at the top of a later one.
+        let early = self.style == UsageStyle::Anthropic && matches!(place, Place::In(..));
         let (Place::Top(name) | Place::In(_, name)) = place;
         match name {
             Name::Model | Name::ModelVersion => self.take_model(raw),
-            Name::Usage | Name::UsageMetadata => self.take_usage(name, raw),
+            Name::Usage | Name::UsageMetadata => self.take_usage(name, early, raw),
             Name::Message | Name::Response | Name::Groq | Name::Other => {}
         }
     }
@@ -58,7 +68,7 @@ impl Found {
         }
     }
 
-    fn take_usage(&mut self, name: Name, raw: &[u8]) {
+    fn take_usage(&mut self, name: Name, early: bool, raw: &[u8]) {
         let Ok(members) = json::parse_object(raw, LIMITS) else { return };
         let read = match (self.style, name) {
             (UsageStyle::Openai, Name::Usage) => openai(&members),
@@ -67,6 +77,7 @@ impl Found {
             _ => None,
         };
         let Some(read) = read else { return };
+        self.early &= early;
         self.usage = Some(match (self.style, self.usage) {
             // Told once, at the end. Where it is told again, the last one is right.
             (UsageStyle::Openai, _) | (_, None) => read,
