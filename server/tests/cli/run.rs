@@ -164,6 +164,14 @@ print(rest.count(b"data: ") > 5, time.monotonic() - first > 0.3)
 }
 
 #[tokio::test]
+async fn the_relay_is_found_where_the_environment_names_a_proxy() {
+    let shop = Shop::new().await;
+    let script = format!("{ASK}print(ask(base, key, 'x')[0])");
+    let command = ["env", "http_proxy=http://127.0.0.1:9", "python3", "-c", &script];
+    assert_eq!(shop.run(&["--credential", "acme.llm=openai"], &command).await.done(), "200\n");
+}
+
+#[tokio::test]
 async fn the_token_is_renewed_while_the_program_runs() {
     let shop = Shop::new().await;
     shop.terminal.run(&["agent", "update", "acme.worker", "--ttl", "3s"]).await.done();

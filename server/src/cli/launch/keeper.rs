@@ -17,6 +17,8 @@ use tokio::time::{Instant, sleep};
 const DEFAULT_LIFE: Duration = Duration::from_secs(300);
 /// Shortest wait between two tries to renew.
 const MIN_WAIT: Duration = Duration::from_millis(500);
+/// How much later than by our reckoning a token may end: the longest that a request takes.
+const GRACE: Duration = Duration::from_secs(10);
 /// Longest wait after one that failed.
 const MAX_RETRY: Duration = Duration::from_secs(5);
 
@@ -69,14 +71,14 @@ impl Keeper {
 
     async fn renew(&self) -> Result<(), CliError> {
         let wanted = Wanted { resources: &self.resource, scopes: &self.scopes, details: Some(&self.details) };
-        // From before the request: it never counts as alive for longer than it is.
+        // From before the request: it is renewed too early rather than too late.
         let asked = Instant::now();
         let got =
             oauth::client_credentials(&self.http, &self.token_endpoint, (&self.client, &self.secret), wanted).await?;
         let life = got.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
         let mut held = self.held.lock();
         // What has ended needs no revocation; so at most a few are held at a time.
-        held.retain(|held| held.ends > asked);
+        held.retain(|held| held.ends + GRACE > asked);
         held.push(Held { token: got.access_token, life, ends: asked + life });
         Ok(())
     }

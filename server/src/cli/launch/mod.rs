@@ -37,7 +37,8 @@ Examples:
 
 The program's environment has STIPEND_PROXY_URL (calls go to $STIPEND_PROXY_URL/<credential>/<path>) and
 STIPEND_PROXY_KEY; for =openai also OPENAI_BASE_URL and OPENAI_API_KEY, for =anthropic ANTHROPIC_BASE_URL and
-ANTHROPIC_API_KEY, for any other name <NAME>_BASE_URL and <NAME>_API_KEY. Secrets of ours are not in it.
+ANTHROPIC_API_KEY, for any other name <NAME>_BASE_URL and <NAME>_API_KEY. NO_PROXY has the relay too; secrets
+of ours are not in it.
 
 Signals are passed on. The exit code is the program's, 128 and the signal's number where one ended it, 127 where
 there is no such program, 126 where it can't be started";
@@ -85,7 +86,7 @@ async fn lend(
 ) -> Result<ExitCode, CliError> {
     let key = stipend_keys::Secret::new(random_id(KEY_PREFIX));
     let relay = Relay::start(session.api.connection, key.clone(), &run.credential, Arc::clone(keeper))?;
-    let environment = variables::of_child(&run.credential, &relay.root(), &key);
+    let environment = variables::of_child(&run.credential, &relay.root(), &key, variables::direct_hosts());
     let started = child::start(&run.command, environment);
     let code = match started {
         Ok(child) => {

@@ -11,6 +11,11 @@ use stipend_token::constraint::{Action, Constraints, CredentialRelease, MAX_CRED
 const OF_CLIENT: [&str; 3] = ["STIPEND_CLIENT_SECRET", "STIPEND_CLIENT_SECRET_FILE", "STIPEND_TOKEN"];
 /// Would be sent beside the key, and says who is asking to no one here.
 const BESIDE_THE_KEY: [&str; 1] = ["ANTHROPIC_AUTH_TOKEN"];
+/// Hosts that are called without the proxy that the environment names, if it names one: libraries
+/// read the one or the other.
+const DIRECT: [&str; 2] = ["NO_PROXY", "no_proxy"];
+const EVERY_HOST: &str = "*";
+const RELAY_HOST: &str = "127.0.0.1";
 /// OpenAI's libraries have the version of the API in their base, the others in each path.
 const OPENAI: &str = "OPENAI";
 const OPENAI_VERSION: &str = "/v1";
@@ -62,9 +67,27 @@ pub fn check(lent: &[Lent]) -> Result<(), CliError> {
     Ok(())
 }
 
-pub fn of_child(lent: &[Lent], root: &str, key: &Secret<String>) -> Environment {
-    let mut set =
-        vec![("STIPEND_PROXY_URL".to_owned(), root.to_owned()), ("STIPEND_PROXY_KEY".to_owned(), key.expose().clone())];
+/// What we were started with for the program.
+#[expect(clippy::disallowed_methods, reason = "the program's, and no setting of ours")]
+pub fn direct_hosts() -> Vec<String> {
+    DIRECT.into_iter().filter_map(|name| std::env::var(name).ok()).filter(|hosts| !hosts.is_empty()).collect()
+}
+
+/// The same, and the relay: through a proxy of the company's nobody would find it.
+fn with_relay(mut hosts: Vec<String>) -> String {
+    if hosts.iter().any(|hosts| hosts == EVERY_HOST) {
+        return EVERY_HOST.to_owned();
+    }
+    hosts.dedup();
+    hosts.push(RELAY_HOST.to_owned());
+    hosts.join(",")
+}
+
+pub fn of_child(lent: &[Lent], root: &str, key: &Secret<String>, direct_hosts: Vec<String>) -> Environment {
+    let direct_hosts = with_relay(direct_hosts);
+    let mut set: Vec<_> = DIRECT.iter().map(|name| ((*name).to_owned(), direct_hosts.clone())).collect();
+    set.push(("STIPEND_PROXY_URL".to_owned(), root.to_owned()));
+    set.push(("STIPEND_PROXY_KEY".to_owned(), key.expose().clone()));
     for lent in lent {
         for name in &lent.names {
             let version = if name == OPENAI { OPENAI_VERSION } else { "" };
@@ -86,7 +109,8 @@ mod tests {
     fn each_name_has_a_base_and_the_relays_key() {
         let lent = ["acme.llm=openai,anthropic", "acme.shop=shop_2", "acme.bare"].map(|text| lent(text).unwrap());
         assert!(check(&lent).is_ok());
-        let environment = of_child(&lent, "http://127.0.0.1:1", &Secret::new("rk_x".to_owned()));
+        let key = Secret::new("rk_x".to_owned());
+        let environment = of_child(&lent, "http://127.0.0.1:1", &key, vec!["a.example".to_owned()]);
         let value = |name: &str| {
             environment.set.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str()).unwrap_or_default()
         };
@@ -98,12 +122,22 @@ mod tests {
             ("SHOP_2_API_KEY", "rk_x"),
             ("STIPEND_PROXY_URL", "http://127.0.0.1:1"),
             ("STIPEND_PROXY_KEY", "rk_x"),
+            ("NO_PROXY", "a.example,127.0.0.1"),
+            ("no_proxy", "a.example,127.0.0.1"),
         ] {
             assert_eq!(value(name), expected, "{name}");
         }
         for name in ["STIPEND_CLIENT_SECRET", "STIPEND_KEK", "STIPEND_KEK_FILE", "STIPEND_DATABASE_URL"] {
             assert!(environment.removed.iter().any(|removed| removed == name), "{name}");
         }
+    }
+
+    #[test]
+    fn the_relay_is_added_to_the_hosts_without_a_proxy() {
+        let with = |hosts: &[&str]| with_relay(hosts.iter().map(|hosts| (*hosts).to_owned()).collect());
+        assert_eq!(with(&[]), "127.0.0.1");
+        assert_eq!(with(&["a,b", "a,b"]), "a,b,127.0.0.1");
+        assert_eq!(with(&["a", "*"]), "*");
     }
 
     #[test]
