@@ -102,9 +102,12 @@ async fn a_chain_that_lost_its_end_is_found_by_its_checkpoint_or_an_earlier_proo
 async fn a_record_edited_in_the_database_is_found() {
     let terminal = Terminal::with_company().await;
     terminal.run(&["audit", "verify"]).await.done();
-    terminal.server.execute("UPDATE audit_records SET record = replace(record, 'acme', 'evil') WHERE n = 5").await;
+    let made = terminal.json(&["audit", "tail", "--event", "owner.created"]).await;
+    let number = made[0]["n"].as_i64().unwrap();
+    let edit = format!("UPDATE audit_records SET record = replace(record, 'acme', 'evil') WHERE n = {number}");
+    terminal.server.execute(&edit).await;
     let said = terminal.run(&["audit", "verify"]).await.refused(1);
-    assert!(said.contains("audit record 5") && said.contains("stored hash"), "{said}");
+    assert!(said.contains(&format!("audit record {number}")) && said.contains("stored hash"), "{said}");
 }
 
 #[tokio::test]
