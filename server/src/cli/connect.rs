@@ -16,6 +16,9 @@ use url::Url;
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest wait for the end of an answer that is streamed: beyond what the proxy allows a call.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(900);
+/// How long a connection is kept for the next call: less than the server keeps it, since a
+/// request on one that was just closed is lost.
+const KEEP_CONNECTION: Duration = Duration::from_secs(60);
 /// Longest wait for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Longest secret or certificate file that is read.
@@ -97,7 +100,9 @@ impl Connection {
     /// For answers that come bit by bit.
     pub fn streaming_http(&self) -> Result<Client, CliError> {
         let pem = self.ca_file.as_ref().map(|path| read_text(path)).transpose()?;
-        build(&self.issuer, pem.as_deref(), |builder| builder.timeout(STREAM_TIMEOUT))
+        build(&self.issuer, pem.as_deref(), |builder| {
+            builder.timeout(STREAM_TIMEOUT).pool_idle_timeout(KEEP_CONNECTION)
+        })
     }
 }
 

@@ -1,11 +1,11 @@
 //! The arguments of `stipend credential`.
 
 use super::constraints::ConstraintArgs;
+use super::error::CliError;
 use super::parse;
 use super::resource::environment;
 use super::value::ValueArgs;
 use crate::admin::api::CredentialSettings;
-use crate::cli::error::CliError;
 use crate::custody::{HeaderSpec, Metering, Price, ReleaseMode};
 use clap::{Args, Subcommand};
 use stipend_token::Environment;
@@ -18,11 +18,11 @@ const RELEASE_MODES: &[&str] = &["wrapped", "jwe", "plaintext"];
 const CREATE_EXAMPLES: &str = "\
 Examples:
   stipend credential create acme.llm --template openai --key-file openai.key --metered --rate 60/1m
-  pass show shop/api | stipend credential create acme.shop --key-file - --base-url https://api.shop.example \\
-      --method GET --method POST --path /v1/orders --price call=1
-  stipend credential create acme.db --value-file login.json --mode plaintext --mode wrapped --lease 10m
+  pass show shop/api | stipend credential create acme.shop --key-file - \\
+      --base-url https://api.shop.example --method GET --path /v1/orders --price call=1
+  stipend credential create acme.db --value-file login.json --mode plaintext --lease 10m
 
-The same command twice makes one credential. `stipend grant create` then says which agents may use it";
+The same command twice makes one credential. Which agents may use it, `stipend grant create` says";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -37,6 +37,9 @@ pub enum Command {
         credential: String,
     },
     /// Change what is said of it; its value changes by rotation
+    #[command(
+        after_help = "Modes and constraints that are given replace all that were there.\n\nExample:\n  stipend credential update acme.llm --mode proxy --constraints '{\"methods\":[\"POST\"],\"paths\":[\"/v1/chat\"]}'"
+    )]
     Update(Box<Update>),
     /// Give it a new value, in use at the next call
     #[command(
@@ -128,7 +131,6 @@ pub struct Update {
     /// No constraints, a template's neither
     #[arg(long, conflicts_with_all = ["constraints", "method", "path", "rate", "uses"])]
     pub no_constraints: bool,
-    // What is given replaces all that was there.
     #[command(flatten)]
     pub constraints: ConstraintArgs,
 }
@@ -145,7 +147,7 @@ pub struct Settings {
     /// The header an API key goes into, and what stands before the key; `authorization=Bearer ` or the template's where left out
     #[arg(long, value_name = "NAME[=PREFIX]", value_parser = header)]
     header: Option<HeaderSpec>,
-    /// How agents may come by it; may be repeated. proxy alone where left out
+    /// How agents may come by it, all of them; may be repeated. proxy alone for a new one where left out
     #[arg(long, value_parser = parse::words::<ReleaseMode>(MODES))]
     mode: Vec<ReleaseMode>,
     /// What one call or release costs: UNIT=AMOUNT, in the unit's smallest part
@@ -157,7 +159,7 @@ pub struct Settings {
     /// What is held before a metered call, in place of an estimate from its size, in millionths of a dollar
     #[arg(long, value_name = "AMOUNT")]
     max_cost: Option<i64>,
-    /// How long an agent may keep what it was given (300, 5m); 5 minutes where left out
+    /// How long an agent may keep what it was given (300, 5m); 5 minutes for a new one where left out
     #[arg(long, value_parser = parse::duration)]
     lease: Option<i64>,
 }

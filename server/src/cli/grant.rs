@@ -36,6 +36,7 @@ pub enum Command {
         grant: String,
     },
     /// Change a grant, for the next call
+    #[command(after_help = "Modes and constraints that are given replace all that were there.")]
     Update(Update),
     /// Take the credential from the agent, at once; the credential stays
     Delete {
@@ -89,14 +90,13 @@ pub struct Update {
     /// None but the credential's constraints
     #[arg(long, conflicts_with_all = ["constraints", "method", "path", "rate", "uses"])]
     no_constraints: bool,
-    // What is given replaces all that was there.
     #[command(flatten)]
     constraints: ConstraintArgs,
 }
 
 #[derive(Args, Debug)]
 struct Settings {
-    /// How the agent may come by it, as far as the credential allows; may be repeated. proxy alone where left out
+    /// How the agent may come by it, as far as the credential allows; may be repeated. proxy alone for a new one where left out
     #[arg(long, value_parser = parse::words::<ReleaseMode>(MODES))]
     mode: Vec<ReleaseMode>,
     /// One of the agent's tasks, whose budget caps what is spent

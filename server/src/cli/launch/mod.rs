@@ -32,16 +32,17 @@ const KEY_PREFIX: &str = "rk_";
 pub const EXAMPLES: &str = "\
 Examples:
   stipend run --credential acme.llm=openai -- python agent.py
-  stipend run --agent acme.worker --credential acme.llm=anthropic --budget USD=2000000/100000 -- ./agent
-  stipend run --credential acme.shop -- sh -c 'curl -H \"authorization: Bearer $STIPEND_PROXY_KEY\" $STIPEND_PROXY_URL/acme.shop/v1/orders'
+  stipend run --credential acme.llm=anthropic --budget USD=2000000/100000 -- ./agent
+  stipend run --credential acme.shop -- sh -c \\
+      'curl -H \"x-api-key: $STIPEND_PROXY_KEY\" $STIPEND_PROXY_URL/acme.shop/v1/orders'
 
-The program's environment has STIPEND_PROXY_URL (calls go to $STIPEND_PROXY_URL/<credential>/<path>) and
-STIPEND_PROXY_KEY; for =openai also OPENAI_BASE_URL and OPENAI_API_KEY, for =anthropic ANTHROPIC_BASE_URL and
-ANTHROPIC_API_KEY, for any other name <NAME>_BASE_URL and <NAME>_API_KEY. NO_PROXY has the relay too; secrets
-of ours are not in it.
+The program's environment has STIPEND_PROXY_URL and STIPEND_PROXY_KEY: calls go to
+$STIPEND_PROXY_URL/<credential>/<path>. For =openai it has OPENAI_BASE_URL and OPENAI_API_KEY
+too, for =anthropic ANTHROPIC_BASE_URL and ANTHROPIC_API_KEY, for any other name
+<NAME>_BASE_URL and <NAME>_API_KEY. NO_PROXY has the relay; secrets of ours are taken out.
 
-Signals are passed on. The exit code is the program's, 128 and the signal's number where one ended it, 127 where
-there is no such program, 126 where it can't be started";
+Signals are passed on. The exit code is the program's; 128 and the signal's number where one
+ended it; 127 where there is no such program, 126 where it can't be started";
 
 #[derive(Args, Debug)]
 pub struct Run {

@@ -8,6 +8,7 @@ use super::keeper::Keeper;
 use super::variables::Lent;
 use crate::cli::connect::Connection;
 use crate::cli::error::CliError;
+use crate::limits::{HEAD_DEADLINE, KEEP_ALIVE};
 use crate::proxy::{BodySender, RequestBody, request_body};
 use actix_web::dev::ServerHandle;
 use actix_web::http::StatusCode;
@@ -80,6 +81,8 @@ impl Relay {
         });
         let server = HttpServer::new(move || App::new().app_data(data.clone()).default_service(web::to(pass)));
         let server = server.workers(1).max_connections(MAX_CONNECTIONS).disable_signals();
+        // As long as the server's own: libraries keep a connection and expect to find it.
+        let server = server.client_request_timeout(HEAD_DEADLINE).keep_alive(KEEP_ALIVE);
         let server = server.listen(listener).map_err(failed)?.run();
         let handle = server.handle();
         let served = tokio::spawn(async move {
