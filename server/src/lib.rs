@@ -16,6 +16,7 @@ pub mod config;
 pub mod custody;
 pub mod demo;
 pub mod deps;
+pub mod dumps;
 pub mod form;
 pub mod gather;
 pub mod grant;

@@ -2,6 +2,7 @@
 
 use crate::bootstrap;
 use crate::config::Config;
+use crate::dumps;
 use crate::serve::{self, StartError};
 use std::io::Write;
 use tokio::signal::unix::{SignalKind, signal};
@@ -12,7 +13,11 @@ use tracing_subscriber::EnvFilter;
 /// # Errors
 /// [`StartError`].
 pub async fn run(config: Config) -> Result<(), StartError> {
+    let undumped = dumps::forbid();
     log_to_stderr(&config);
+    if let Err(error) = undumped {
+        tracing::warn!(%error, "core files can't be forbidden: one would hold keys in the clear");
+    }
     let mut running = serve::start(config).await?;
     tracing::info!(issuer = running.app.urls.issuer, address = %running.address, "serving");
     if let Some(secret) = running.first_secret.take() {
