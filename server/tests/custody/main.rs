@@ -10,6 +10,7 @@
 )]
 
 mod apart;
+mod canary;
 mod ceilings;
 mod grants;
 mod metering;

@@ -111,7 +111,20 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
 }
 
 fn malformed(detail: &str) -> Refusal {
-    Refusal::new(Code::InvalidRequest, detail.chars().take(MAX_DETAIL_CHARS).collect::<String>())
+    Refusal::new(Code::InvalidRequest, without_values(detail).chars().take(MAX_DETAIL_CHARS).collect::<String>())
+}
+
+/// Says which member is wrong and not what was in it: that may be a secret in the wrong place,
+/// and an answer is kept by more than the one who sent it.
+fn without_values(detail: &str) -> String {
+    for (before, after) in [("unknown variant `", "`, expected"), ("string \"", "\", expected")] {
+        if let Some((start, rest)) = detail.split_once(before)
+            && let Some((_, end)) = rest.rsplit_once(after)
+        {
+            return format!("{start}{before}…{after}{end}");
+        }
+    }
+    detail.to_owned()
 }
 
 fn build(status: u16) -> HttpResponseBuilder {
@@ -186,6 +199,13 @@ mod tests {
         assert!(said(r#"{"id":"a"}"#).contains("`name`"));
         assert!(said(r#"{"id":"a","id":"b","name":"A"}"#).contains("twice"));
         assert!(said("[]").contains("object"));
+        for (detail, said) in [
+            (r#"invalid type: string "sk-1\", expected x", expected i64"#, r#"invalid type: string "…", expected i64"#),
+            ("unknown variant `sk-1`, expected `a` or `b`", "unknown variant `…`, expected `a` or `b`"),
+            ("unknown field `nmae`, expected `name`", "unknown field `nmae`, expected `name`"),
+        ] {
+            assert_eq!(malformed(detail).problem().detail, said);
+        }
         assert!(said(&format!("{{\"{}\":1}}", "x".repeat(5000))).chars().count() <= MAX_DETAIL_CHARS);
     }
 }
