@@ -7,6 +7,8 @@
     clippy::as_conversions,
     clippy::too_many_lines,
     clippy::disallowed_methods
+    clippy::disallowed_methods,
+    clippy::too_many_lines
 )]
 
 mod apart;
@@ -14,6 +16,7 @@ mod canary;
 mod ceilings;
 mod grants;
 mod metering;
+mod parties;
 mod proxy;
 mod raw;
 mod release;
