@@ -110,6 +110,12 @@ async fn round(app: &Arc<App>, mut admission: Admission, call: &ProxyCall, basis
     let Some(target) = target(&admission.credential) else {
         return Some(Err(Reason::CredentialNotReady.into()));
     };
+    // What can't be opened now is neither held for nor on record as allowed. The safe keeps it
+    // open until the call is sent.
+    if let Err(reason) = open_value(app, &admission.credential, &admission.version).await {
+        let Admission { deps, draft, .. } = admission;
+        return Ending::from(reason).record(app, basis, deps, draft).await.map(Err);
+    }
     admission.draft.put("method", call.method.as_str());
     // The path is the template of what was called; a query may hold anything and is left out.
     admission.draft.put("path", call.path.as_str());

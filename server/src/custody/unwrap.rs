@@ -149,6 +149,11 @@ async fn version(app: &App, credential: &Credential, id: &str) -> Result<Option<
 async fn round(app: &App, ready: Ready, basis: i64, origin: &Origin) -> Option<Result<Released, Ending>> {
     let Ready { bearer, statement, credential, grant, version } = ready;
     let now = app.clock.now();
+    // First, because a reference that is burned can't be used again once the key is there.
+    let value = match open(app, &credential, &version).await {
+        Ok(value) => value,
+        Err(reason) => return Some(Err(reason.into())),
+    };
     let Bearer { standing, deps, draft } = bearer;
     let burn = Burn {
         key_hash: sha256(["wrapped release", &statement.id].join("\0").as_bytes()),
@@ -167,10 +172,6 @@ async fn round(app: &App, ready: Ready, basis: i64, origin: &Origin) -> Option<R
         Committed::Overtaken => return None,
     }
     app.uses.note(&grant.id, &version.id, ReleaseMode::Wrapped, now);
-    let value = match open(app, &credential, &version).await {
-        Ok(value) => value,
-        Err(reason) => return Some(Err(reason.into())),
-    };
     Some(Ok(Released {
         credential: credential.id.clone(),
         version: version.number,

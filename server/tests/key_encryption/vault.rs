@@ -62,6 +62,38 @@ async fn a_vault_in_trouble_at_start_is_told_in_a_sentence() {
     assert!(said.contains("Vault has no transit key transit/gone"), "{said}");
 }
 
+/// A reference that could not be answered is not used up, and a call is not held for.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_a_vault_that_is_away_may_be_asked_for_again() {
+    let vault = Vault::start();
+    let local = [("STIPEND_UPSTREAM_HTTP_HOSTS", "127.0.0.1"), ("STIPEND_UPSTREAM_NETWORKS", "127.0.0.0/8")];
+    let world = World::new(Backend::Sqlite, &vault.and(&[&[BY_VAULT, NO_KEY], &local[..]].concat())).await;
+    let id = world.keep("one").await;
+    let upstream = json!({"base_url": format!("http://127.0.0.1:{}", deserted())});
+    let path = format!("/credentials/{id}");
+    let (status, body) = world.server.admin(Method::PATCH, &path, Some(&upstream)).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let (status, wrapped) = world.ask(&format!("{path}/release"), &json!({"mode": "wrapped"})).await;
+    assert_eq!(status, StatusCode::OK, "nothing is opened for a reference: {wrapped}");
+    let reference = json!({"reference": wrapped["reference"]});
+    let proxied = format!("/proxy/{id}/v1/models");
+
+    vault.transit.mood(Mood::Status(503, "Vault is sealed"));
+    for _ in 0..2 {
+        assert_eq!(world.ask("/credentials/unwrap", &reference).await.0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(world.ask(&proxied, &json!({})).await.0, StatusCode::SERVICE_UNAVAILABLE);
+    }
+    vault.transit.mood(Mood::Well);
+    assert_eq!(world.ask(&proxied, &json!({})).await.0, StatusCode::BAD_GATEWAY, "nobody listens there");
+    let (status, body) = world.ask("/credentials/unwrap", &reference).await;
+    assert_eq!((status, &body["value"]["api_key"]["key"]), (StatusCode::OK, &json!("sk-canary-one")), "{body}");
+    let (_, audit) = world.server.admin(Method::GET, "/audit?limit=100", None).await;
+    let records = audit["items"].as_array().unwrap();
+    assert!(records.iter().all(|record| record["event"] != "credential.alert"), "nobody used it twice");
+    let calls = records.iter().filter(|record| record["event"] == "credential.proxied").count();
+    assert!(calls > 0 && calls <= 2, "the call that was sent, and its end: {records:?}");
+}
+
 #[rstest]
 #[case(Mood::Status(503, "Vault is sealed"))]
 #[case(Mood::Status(403, "permission denied"))]

@@ -12,6 +12,8 @@ use tempfile::TempDir;
 pub const A: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 pub const B: &str = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
 
+const MODES: [&str; 3] = ["plaintext", "wrapped", "proxy"];
+
 pub type Settings<'a> = [(&'a str, &'a str)];
 
 pub struct World {
@@ -60,18 +62,23 @@ impl World {
     /// Puts a value into custody and lets the agent have it.
     pub async fn keep(&self, name: &str) -> String {
         let value = json!({"api_key": {"key": format!("sk-canary-{name}")}});
-        let body = json!({"owner": "acme", "name": name, "value": value, "modes": ["plaintext"]});
+        let body = json!({"owner": "acme", "name": name, "value": value, "modes": MODES});
         let id = self.server.create("/credentials", body).await["id"].as_str().unwrap().to_owned();
-        let grant = json!({"credential": id, "agent": self.agent.id, "modes": ["plaintext"]});
+        let grant = json!({"credential": id, "agent": self.agent.id, "modes": MODES});
         self.server.create("/grants", grant).await;
         id
     }
 
-    pub async fn release(&self, id: &str) -> (StatusCode, Value) {
+    /// What the agent is answered.
+    pub async fn ask(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         let token = self.server.token(&self.agent, &[]).await;
-        let call = self.server.http.post(self.server.url(&format!("/credentials/{id}/release")));
-        let answer = call.bearer_auth(token).json(&json!({"mode": "plaintext"})).send().await.unwrap();
+        let call = self.server.http.post(self.server.url(path)).bearer_auth(token);
+        let answer = call.json(body).send().await.unwrap();
         (answer.status(), answer.json().await.unwrap())
+    }
+
+    pub async fn release(&self, id: &str) -> (StatusCode, Value) {
+        self.ask(&format!("/credentials/{id}/release"), &json!({"mode": "plaintext"})).await
     }
 
     /// Every value is what was put in.
