@@ -97,3 +97,21 @@ async fn what_is_destroyed_or_rotated_meanwhile_is_not_written_over(
     let (_, released) = world.release(&turned).await;
     assert_eq!(released["value"]["api_key"]["key"], "sk-canary-next", "{released}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_does_not_open_holds_up_no_other() {
+    let mut world = World::new(Backend::Sqlite, &[]).await;
+    for name in ["one", "two", "three"] {
+        world.keep(name).await;
+    }
+    let swap = "UPDATE credential_versions SET sealed = (SELECT sealed FROM credential_versions v \
+                WHERE v.credential_id = 'acme.two') WHERE credential_id = 'acme.one'";
+    world.database.execute(swap).await.unwrap();
+    world.restart(&BOTH).await;
+    for (rewrapped, remaining) in [(5, 1), (0, 1)] {
+        let (status, body) = world.server.admin(Method::POST, "/key-encryption/rewrap", Some(&json!({}))).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        assert_eq!((&body["rewrapped"], &body["remaining"]), (&json!(rewrapped), &json!(remaining)), "{body}");
+    }
+    world.all_open(&["two", "three"]).await;
+}

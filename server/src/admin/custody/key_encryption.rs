@@ -15,6 +15,8 @@ use stipend_schema::{Dep, Row, SigningKeyRow, Write, queries};
 
 /// Data keys wrapped anew by one call: whoever wants all calls again until none is left.
 const REWRAP_PAGE: i64 = 50;
+/// Pages of versions that one call looks at: those that don't open are passed over.
+const MAX_PAGES: usize = 20;
 
 pub(in super::super) async fn status(session: &Session<'_>) -> Result<KeyEncryptionStatus, Refusal> {
     session.caller().check(Action::ReadKeyEncryption, None)?;
@@ -81,16 +83,23 @@ impl Rewrapping {
 
     async fn versions(&mut self, session: &Session<'_>) -> Result<(), Refusal> {
         let current = session.app.safe.current_kek().to_owned();
-        // Of secrets and signing keys there is a handful: a page always has room for versions.
-        let limit = REWRAP_PAGE.saturating_sub(self.wrapped.total()).max(1);
-        let page = queries::Page { after: None, limit };
-        let rows =
-            session.read(|db| async move { queries::versions_of_other_keks(&db, &current, &page).await }).await?;
-        for row in rows {
-            let dep = deps::credential(&row.credential_id);
-            if let Some(row) = version_anew(session, row).await? {
-                self.add(dep, Row::CredentialVersion(row));
-                self.wrapped.versions += 1;
+        let mut after = None;
+        for _ in 0..MAX_PAGES {
+            let limit = REWRAP_PAGE.saturating_sub(self.wrapped.total());
+            if limit <= 0 {
+                break;
+            }
+            let (kek, page) = (current.clone(), queries::Page { after, limit });
+            let rows =
+                session.read(|db| async move { queries::versions_of_other_keks(&db, &kek, &page).await }).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.id.clone());
+            for row in rows {
+                let dep = deps::credential(&row.credential_id);
+                if let Some(row) = version_anew(session, row).await? {
+                    self.add(dep, Row::CredentialVersion(row));
+                    self.wrapped.versions += 1;
+                }
             }
         }
         Ok(())
@@ -133,6 +142,8 @@ fn refusal(error: SafeError) -> Refusal {
     }
 }
 
+/// `None` for a version that is gone, or does not open: it stays as it is, and counts as
+/// remaining.
 async fn version_anew(
     session: &Session<'_>,
     row: CredentialVersionRow,
@@ -141,6 +152,13 @@ async fn version_anew(
     let credential = session.read(|db| async move { queries::find_credential(&db, &id).await }).await?;
     let (Some(credential), Some(sealed)) = (credential, row.sealed.as_deref()) else { return Ok(None) };
     let place = Place { owner: &credential.owner_id, credential: &credential.id, version: &row.id };
-    let sealed = session.app.safe.rewrap(place, sealed).await.map_err(refusal)?;
+    let sealed = match session.app.safe.rewrap(place, sealed).await {
+        Ok(sealed) => sealed,
+        Err(SafeError::Damaged) => {
+            tracing::error!(credential = credential.id, version = row.number, "a version can't be rewrapped");
+            return Ok(None);
+        }
+        Err(error @ SafeError::Unavailable) => return Err(refusal(error)),
+    };
     Ok(Some(CredentialVersionRow { sealed: Some(sealed.bytes), kek_id: Some(sealed.kek_id), ..row }))
 }
