@@ -256,6 +256,7 @@ reasons! {
     TokenInQuery = "token_in_query", InvalidRequest, "the token must be in a header and nowhere else";
     BadMethod = "bad_method", InvalidRequest, "the method is not one that is forwarded";
     BadMaxCost = "bad_max_cost", InvalidRequest, "Agent-Budget-Max must be one integer from 1 to 999999999999999";
+    MaxCostTooLow = "max_cost_too_low", InsufficientBudget, "the call may cost more than Agent-Budget-Max admits: ask for less";
     UpstreamRefused = "upstream_refused", BadGateway, "the upstream may not be called, or its answer may not be passed on";
     UpstreamFailed = "upstream_failed", BadGateway, "the upstream could not be reached, or broke off";
     UpstreamSlow = "upstream_slow", GatewayTimeout, "the upstream did not answer in time";

@@ -181,7 +181,12 @@ fn cost(credential: &Credential, call: &ProxyCall) -> Result<Option<Cost>, Reaso
     let Some(metering) = &spec.metering else { return Ok(None) };
     let prices = prices(spec).ok_or(Reason::CredentialNotReady)?;
     let bound = || estimate(&prices, call.json.as_ref().unwrap_or(&Value::Null), call.body_bytes);
-    let amount = call.max_cost.or(metering.max_cost).unwrap_or_else(bound);
+    let bound = metering.max_cost.unwrap_or_else(bound);
+    // Holding less than it may cost would let it cost more than there is.
+    let amount = match call.max_cost {
+        Some(most) if most < bound => return Err(Reason::MaxCostTooLow),
+        most => most.unwrap_or(bound),
+    };
     let unit = Unit::new("USD", 6).map_err(|_| Reason::Internal)?;
     Ok((amount > Amount::ZERO).then_some(Cost { unit, amount, metered: Some(prices) }))
 }

@@ -85,8 +85,9 @@ impl Price {
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Metering {
-    /// Held before a call that says nothing of its size, in millionths of a dollar. Absent: the
-    /// template's.
+    /// Held before each call, in millionths of a dollar, instead of a bound that is computed from
+    /// what the request says. What a call uses beyond it is taken from what is left, and told as
+    /// overage where nothing is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<i64>)]
     pub max_cost: Option<Amount>,

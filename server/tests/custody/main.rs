@@ -7,8 +7,6 @@
     clippy::as_conversions,
     clippy::too_many_lines,
     clippy::disallowed_methods
-    clippy::disallowed_methods,
-    clippy::too_many_lines
 )]
 
 mod apart;

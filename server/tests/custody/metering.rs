@@ -83,6 +83,9 @@ async fn the_caller_says_what_a_call_may_cost() {
     for bad in ["0", "-1", "1.5", "x", "1, 2", "1000000000000000"] {
         assert_eq!(with(bad).await.unwrap().status(), StatusCode::BAD_REQUEST, "{bad}");
     }
+    let low = with("39").await.unwrap();
+    assert_eq!(low.status(), StatusCode::FORBIDDEN, "less than it may cost");
+    assert_eq!(error(&low.json().await.unwrap()), "insufficient_budget");
     let answer = with("90").await.unwrap();
     assert_eq!(answer.headers()["agent-budget"], "remaining=10, held=90");
     answer.bytes().await.unwrap();
