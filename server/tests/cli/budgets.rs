@@ -51,7 +51,7 @@ async fn ledger(backend: Backend) -> TestServer {
 #[tokio::test]
 async fn a_ledger_that_was_changed_is_found(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let server = ledger(backend).await;
-    let vars = [("STIPEND_DATABASE_URL", server.database_url.as_str()), ("STIPEND_KEK", &"00".repeat(32))];
+    let vars = [("STIPEND_DATABASE_URL", server.database_url.as_str()), ("STIPEND_KEK", &"0123456789abcdef".repeat(4))];
     let proof = run_in(&vars, &["budget", "verify", "--json"]).await.json();
     assert_eq!(proof, json!({"holds": 3, "captures": 2, "carves": 1, "periods": 4}));
     let said = run_in(&vars, &["budget", "verify"]).await.done();
