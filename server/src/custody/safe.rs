@@ -12,9 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use stipend_keys::seal::aad_of;
 use stipend_keys::{Fingerprinter, KeyEncryption, SealError, Sealer, Secret, StaticKek};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// How long an opened value is kept in memory after it was opened.
 const KEPT_OPEN: Duration = Duration::from_secs(60);
+/// Values that are sealed or opened at once. The threads that may block serve the database as
+/// well: a key-encryption service that hangs must not take them all.
+const AT_ONCE: usize = 16;
+/// How long others wait for their turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Why a value can't be had.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -54,6 +61,7 @@ pub struct Safe {
     fingerprints: Fingerprinter,
     wraps: Sealer,
     store: Arc<Store>,
+    turns: Arc<Semaphore>,
     opened: Cache<String, Arc<CredentialValue>>,
 }
 
@@ -73,6 +81,7 @@ impl Safe {
             fingerprints: Fingerprinter::derive(fingerprints),
             wraps: Sealer::new(Arc::new(wraps)),
             store,
+            turns: Arc::new(Semaphore::new(AT_ONCE)),
             opened: Cache::builder().max_capacity(MAX_OPENED_VALUES).time_to_live(KEPT_OPEN).build(),
         })
     }
@@ -158,6 +167,13 @@ impl Safe {
         &self,
         work: impl FnOnce() -> Result<T, SealError> + Send + 'static,
     ) -> Result<T, SafeError> {
+        let turn = timeout(PATIENCE, Arc::clone(&self.turns).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else { return Err(SafeError::Unavailable) };
+        let work = move || {
+            // Until it is done, whatever becomes of whoever waits for it.
+            let _turn = turn;
+            work()
+        };
         self.store.blocking(work).await.map_err(|_| SafeError::Unavailable)?.map_err(trouble)
     }
 }

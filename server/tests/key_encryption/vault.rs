@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use stipend_schema::Backend;
 
+/// More than there are threads that may block.
+const CROWD: usize = 700;
+
 #[rstest]
 // The key that was made beside the database at the first start.
 #[case(Backend::Sqlite, NO_KEY)]
@@ -83,7 +86,11 @@ async fn what_needs_a_vault_that_is_away_may_be_asked_for_again() {
         assert_eq!(world.ask("/credentials/unwrap", &reference).await.0, StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(world.ask(&proxied, &json!({})).await.0, StatusCode::SERVICE_UNAVAILABLE);
     }
+    let rotate = async || world.server.admin(Method::POST, "/signing-keys/rotate", Some(&json!({}))).await;
+    assert_eq!(rotate().await.0, StatusCode::SERVICE_UNAVAILABLE, "a new signing key can't be sealed");
     vault.transit.mood(Mood::Well);
+    let (status, body) = rotate().await;
+    assert_eq!(status, StatusCode::OK, "{body}");
     assert_eq!(world.ask(&proxied, &json!({})).await.0, StatusCode::BAD_GATEWAY, "nobody listens there");
     let (status, body) = world.ask("/credentials/unwrap", &reference).await;
     assert_eq!((status, &body["value"]["api_key"]["key"]), (StatusCode::OK, &json!("sk-canary-one")), "{body}");
@@ -137,4 +144,29 @@ async fn a_vault_that_goes_away_costs_releases_alone_and_only_while_it_is_away(#
     vault.transit.mood(Mood::Well);
     world.all_open(&["sealed"]).await;
     assert_eq!(world.server.admin(Method::POST, "/credentials", Some(&body)).await.0, StatusCode::CREATED);
+}
+
+/// The database of a SQLite node works on the same threads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_waiting_for_a_vault_that_hangs_leaves_room_for_the_rest() {
+    let vault = Vault::start();
+    let world = World::new(Backend::Sqlite, &vault.and(&[BY_VAULT, NO_KEY])).await;
+    let path = format!("/credentials/{}/release", world.keep("one").await);
+    let token = world.server.token(&world.agent, &[]).await;
+    vault.transit.mood(Mood::Hangs);
+    let release = || {
+        let call = world.server.http.post(world.server.url(&path)).bearer_auth(&token);
+        async move { call.json(&json!({"mode": "plaintext"})).send().await.unwrap().status() }
+    };
+    let crowd = futures_util::future::join_all((0..CROWD).map(|_| release()));
+    let rest = async {
+        for _ in 0..10 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let began = Instant::now();
+            world.server.token(&world.agent, &[]).await;
+            assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        }
+    };
+    let (answers, ()) = tokio::join!(crowd, rest);
+    assert!(answers.iter().all(|status| *status == StatusCode::SERVICE_UNAVAILABLE), "{answers:?}");
 }
