@@ -10,13 +10,14 @@ use super::commit::{Committed, Ending, commit, refuse};
 use super::price::{Taking, order};
 use super::release::open as open_value;
 use super::settle::{Held, Sent, settle};
-use super::spec::ReleaseMode;
+use super::spec::{CredentialSpec, ReleaseMode};
 use super::target::{Target, injection, prices, target};
 use super::value::CredentialValue;
 use crate::app::App;
 use crate::audit::{Draft, Origin};
 use crate::limits::{MAX_DECISIONS, PROXY_HOLD_SECONDS};
 use crate::proxy::prices::{Prices, estimate};
+use crate::proxy::templates::find_provider;
 use crate::proxy::usage::ensure_usage_in_stream;
 use crate::proxy::{AnswerBody, Forward, RequestBody, UpstreamFault, UsageStyle, join};
 use crate::reason::Reason;
@@ -178,7 +179,7 @@ fn cost(credential: &Credential, call: &ProxyCall) -> Result<Option<Cost>, Reaso
         let unit = price.unit().ok_or(Reason::Internal)?;
         return Ok(Some(Cost { unit, amount: price.amount, metered: None }));
     }
-    let Some(metering) = &spec.metering else { return Ok(None) };
+    let Some(metering) = spec.metering.as_ref().filter(|_| !is_probe(spec, call)) else { return Ok(None) };
     let prices = prices(spec).ok_or(Reason::CredentialNotReady)?;
     let bound = || estimate(&prices, call.json.as_ref().unwrap_or(&Value::Null), call.body_bytes);
     let bound = metering.max_cost.unwrap_or_else(bound);
@@ -189,6 +190,13 @@ fn cost(credential: &Credential, call: &ProxyCall) -> Result<Option<Cost>, Reaso
     };
     let unit = Unit::new("USD", 6).map_err(|_| Reason::Internal)?;
     Ok((amount > Amount::ZERO).then_some(Cost { unit, amount, metered: Some(prices) }))
+}
+
+/// Whether it is the call that the template says has neither effect nor price: a list of models
+/// says nothing of its use, and would take all that is held for a call.
+fn is_probe(spec: &CredentialSpec, call: &ProxyCall) -> bool {
+    let probe = spec.template.as_deref().and_then(find_provider).and_then(|provider| provider.probe.as_ref());
+    probe.is_some_and(|probe| probe.method == call.method && probe.path == call.path) && !call.method_overridden
 }
 
 impl Open {

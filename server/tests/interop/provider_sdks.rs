@@ -16,7 +16,7 @@ use tokio::process::Command;
 const KEY: &str = "sk-canary-7f3a9b2c5d8e1f40";
 /// Of four words read at 1 and five written at 2 millionths of a dollar.
 const CALL: i64 = 14;
-/// What is held for a call, and taken for one that does not say what it used.
+/// What is held for a call.
 const HELD: i64 = 40;
 /// What the agents have.
 const PLENTY: i64 = 100_000;
@@ -27,8 +27,8 @@ struct Expected {
     checks: usize,
     /// Calls of the agent that has plenty.
     metered: i64,
-    /// Of these, by what says nothing of its use.
-    silent: i64,
+    /// Its calls that cost nothing: lists of models.
+    free: i64,
     /// Calls that were refused, by reason: one record for each, so nothing was tried again.
     refusals: &'static [(&'static str, usize)],
 }
@@ -36,7 +36,7 @@ struct Expected {
 const PYTHON: Expected = Expected {
     checks: 17,
     metered: 14,
-    silent: 1,
+    free: 1,
     refusals: &[("constraint_violated", 2), ("insufficient_budget", 2), ("bearer_invalid", 4)],
 };
 
@@ -50,7 +50,7 @@ async fn python_sdks_work_by_their_base_url_alone() {
 const NODE: Expected = Expected {
     checks: 8,
     metered: 6,
-    silent: 0,
+    free: 0,
     refusals: &[("constraint_violated", 1), ("insufficient_budget", 2), ("bearer_invalid", 2)],
 };
 
@@ -70,12 +70,12 @@ async fn prove(command: Command, expected: &Expected) {
     let shop = Shop::new(&llm).await;
     let said = run(command, &shop.parameters(), expected.checks).await;
     assert!(!said.contains(KEY), "the key is in what the program said");
-    let spent = expected.metered * CALL + expected.silent * HELD;
+    let spent = expected.metered * CALL;
     assert_eq!(shop.used(&shop.worker).await, (0, spent));
     assert_eq!(shop.used(&shop.poor).await, (0, CALL));
     assert_eq!(shop.used(&shop.leaver).await, (0, CALL));
     // One of the poor agent's calls left, and one of the agent whose token was revoked.
-    let calls = u64::try_from(expected.metered + expected.silent + 2).unwrap();
+    let calls = u64::try_from(expected.metered + expected.free + 2).unwrap();
     assert_eq!((llm.calls(), llm.refused()), (calls, 0), "nothing was called again, or without the key");
     for (reason, times) in expected.refusals {
         assert_eq!(shop.refusals(reason).await, *times, "{reason}");
