@@ -130,7 +130,7 @@ macro_rules! reasons {
 reasons! {
     // The form.
     NotAForm = "not_a_form", InvalidRequest, "the body must be application/x-www-form-urlencoded";
-    BodyTooLarge = "body_too_large", TooLarge, "the body is larger than 64 KiB";
+    BodyTooLarge = "body_too_large", TooLarge, "the body is larger than 64 KiB, or than 10 MiB at the proxy";
     BodyTooSlow = "body_too_slow", TooSlow, "the body did not arrive in time";
     BodyUnreadable = "body_unreadable", InvalidRequest, "the body could not be read";
     BadEncoding = "bad_encoding", InvalidRequest, "the body is not valid form encoding of UTF-8";
