@@ -25,6 +25,7 @@ use stipend_token::constraint::{
 };
 use stipend_token::id::is_identifier;
 use tokio::sync::OwnedSemaphorePermit;
+use url::form_urlencoded;
 
 const PREFIX: &str = "/proxy/";
 /// Where providers' libraries put an API key, besides `Authorization`.
@@ -57,7 +58,7 @@ async fn pass(app: &Arc<App>, request: &HttpRequest, payload: Payload, origin: &
         Err(reason) => return Err(stranger(app, reason, origin).await),
     };
     // Some providers take a key there; ours would go on to the upstream.
-    if call.query.as_deref().is_some_and(|query| query.contains(&call.bearer)) {
+    if call.query.as_deref().is_some_and(|query| tells(query, &call.bearer)) {
         return Err(stranger(app, Reason::TokenInQuery, origin).await);
     }
     // Before anything of a body is kept: strangers upload nothing.
@@ -90,6 +91,12 @@ async fn pass(app: &Arc<App>, request: &HttpRequest, payload: Payload, origin: &
     let passing = open.send(headers, &call, body).await;
     drop(permit);
     passing
+}
+
+/// Whether a query has a token in it, as it is or encoded.
+fn tells(query: &str, token: &str) -> bool {
+    let mut pairs = form_urlencoded::parse(query.as_bytes());
+    query.contains(token) || pairs.any(|(name, value)| name.contains(token) || value.contains(token))
 }
 
 /// What can be read of a call without its body.

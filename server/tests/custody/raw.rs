@@ -222,7 +222,8 @@ async fn a_token_in_the_query_is_no_token_and_never_goes_on() {
     let upstream = Upstream::start(OK).await;
     let world = World::calling(Backend::Sqlite, &upstream.base, json!({})).await;
     let token = world.token(&world.agent).await;
-    for query in [format!("access_token={token}"), format!("key={token}")] {
+    let encoded: String = token.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    for query in [format!("access_token={token}"), format!("key={token}"), format!("key={encoded}")] {
         let alone = world.server.url(&format!("/proxy/{}/x?{query}", world.credential));
         let answer = world.server.http.get(&alone).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED);
