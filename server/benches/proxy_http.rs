@@ -228,6 +228,8 @@ async fn streams(wire: &Wire) -> i64 {
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
+    // The floor has a client of its own, made before any server is.
+    stipend::testing::install_crypto();
     let body = |stream: bool| {
         json!({"model": "stand-in-1", "max_tokens": 5, "stream": stream, "messages": [{"role": "user", "content": "one two three four"}]})
             .to_string()
