@@ -22,12 +22,6 @@ pub fn spend_key(
     params: &Params,
     now: i64,
 ) -> Result<SpendKey, Reason> {
-    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES || !visible {
-        return Err(Reason::BadIdempotencyKey);
-    }
-    // NUL is in none of the parts, so no two lists of parts make the same text.
-    let key_hash = sha256([client_id, operation, key].join("\0").as_bytes());
     let mut said: Vec<String> = params
         .pairs()
         .filter(|(name, _)| !OF_AUTHENTICATION.contains(name))
@@ -35,7 +29,21 @@ pub fn spend_key(
         .collect();
     said.sort_unstable();
     said.extend(path.map(str::to_owned));
-    let digest = sha256(said.join("\0\0").as_bytes());
+    spend_key_of(key, client_id, operation, &said.join("\0\0"), now)
+}
+
+/// The same where `said` is already all that was asked for, in one text.
+///
+/// # Errors
+/// [`Reason::BadIdempotencyKey`].
+pub fn spend_key_of(key: &str, client_id: &str, operation: &str, said: &str, now: i64) -> Result<SpendKey, Reason> {
+    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
+    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES || !visible {
+        return Err(Reason::BadIdempotencyKey);
+    }
+    // NUL is in none of the parts, so no two lists of parts make the same text.
+    let key_hash = sha256([client_id, operation, key].join("\0").as_bytes());
+    let digest = sha256(said.as_bytes());
     Ok(SpendKey { key_hash, digest, expires_at: now.saturating_add(IDEMPOTENCY_SECONDS), keep: None })
 }
 

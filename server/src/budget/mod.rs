@@ -196,12 +196,12 @@ async fn decide(
         }
         Order::Charge { token, unit, amount } => {
             let (hold, deps) = new_hold(app, client, &token, (&unit, amount, 1), draft).await?;
-            (Step::Charge { hold, capture_id: id("bc_", now) }, deps)
+            (Step::Charge { hold, capture_id: journal_id("bc_", now) }, deps)
         }
         Order::Capture { hold_id, amount, last } => {
             draft.put("hold", hold_id.clone());
             draft.put("amount", amount.parts());
-            (Step::Capture { capture_id: id("bc_", now), hold_id, amount, last }, Vec::new())
+            (Step::Capture { capture_id: journal_id("bc_", now), hold_id, amount, last }, Vec::new())
         }
         Order::Extend { hold_id, expires_in } => {
             draft.put("hold", hold_id.clone());
@@ -261,7 +261,7 @@ async fn new_hold(
     };
     deps.extend(chains.deps);
     let hold = NewHold {
-        hold_id: id("bh_", now),
+        hold_id: journal_id("bh_", now),
         paths: chains.paths,
         jti: Some(token.claims.jti.clone()),
         amount,
@@ -272,6 +272,6 @@ async fn new_hold(
 
 /// Ids of the journal begin with their time, so that what is written together lies together:
 /// with ids in no order, each row would touch a page of its own.
-fn id(prefix: &str, now: i64) -> String {
+pub(crate) fn journal_id(prefix: &str, now: i64) -> String {
     random_id(&format!("{prefix}{now:010x}"))
 }

@@ -2,11 +2,10 @@
 
 use super::SPENDER;
 use crate::app::App;
-use crate::budget::{Declined, chains_of};
+use crate::budget::{Declined, chains_of, journal_id};
 use crate::deps;
 use crate::reason::Reason;
 use crate::records::Grant;
-use stipend_keys::random_id;
 use stipend_relying::require_budget;
 use stipend_schema::Dep;
 use stipend_schema::ledger::{NewHold, Refusal, Spend, SpendKey, Step};
@@ -46,16 +45,15 @@ pub(super) async fn order(
         paths.push(path.lines.clone());
     }
     let now = app.clock.now();
-    let id = |prefix: &str| random_id(&format!("{prefix}{now:010x}"));
     let hold = |seconds: i64| NewHold {
-        hold_id: id("bh_"),
+        hold_id: journal_id("bh_", now),
         paths,
         jti: Some(token.jti.clone()),
         amount,
         expires_at: now.saturating_add(seconds),
     };
     let step = match taking {
-        Taking::Charge => Step::Charge { hold: hold(1), capture_id: id("bc_") },
+        Taking::Charge => Step::Charge { hold: hold(1), capture_id: journal_id("bc_", now) },
         Taking::Hold { seconds } => Step::Hold(hold(seconds)),
     };
     Ok((spend(step, None), looked_at))

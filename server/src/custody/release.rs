@@ -10,13 +10,14 @@ use super::unwrap::{Statement, reference};
 use super::value::CredentialValue;
 use crate::app::App;
 use crate::audit::Origin;
-use crate::limits::{IDEMPOTENCY_SECONDS, MAX_DECISIONS, MAX_IDEMPOTENCY_KEY_BYTES, WRAP_SECONDS};
+use crate::limits::{MAX_DECISIONS, WRAP_SECONDS};
 use crate::reason::Reason;
 use crate::records::{Credential, Version};
+use crate::retry::spend_key_of;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use stipend_keys::jwe::Parameters;
-use stipend_keys::{EncryptionJwk, random_id, sha256};
+use stipend_keys::{EncryptionJwk, random_id};
 use stipend_schema::custody::CredentialExposureRow;
 use stipend_schema::ledger::{NewToken, SpendKey, Step};
 use stipend_schema::{Note, Write};
@@ -269,18 +270,10 @@ pub(super) fn exposed(version: &str, agent: &str, credential: &str, mode: Releas
 }
 
 fn spend_key(key: &str, admission: &Admission, mode: ReleaseMode, kept: &Kept, now: i64) -> Result<SpendKey, Reason> {
-    let visible = key.bytes().all(|byte| byte.is_ascii_graphic());
-    if key.is_empty() || key.len() > MAX_IDEMPOTENCY_KEY_BYTES || !visible {
-        return Err(Reason::BadIdempotencyKey);
-    }
-    // No part has a NUL.
     let client = &admission.standing.token.claims.client_id;
-    Ok(SpendKey {
-        key_hash: sha256([client.as_str(), "credential.released", key].join("\0").as_bytes()),
-        digest: sha256([admission.credential.id.as_str(), mode.as_str()].join("\0").as_bytes()),
-        expires_at: now.saturating_add(IDEMPOTENCY_SECONDS),
-        keep: Some(serde_json::to_string(kept).map_err(|_| Reason::Internal)?),
-    })
+    let said = [admission.credential.id.as_str(), mode.as_str()].join("\0");
+    let retry = spend_key_of(key, client, "credential.released", &said, now)?;
+    Ok(SpendKey { keep: Some(serde_json::to_string(kept).map_err(|_| Reason::Internal)?), ..retry })
 }
 
 /// What is needed to answer once the release is on record.
