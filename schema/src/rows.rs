@@ -74,8 +74,8 @@ row! {
 }
 
 row! {
-    /// An agent, a relying service or an admin client, named `<owner>.<name>`. `access`, `scope_ceiling`, `roles`
-    /// and `may_act` are JSON texts whose shape belongs to the server.
+    /// An agent, a relying service or an admin client, named `<owner>.<name>`. `access`, `scope_ceiling`, `roles`,
+    /// `may_act` and `settings` are JSON texts whose shape belongs to the server.
     #[derive(Debug, diesel::AsChangeset)]
     #[diesel(treat_none_as_null = true)]
     ClientRow of clients (id) {
@@ -98,6 +98,7 @@ row! {
         expires_at: Option<i64>,
         created_at: i64,
         updated_at: i64,
+        settings: String,
     }
 }
 

@@ -34,6 +34,7 @@ diesel::table! {
         expires_at -> Nullable<BigInt>,
         created_at -> BigInt,
         updated_at -> BigInt,
+        settings -> Text,
     }
 }
 

@@ -194,5 +194,6 @@ fn client(audience: Audience, now: i64) -> Result<ClientRow, BootstrapError> {
         expires_at: None,
         created_at: now,
         updated_at: now,
+        settings: "{}".to_owned(),
     })
 }

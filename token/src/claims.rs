@@ -8,6 +8,7 @@
 use crate::budget::TokenLine;
 use crate::chain::{ActorChain, ChainError, MayAct};
 use crate::constraint::CredentialRelease;
+use crate::context::{Confirmation, StatusReference, UserContext};
 use crate::json::{JsonError, date_member, str_member, string_or_array_member};
 use crate::lineage::{Lineage, MAX_ANCESTORS};
 use crate::{Audience, ScopeSet, Timestamp};
@@ -86,6 +87,12 @@ pub struct AccessToken {
     pub env: Environment,
     pub act: ActorChain,
     pub may_act: Option<MayAct>,
+    /// How the user whose authority this is authenticated; of an agent's own token, nothing.
+    pub user: UserContext,
+    /// The key its presenter must prove to have; without one it is a bearer token.
+    pub cnf: Option<Confirmation>,
+    /// Where its status is published.
+    pub status: Option<StatusReference>,
     /// What it may spend from. An empty list is no budget, for its descendants as well;
     /// without one, a descendant may get a budget of whoever pays.
     pub budget: Option<Vec<TokenLine>>,
@@ -129,6 +136,9 @@ impl AccessToken {
             env: Environment::parse(&text("env")?).ok_or(ClaimsError::Malformed)?,
             act: claims.get("act").map(ActorChain::from_json).transpose()?.unwrap_or_default(),
             may_act: claims.get("may_act").map(MayAct::from_json).transpose()?,
+            user: UserContext::from_claims(claims)?,
+            cnf: claims.get("cnf").map(Confirmation::from_json).transpose()?,
+            status: claims.get("status").map(StatusReference::from_json).transpose()?,
             budget: claims.get("budget").map(TokenLine::parse_claim).transpose()?,
             authorization_details: claims
                 .get("authorization_details")
@@ -175,6 +185,31 @@ fn read_lineage(claims: &Map<String, Value>) -> Result<Lineage, ClaimsError> {
     Ok(lineage)
 }
 
+impl AccessToken {
+    fn serialize_context<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let UserContext { idp, auth_time, acr, amr } = &self.user;
+        if let Some(idp) = idp {
+            map.serialize_entry("idp", idp)?;
+        }
+        if let Some(auth_time) = auth_time {
+            map.serialize_entry("auth_time", auth_time)?;
+        }
+        if let Some(acr) = acr {
+            map.serialize_entry("acr", acr)?;
+        }
+        if !amr.is_empty() {
+            map.serialize_entry("amr", amr)?;
+        }
+        if let Some(cnf) = &self.cnf {
+            map.serialize_entry("cnf", &cnf.to_json())?;
+        }
+        if let Some(status) = &self.status {
+            map.serialize_entry("status", &status.to_json())?;
+        }
+        Ok(())
+    }
+}
+
 impl Serialize for AccessToken {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -205,6 +240,7 @@ impl Serialize for AccessToken {
         if let Some(may_act) = &self.may_act {
             map.serialize_entry("may_act", &may_act.to_json())?;
         }
+        self.serialize_context(&mut map)?;
         if let Some(budget) = &self.budget {
             map.serialize_entry("budget", budget)?;
         }

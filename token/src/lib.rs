@@ -10,6 +10,7 @@ pub mod budget;
 pub mod chain;
 pub mod claims;
 pub mod constraint;
+pub mod context;
 pub mod details;
 pub mod id;
 pub mod json;
@@ -23,6 +24,7 @@ pub mod target;
 
 pub use chain::{Actor, ActorChain, MayAct};
 pub use claims::{AccessToken, Environment};
+pub use context::{Confirmation, StatusReference, UserContext};
 pub use scope::ScopeSet;
 pub use target::Audience;
 

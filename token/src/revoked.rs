@@ -148,6 +148,9 @@ mod tests {
             env: Environment::Live,
             act: ActorChain::default().acted_by(Actor { sub: "agent:o.b".into(), iss: None }),
             may_act: None,
+            user: crate::UserContext::default(),
+            cnf: None,
+            status: None,
             budget: None,
             authorization_details: None,
         }

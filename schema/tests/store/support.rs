@@ -131,6 +131,7 @@ pub fn client(owner_id: &str, name: &str) -> ClientRow {
         expires_at: None,
         created_at: NOW,
         updated_at: NOW,
+        settings: "{}".to_owned(),
     }
 }
 

@@ -183,6 +183,9 @@ fn token(
         env,
         act: ActorChain::default(),
         may_act: None,
+        user: stipend_token::UserContext::default(),
+        cnf: None,
+        status: None,
         budget: None,
         authorization_details: None,
     }

@@ -62,6 +62,7 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
         jwks,
         secret_expires_in_seconds: new.secret_life,
         legacy_assertion_aud: new.legacy_assertion_aud,
+        settings: new.settings,
     };
     session.api.post(&["agents"], &body).await
 }
@@ -99,6 +100,7 @@ async fn update(session: &Session<'_>, update: Update) -> Result<Value, CliError
         roles,
         expires_at: set_or_clear(update.expires_at, update.no_expiry),
         legacy_assertion_aud: update.legacy_assertion_aud,
+        settings: update.settings,
     };
     session.api.patch(&["agents", &update.agent], &patch).await
 }

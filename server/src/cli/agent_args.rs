@@ -3,7 +3,7 @@
 use super::parse;
 use super::resource::environment;
 use crate::admin::api::Severity;
-use crate::records::{AuthMethod, ClientKind, RoleGrant};
+use crate::records::{AuthMethod, ClientKind, ClientSettings, RoleGrant};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 use stipend_token::access::AccessEntry;
@@ -118,6 +118,9 @@ pub struct Create {
     /// Admit the token endpoint's URL as the audience of its assertions
     #[arg(long)]
     pub legacy_assertion_aud: bool,
+    /// Its settings as JSON: {"dpop_bound_access_tokens":true}
+    #[arg(long, value_name = "JSON", value_parser = parse::settings, default_value = "{}")]
+    pub settings: ClientSettings,
 }
 
 #[derive(Args, Debug)]
@@ -166,6 +169,9 @@ pub struct Update {
     /// Whether the token endpoint's URL is admitted as the audience of its assertions
     #[arg(long, value_name = "BOOL")]
     pub legacy_assertion_aud: Option<bool>,
+    /// All its settings as JSON: {"dpop_bound_access_tokens":true}
+    #[arg(long, value_name = "JSON", value_parser = parse::settings)]
+    pub settings: Option<ClientSettings>,
 }
 
 #[derive(Args, Debug)]

@@ -2,7 +2,7 @@
 
 use super::connect::read_text;
 use super::error::CliError;
-use crate::records::{Role, RoleGrant};
+use crate::records::{ClientSettings, Role, RoleGrant};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -134,6 +134,11 @@ pub fn role(text: &str) -> Result<RoleGrant, String> {
         "write platform-admin, auditor, or owner-admin:OWNER, credential-admin:OWNER, budget-admin:OWNER".to_owned()
     })?;
     Ok(RoleGrant { role, owner })
+}
+
+/// The settings of a client, as the admin API writes them.
+pub fn settings(text: &str) -> Result<ClientSettings, String> {
+    serde_json::from_str(text).map_err(|error| format!("not the settings of a client: {error}"))
 }
 
 /// `2027-01-31T12:00:00Z` with any offset, or `2027-01-31` for its first second (UTC).

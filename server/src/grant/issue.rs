@@ -58,6 +58,9 @@ pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
         env: client.environment,
         act: ActorChain::default(),
         may_act: None,
+        user: stipend_token::UserContext::default(),
+        cnf: None,
+        status: None,
         budget: None,
         authorization_details: None,
     }

@@ -290,6 +290,7 @@ fn claims_of(app: &App, client: &Client, subject: &StandingToken, narrowed: Narr
     let mut claims = issue::new_claims(app, client, now);
     claims.sub.clone_from(&from.sub);
     claims.sub_profile.clone_from(&from.sub_profile);
+    claims.user.clone_from(&from.user);
     claims.aud = narrowed.aud;
     claims.scope = narrowed.scope;
     claims.lineage = narrowed.lineage;

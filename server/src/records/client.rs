@@ -1,6 +1,6 @@
 //! A client as authentication and the grants see it.
 
-use super::{LoadError, Loaded, column, word};
+use super::{ClientSettings, LoadError, Loaded, column, word};
 use crate::deps;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
@@ -97,6 +97,7 @@ pub struct Client {
     pub expires_at: Option<i64>,
     pub secrets: Vec<ClientSecret>,
     pub keys: Vec<ClientKey>,
+    pub settings: ClientSettings,
     /// Its `sub`.
     pub subject: String,
 }
@@ -147,6 +148,7 @@ pub(super) async fn load(db: Db, id: String) -> Result<Loaded<Client>, LoadError
             })
             .collect(),
         keys,
+        settings: column(&row.settings, "client settings")?,
         id: row.id,
         owner_id: row.owner_id,
     };

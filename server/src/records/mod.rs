@@ -8,11 +8,13 @@ mod client;
 mod credential;
 mod resource;
 mod rules;
+mod settings;
 
 pub use budget::{BudgetLine, BudgetPath};
 pub use client::{AuthMethod, Client, ClientKey, ClientKind, ClientSecret, ClientState, Role, RoleGrant};
 pub use credential::{Credential, Grant, Version};
 pub use resource::Resource;
+pub use settings::ClientSettings;
 
 use crate::limits::{MAX_CACHED_RECORDS, MAX_CONCURRENT_LOADS};
 use crate::live::Live;

@@ -20,6 +20,9 @@ fn golden() -> AccessToken {
         env: Environment::Live,
         act: ActorChain::default().acted_by(Actor { sub: "agent:payments.planner".to_owned(), iss: None }),
         may_act: None,
+        user: UserContext::default(),
+        cnf: None,
+        status: None,
         budget: Some(TokenLine::parse_claim(&json!([{"id": "bl_1", "unit": "USD", "decimals": 6, "amount": 2_000_000, "per_call": 500_000, "enforce": "as"}])).unwrap()),
         authorization_details: Some(CredentialRelease::parse_claim(&json!([qwen()])).unwrap()),
     }

@@ -27,6 +27,9 @@ fn token(client: &str, audience: &str, scope: &str) -> AccessToken {
         env: Environment::Live,
         act: ActorChain::default(),
         may_act: None,
+        user: crate::UserContext::default(),
+        cnf: None,
+        status: None,
         budget: None,
         authorization_details: None,
     }

@@ -114,6 +114,9 @@ fn patched(row: &ClientRow, patch: &PatchAgent, now: i64) -> Result<ClientRow, R
     if let Some(legacy) = patch.legacy_assertion_aud {
         row.legacy_assertion_aud = legacy;
     }
+    if let Some(settings) = &patch.settings {
+        row.settings = check::column(settings)?;
+    }
     Ok(row)
 }
 

@@ -98,6 +98,7 @@ fn row(new: &NewAgent, kind: ClientKind, environment: Environment, now: i64) -> 
         expires_at: new.expires_at,
         created_at: now,
         updated_at: now,
+        settings: check::column(&new.settings)?,
     })
 }
 

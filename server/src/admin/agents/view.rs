@@ -18,6 +18,7 @@ pub(super) fn view(bundle: ClientBundle, now: i64) -> Result<Agent, Refusal> {
         auth_method: check::parse_word(&row.auth_method)?,
         access: check::parse_column(&row.access)?,
         scope_ceiling: row.scope_ceiling.as_deref().map(check::parse_column).transpose()?,
+        settings: check::parse_column(&row.settings)?,
         may_act: row.may_act.as_deref().map(check::parse_column).transpose()?,
         roles: check::parse_column(&row.roles)?,
         id: row.id,
@@ -106,6 +107,7 @@ mod tests {
                 expires_at: Some(100),
                 created_at: 0,
                 updated_at: 0,
+                settings: "{}".into(),
             },
             owner: OwnerRow { id: "o".into(), name: "O".into(), state: "active".into(), created_at: 0, updated_at: 0 },
             secrets: vec![ClientSecretRow {

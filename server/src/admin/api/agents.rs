@@ -3,7 +3,7 @@
 use super::revocations::Severity;
 use super::shapes::AccessEntryShape;
 use super::{ShownSecret, present};
-use crate::records::{AuthMethod, ClientKind, ClientState, RoleGrant};
+use crate::records::{AuthMethod, ClientKind, ClientSettings, ClientState, RoleGrant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use stipend_token::access::AccessEntry;
@@ -59,6 +59,9 @@ pub struct NewAgent {
     /// Admits the token endpoint's URL as the audience of client assertions.
     #[serde(default)]
     pub legacy_assertion_aud: bool,
+    /// What its tokens are bound to, and what its method of authentication needs to know.
+    #[serde(default)]
+    pub settings: ClientSettings,
 }
 
 /// The answer to a registration.
@@ -102,6 +105,8 @@ pub struct Agent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reissue_of: Option<String>,
     pub legacy_assertion_aud: bool,
+    #[serde(default)]
+    pub settings: ClientSettings,
     pub created_at: i64,
     pub updated_at: i64,
     pub readiness: Readiness,
@@ -187,6 +192,9 @@ pub struct PatchAgent {
     pub expires_at: Option<Option<i64>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub legacy_assertion_aud: Option<bool>,
+    /// Replaced whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settings: Option<ClientSettings>,
 }
 
 /// Why an owner, an agent or a resource changes state.

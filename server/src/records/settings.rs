@@ -1,0 +1,33 @@
+//! What a client has registered of how it authenticates and what its tokens are bound to, beside
+//! its method: one JSON column, so that each part can come and go without a migration.
+
+use serde::{Deserialize, Serialize};
+
+/// Absent members are off or empty; what is off or empty is not written.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClientSettings {
+    /// Its access tokens are bound to a DPoP key, always (RFC 9449 section 5.2).
+    #[serde(skip_serializing_if = "is_off")]
+    pub dpop_bound_access_tokens: bool,
+    /// Its access tokens are bound to its certificate, always (RFC 8705 section 3.4).
+    #[serde(skip_serializing_if = "is_off")]
+    pub tls_client_certificate_bound_access_tokens: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_off(flag: &bool) -> bool {
+    !flag
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_set_is_an_empty_object_and_an_unknown_setting_is_refused() {
+        assert_eq!(serde_json::to_string(&ClientSettings::default()).unwrap(), "{}");
+        assert_eq!(serde_json::from_str::<ClientSettings>("{}").unwrap(), ClientSettings::default());
+        assert!(serde_json::from_str::<ClientSettings>(r#"{"dpop":true}"#).is_err());
+    }
+}
