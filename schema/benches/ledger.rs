@@ -27,7 +27,7 @@ fn work(spend: Option<Spend>, writes: Vec<Write>) -> Work {
         jti: None,
         detail: serde_json::Map::new(),
     };
-    Work { basis: 0, deps: Vec::new(), burn: None, spend, counts: Vec::new(), writes, changes: Vec::new(), record }
+    Work { spend, writes, ..Work::recording(0, record) }
 }
 
 fn line(id: String, parent_id: Option<String>) -> Write {

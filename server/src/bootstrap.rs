@@ -94,11 +94,7 @@ fn work(app: &App, hash: String) -> Result<Work, BootstrapError> {
     let mut draft = Draft::new("server.bootstrapped", &own_origin());
     draft.client(ADMIN, OWNER);
     Ok(Work {
-        basis: app.live.applied(),
         deps: vec![deps::client(ADMIN)],
-        burn: None,
-        spend: None,
-        counts: Vec::new(),
         writes: vec![
             Write::Insert(Row::Owner(owner)),
             Write::Insert(Row::Resource(resource(&audience, "Stipend admin API", &ADMIN_SCOPES, now)?)),
@@ -112,7 +108,7 @@ fn work(app: &App, hash: String) -> Result<Work, BootstrapError> {
             deps::resource(keys.as_str()),
             deps::client(ADMIN),
         ],
-        record: draft.outcome(DONE),
+        ..Work::recording(app.live.applied(), draft.outcome(DONE))
     })
 }
 
@@ -136,14 +132,10 @@ async fn add_key_release(app: &App) -> Result<(), BootstrapError> {
     draft.owner(Some(OWNER));
     draft.put("resource", uri.as_str());
     let work = Work {
-        basis: app.live.applied(),
         deps: vec![deps::resource(uri.as_str())],
-        burn: None,
-        spend: None,
-        counts: Vec::new(),
         writes: vec![Write::Insert(Row::Resource(key_release(&uri, app.clock.now())?))],
         changes: vec![deps::resource(uri.as_str())],
-        record: draft.outcome(DONE),
+        ..Work::recording(app.live.applied(), draft.outcome(DONE))
     };
     match app.committer.submit(work).await {
         // Another node was quicker.

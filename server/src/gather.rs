@@ -122,16 +122,7 @@ async fn record(committer: &CommitterHandle, kind: &Kind, origin: &Origin, count
         draft.put("claimed_client", claimed.clone());
     }
     draft.put("count", count);
-    let work = Work {
-        basis: 0,
-        deps: Vec::new(),
-        burn: None,
-        spend: None,
-        counts: Vec::new(),
-        writes: Vec::new(),
-        changes: Vec::new(),
-        record: draft.refused(kind.reason),
-    };
+    let work = Work::recording(0, draft.refused(kind.reason));
     matches!(committer.submit(work).await, Outcome::Committed { .. })
 }
 

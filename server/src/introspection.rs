@@ -57,16 +57,7 @@ pub async fn burn(app: &App, caller: &AuthenticatedClient, origin: &Origin) -> R
     let Some(burn) = caller.burn.clone() else { return Ok(()) };
     let mut draft = Draft::new("token.introspected", origin);
     draft.client(&caller.client.id, &caller.client.owner_id);
-    let work = Work {
-        basis: 0,
-        deps: Vec::new(),
-        burn: Some(burn),
-        spend: None,
-        counts: Vec::new(),
-        writes: Vec::new(),
-        changes: Vec::new(),
-        record: draft.outcome(DONE),
-    };
+    let work = Work { burn: Some(burn), ..Work::recording(0, draft.outcome(DONE)) };
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Ok(()),
         Outcome::Replayed { .. } => Err(Reason::AssertionReplayed),

@@ -202,16 +202,7 @@ pub async fn retire_versions(app: &App) {
 
 /// A work of our own that only records.
 fn own_work(app: &App, draft: Draft) -> Work {
-    Work {
-        basis: app.live.applied(),
-        deps: Vec::new(),
-        burn: None,
-        spend: None,
-        counts: Vec::new(),
-        writes: Vec::new(),
-        changes: Vec::new(),
-        record: draft.outcome(DONE),
-    }
+    Work::recording(app.live.applied(), draft.outcome(DONE))
 }
 
 /// Has the ledger do a step of our own. Whether it answered.

@@ -54,14 +54,9 @@ fn decide(
     let mut draft = Draft::new("token.revoked", origin);
     draft.client(&client.client.id, &client.client.owner_id);
     let mut work = Work {
-        basis,
         deps: client.deps.clone(),
         burn: client.burn.clone(),
-        spend: None,
-        counts: Vec::new(),
-        writes: Vec::new(),
-        changes: Vec::new(),
-        record: draft.clone().outcome(DONE),
+        ..Work::recording(basis, draft.clone().outcome(DONE))
     };
     let Some(token) = token else {
         work.record = draft.refused(Reason::MissingToken);

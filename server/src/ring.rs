@@ -314,14 +314,5 @@ fn work(order: &KeyOrder, writes: Vec<Write>, basis: i64, origin: &Origin, by: O
         })
         .collect();
     draft.put("new_kids", kids);
-    Work {
-        basis,
-        deps: vec![deps::keyring()],
-        burn: None,
-        spend: None,
-        counts: Vec::new(),
-        writes,
-        changes,
-        record: draft.outcome(DONE),
-    }
+    Work { deps: vec![deps::keyring()], writes, changes, ..Work::recording(basis, draft.outcome(DONE)) }
 }

@@ -62,6 +62,24 @@ pub struct Work {
     pub record: AuditDraft,
 }
 
+impl Work {
+    /// One that records, leaning on nothing and changing nothing: what a decision adds to it is
+    /// said beside it.
+    #[must_use]
+    pub fn recording(basis: i64, record: AuditDraft) -> Self {
+        Self {
+            basis,
+            deps: Vec::new(),
+            burn: None,
+            spend: None,
+            counts: Vec::new(),
+            writes: Vec::new(),
+            changes: Vec::new(),
+            record,
+        }
+    }
+}
+
 /// Where a record stands in the audit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position {

@@ -71,16 +71,7 @@ pub fn draft(event: &'static str) -> AuditDraft {
 
 /// A work that only records.
 pub fn issue(basis: i64) -> Work {
-    Work {
-        basis,
-        deps: Vec::new(),
-        burn: None,
-        spend: None,
-        counts: Vec::new(),
-        writes: Vec::new(),
-        changes: Vec::new(),
-        record: draft("issue"),
-    }
+    Work::recording(basis, draft("issue"))
 }
 
 pub fn issue_for(basis: i64, client_id: &str) -> Work {

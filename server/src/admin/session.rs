@@ -157,14 +157,10 @@ impl<'a> Session<'a> {
         let mut deps = caller.deps.clone();
         deps.extend(change.deps);
         let work = Work {
-            basis,
             deps,
-            burn: None,
-            spend: None,
-            counts: Vec::new(),
             writes: change.writes,
             changes: change.changes,
-            record: draft.outcome(DONE),
+            ..Work::recording(basis, draft.outcome(DONE))
         };
         (work, change.answer)
     }
@@ -185,16 +181,7 @@ impl<'a> Session<'a> {
         let mut draft = self.draft();
         draft.client(self.caller.id(), &self.caller.client.owner_id);
         let record: AuditDraft = draft.refused_as(refusal.code.as_str());
-        let work = Work {
-            basis: self.app.live.applied(),
-            deps: Vec::new(),
-            burn: None,
-            spend: None,
-            counts: Vec::new(),
-            writes: Vec::new(),
-            changes: Vec::new(),
-            record,
-        };
+        let work = Work::recording(self.app.live.applied(), record);
         match self.app.committer.submit(work).await {
             Outcome::Committed { .. } => refusal,
             _ => Refusal::unavailable(),

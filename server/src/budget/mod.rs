@@ -104,14 +104,9 @@ pub async fn spend(
         let mut draft = Draft::new(verb.event(), origin);
         draft.client(&client.client.id, &client.client.owner_id);
         let work = Work {
-            basis,
             deps: client.deps.clone(),
             burn: client.burn.clone(),
-            spend: None,
-            counts: Vec::new(),
-            writes: Vec::new(),
-            changes: Vec::new(),
-            record: draft.clone().outcome(DONE),
+            ..Work::recording(basis, draft.clone().outcome(DONE))
         };
         match round(app, &client, credentials, verb, key, (work, draft)).await {
             Round::Done(receipt) => return Ok(receipt),

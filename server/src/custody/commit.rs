@@ -77,7 +77,7 @@ pub(super) async fn commit_burning(
 ) -> Committed {
     let limits = counts.clone();
     let record = draft.outcome(DONE);
-    let work = Work { basis, deps, burn, spend, counts, writes, changes: Vec::new(), record };
+    let work = Work { deps, burn, spend, counts, writes, ..Work::recording(basis, record) };
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Committed::Done { receipt: None, kept: None },
         Outcome::Settled { settled, .. } => match settled.answer {
@@ -125,16 +125,7 @@ async fn record(app: &App, basis: i64, deps: Vec<Dep>, mut draft: Draft, ending:
         draft.put("constraint", broken.constraint.as_str());
         draft.put("why", broken.reason.as_str());
     }
-    let work = Work {
-        basis,
-        deps,
-        burn: None,
-        spend: None,
-        counts: Vec::new(),
-        writes: Vec::new(),
-        changes: Vec::new(),
-        record: draft.refused(ending.reason),
-    };
+    let work = Work { deps, ..Work::recording(basis, draft.refused(ending.reason)) };
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Some(ending),
         Outcome::Stale => None,

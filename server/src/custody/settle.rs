@@ -77,14 +77,8 @@ pub(super) async fn settle(app: &App, held: Option<Held>, (mut draft, metered): 
     };
     for attempt in 0..MAX_TRIES {
         let work = Work {
-            basis: app.live.applied(),
-            deps: Vec::new(),
-            burn: None,
             spend: step.clone().map(|step| spend(step, None)),
-            counts: Vec::new(),
-            writes: Vec::new(),
-            changes: Vec::new(),
-            record: draft.clone().outcome(DONE),
+            ..Work::recording(app.live.applied(), draft.clone().outcome(DONE))
         };
         match app.committer.submit(work).await {
             Outcome::Committed { .. } => return,

@@ -270,7 +270,7 @@ fn unsuccessful(outcome: &Outcome) -> Round {
 }
 
 fn work(basis: i64, deps: Vec<Dep>, burn: Option<Burn>, record: stipend_schema::AuditDraft) -> Work {
-    Work { basis, deps, burn, spend: None, counts: Vec::new(), writes: Vec::new(), changes: Vec::new(), record }
+    Work { deps, burn, ..Work::recording(basis, record) }
 }
 
 fn method_name(client: &AuthenticatedClient) -> &'static str {

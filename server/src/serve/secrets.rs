@@ -76,16 +76,7 @@ fn open_or_make(sealer: &Sealer, rows: &[ServerSecretRow], now: i64) -> Result<F
 }
 
 fn work(writes: Vec<Write>, record: AuditDraft) -> Work {
-    Work {
-        basis: 0,
-        deps: Vec::new(),
-        burn: None,
-        spend: None,
-        counts: Vec::new(),
-        writes,
-        changes: Vec::new(),
-        record,
-    }
+    Work { writes, ..Work::recording(0, record) }
 }
 
 fn open(sealer: &Sealer, row: &ServerSecretRow) -> Result<Secret<[u8; 32]>, StartError> {
