@@ -99,7 +99,11 @@ const LITE: [&str; 2] = [
 ];
 const POSTGRES: [&str; 2] = [
     include_str!("../../migrations/postgres/2026-11-21-000004_holds_without_line_key/up.sql"),
-    include_str!("../../migrations/postgres/2026-11-21-000004_holds_without_line_key/down.sql"),
+    // A later one takes the captures' key of the hold away: it comes back first.
+    concat!(
+        include_str!("../../migrations/postgres/2026-11-21-000014_lighter_journal/down.sql"),
+        include_str!("../../migrations/postgres/2026-11-21-000004_holds_without_line_key/down.sql"),
+    ),
 ];
 
 #[rstest]
