@@ -23,6 +23,7 @@ use tokio::sync::Semaphore;
 pub struct Urls {
     pub issuer: String,
     pub token_endpoint: String,
+    pub authorization_endpoint: String,
     pub introspection_endpoint: String,
     pub revocation_endpoint: String,
     pub jwks_uri: String,
@@ -44,6 +45,7 @@ impl Urls {
         Self {
             issuer: issuer.to_owned(),
             token_endpoint: format!("{base}/oauth2/token"),
+            authorization_endpoint: format!("{base}/oauth2/authorize"),
             introspection_endpoint: format!("{base}/oauth2/introspect"),
             revocation_endpoint: format!("{base}/oauth2/revoke"),
             jwks_uri: format!("{base}/oauth2/jwks"),

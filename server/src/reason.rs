@@ -12,6 +12,7 @@ pub enum OAuthCode {
     InvalidClient,
     UnauthorizedClient,
     UnsupportedGrantType,
+    UnsupportedResponseType,
     InvalidScope,
     InvalidTarget,
     InvalidAuthorizationDetails,
@@ -47,6 +48,7 @@ impl OAuthCode {
             Self::InvalidClient => "invalid_client",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedResponseType => "unsupported_response_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
             Self::InvalidAuthorizationDetails => "invalid_authorization_details",
@@ -73,6 +75,7 @@ impl OAuthCode {
             Self::InvalidRequest
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
+            | Self::UnsupportedResponseType
             | Self::InvalidScope
             | Self::InvalidTarget
             | Self::InvalidAuthorizationDetails => 400,
@@ -138,6 +141,7 @@ reasons! {
     TooManyParameters = "too_many_parameters", InvalidRequest, "the request has too many parameters";
     MissingGrantType = "missing_grant_type", InvalidRequest, "grant_type is required";
     UnsupportedGrantType = "unsupported_grant_type", UnsupportedGrantType, "grant_type is not supported: use client_credentials or urn:ietf:params:oauth:grant-type:token-exchange";
+    NobodySignsIn = "nobody_signs_in", UnsupportedResponseType, "nobody signs in here and no client has a redirect URI: ask for tokens at the token endpoint";
     MissingToken = "missing_token", InvalidRequest, "token is required";
     // Client authentication.
     NoClientAuthentication = "no_client_authentication", InvalidClient, "client authentication is required";
@@ -245,6 +249,7 @@ reasons! {
     BearerInvalid = "bearer_invalid", Unauthenticated, "the access token is not valid here";
     BearerElsewhere = "bearer_elsewhere", Unauthenticated, "the access token is not valid here";
     MissingScope = "missing_scope", InsufficientScope, "the access token lacks the scope that this needs";
+    MissingUseScope = "missing_use_scope", InsufficientScope, "the access token lacks the scope that this needs";
     NotJson = "not_json", InvalidRequest, "the body must be application/json: one object with the members documented for it";
     ProxyIsNoRelease = "proxy_is_no_release", InvalidRequest, "nothing is released for the proxy: send the calls through /proxy";
     NoSuchCredential = "no_such_credential", NotFound, "there is no such credential for this agent";

@@ -11,7 +11,7 @@ checks! { "metadata";
     "MD8/grants" M "RFC 8414 2" "each advertised grant works, each other is unsupported" => grants;
     "MD8/methods" M "RFC 8414 2" "each advertised way to authenticate works at its endpoint" => methods;
     "MD8/algorithms" M "RFC 8414 2" "each advertised signing algorithm authenticates" => algorithms;
-    "MD8/responses" M "RFC 8414 2" "without an authorization endpoint nothing needs one" => no_authorization_endpoint;
+    "MD8/responses" M "RFC 8414 2" "where no authorization endpoint serves a response type, no grant needs one" => no_authorization_flow;
 }
 
 const KNOWN_GRANTS: &[&str] = &[
@@ -121,12 +121,27 @@ fn settled(seen: Vec<String>, untried: Vec<String>) -> Verdict {
     }
 }
 
-async fn no_authorization_endpoint(issuer: &Issuer) -> Verdict {
-    if !issuer.meta_text("authorization_endpoint").is_empty() {
+/// RFC 8414 section 2 makes `authorization_endpoint` optional where no grant uses it; some clients
+/// insist on it, so an address that refuses everybody is as good as none.
+async fn no_authorization_flow(issuer: &Issuer) -> Verdict {
+    let endpoint = issuer.meta_text("authorization_endpoint").to_owned();
+    let types = issuer.meta_list("response_types_supported");
+    if !endpoint.is_empty() && types != ["none"] {
         return skip("there is an authorization endpoint");
     }
     for grant in ["authorization_code", "implicit", "refresh_token"] {
         ensure!(!issuer.meta_list("grant_types_supported").contains(&grant), "{grant} is advertised");
     }
-    Ok("no grant that needs one".into())
+    if endpoint.is_empty() {
+        return Ok("no grant that needs one".into());
+    }
+    let url = format!("{endpoint}?response_type=code&client_id=x&redirect_uri=https%3A%2F%2Fevil.example%2F");
+    let reply = issuer.http.get(&url).send().await?;
+    ensure!(
+        reply.status == 400 && reply.header("location").is_empty(),
+        "{} {:?}",
+        reply.status,
+        reply.header("location")
+    );
+    Ok("no grant that needs one, and the endpoint refuses".into())
 }

@@ -118,7 +118,8 @@ pub(super) async fn bearer(
     }
     let bearer = Bearer { deps: standing.deps.clone(), standing, draft };
     if check_scope(&bearer.standing.token.claims, scope).is_err() {
-        return Err(bearer.refused(Reason::MissingScope));
+        let missing = if scope == SCOPE_USE { Reason::MissingUseScope } else { Reason::MissingScope };
+        return Err(bearer.refused(missing));
     }
     Ok(bearer)
 }

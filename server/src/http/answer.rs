@@ -52,6 +52,7 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
         OAuthCode::InvalidRequest
         | OAuthCode::UnauthorizedClient
         | OAuthCode::UnsupportedGrantType
+        | OAuthCode::UnsupportedResponseType
         | OAuthCode::InvalidScope
         | OAuthCode::InvalidTarget
         | OAuthCode::InvalidAuthorizationDetails

@@ -130,9 +130,20 @@ fn challenge(app: &App, reason: Reason) -> Option<String> {
             Some(format!("Bearer resource_metadata=\"{metadata}\""))
         }
         OAuthCode::Unauthenticated => Some(format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\"")),
-        OAuthCode::InsufficientScope => Some(format!(
-            "Bearer error=\"insufficient_scope\", scope=\"{SCOPE_RELEASE} {SCOPE_USE}\", resource_metadata=\"{metadata}\""
-        )),
+        OAuthCode::InsufficientScope => {
+            let scope = needed(reason).map(|scope| format!(", scope=\"{scope}\"")).unwrap_or_default();
+            Some(format!("Bearer error=\"insufficient_scope\"{scope}, resource_metadata=\"{metadata}\""))
+        }
+        _ => None,
+    }
+}
+
+/// All the scopes that the refused operation needs, and no more: a client that steps up asks for
+/// what the challenge names. Where the scope is not what is lacking, none is named.
+fn needed(reason: Reason) -> Option<&'static str> {
+    match reason {
+        Reason::MissingScope => Some(SCOPE_RELEASE),
+        Reason::MissingUseScope => Some(SCOPE_USE),
         _ => None,
     }
 }

@@ -22,8 +22,11 @@ struct Metadata<'a> {
     issuer: &'a str,
     token_endpoint: &'a str,
     jwks_uri: &'a str,
-    /// REQUIRED by RFC 8414 although there is no authorization endpoint: `none` is the
-    /// registered value for a response without parameters.
+    /// No grant uses it and it refuses everybody; libraries that want a token alone insist on
+    /// the member (see `authorize.rs`).
+    authorization_endpoint: &'a str,
+    /// REQUIRED by RFC 8414 although there is no authorization response: `none` is the
+    /// registered value for one without parameters.
     response_types_supported: [&'static str; 1],
     grant_types_supported: [&'static str; 2],
     token_endpoint_auth_methods_supported: [&'static str; 3],
@@ -49,6 +52,7 @@ fn document(urls: &Urls) -> Metadata<'_> {
         issuer: &urls.issuer,
         token_endpoint: &urls.token_endpoint,
         jwks_uri: &urls.jwks_uri,
+        authorization_endpoint: &urls.authorization_endpoint,
         response_types_supported: ["none"],
         grant_types_supported: [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
         token_endpoint_auth_methods_supported: AUTH_METHODS,

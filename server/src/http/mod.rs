@@ -2,6 +2,7 @@
 //! admin API's handlers know actix.
 
 mod answer;
+mod authorize;
 mod body;
 mod budget;
 mod custody;
@@ -51,6 +52,12 @@ fn release(config: &mut ServiceConfig) {
 fn issuer(config: &mut ServiceConfig) {
     config
         .service(endpoint("/oauth2/token").route(web::post().to(token::handle)))
+        .service(
+            web::resource("/oauth2/authorize")
+                .route(web::get().to(authorize::handle))
+                .route(web::post().to(authorize::handle))
+                .default_service(web::to(|| async { answer::method_not_allowed("GET, POST") })),
+        )
         .service(endpoint("/oauth2/introspect").route(web::post().to(introspect::handle)))
         .service(endpoint("/oauth2/revoke").route(web::post().to(revoke::handle)))
         .service(endpoint("/budget/holds").route(web::post().to(budget::hold)))

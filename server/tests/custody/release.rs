@@ -216,3 +216,27 @@ async fn revoking_the_agent_or_its_token_ends_it_at_once() {
     world.admin(Method::POST, &format!("/agents/{}/revoke", world.agent.id), how).await;
     assert_eq!(world.release(&token, "plaintext").await.0, StatusCode::UNAUTHORIZED);
 }
+
+/// RFC 6750 section 3: what a client that steps up is to ask for, all of it and nothing more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_challenge_names_the_scope_that_is_needed() {
+    let world = World::new(Backend::Sqlite).await;
+    let server = &world.server;
+    let keys = server.url("/credentials");
+    for (has, lacks, path) in [
+        ("credential:use", "credential:release", format!("/credentials/{}/release", world.credential)),
+        ("credential:release", "credential:use", format!("/proxy/{}/v1/chat", world.credential)),
+    ] {
+        let name = has.replace(':', "-");
+        let agent = server.create_client("acme", &name, "agent", &[(&keys, &[has])]).await;
+        let token = world.token(&agent).await;
+        let request = server.http.post(server.url(&path)).bearer_auth(&token).json(&json!({"mode": "plaintext"}));
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{path}");
+        let challenge = answer.headers()["www-authenticate"].to_str().unwrap();
+        let metadata = &server.app.urls.credential_metadata;
+        let expected =
+            format!("Bearer error=\"insufficient_scope\", scope=\"{lacks}\", resource_metadata=\"{metadata}\"");
+        assert_eq!(challenge, expected);
+    }
+}

@@ -84,7 +84,12 @@ fn registration(name: &str, method: &str) -> Value {
 }
 
 async fn post_client(server: &TestServer) -> TestClient {
-    let created = server.create("/agents", registration("post", "client_secret_post")).await;
+    secret_client(server, registration("post", "client_secret_post")).await
+}
+
+/// Registers a client with a secret.
+pub async fn secret_client(server: &TestServer, body: Value) -> TestClient {
+    let created = server.create("/agents", body).await;
     TestClient {
         id: created["agent"]["id"].as_str().unwrap().to_owned(),
         secret: created["client_secret"].as_str().unwrap().to_owned(),
@@ -99,12 +104,17 @@ async fn spending_client(server: &TestServer, name: &str) -> TestClient {
 }
 
 async fn key_client(server: &TestServer, name: &str, legacy: bool) -> KeyClient {
+    let mut body = registration(name, "private_key_jwt");
+    body["legacy_assertion_aud"] = json!(legacy);
+    with_new_key(server, body).await
+}
+
+/// Registers a client with a key of its own.
+pub async fn with_new_key(server: &TestServer, mut body: Value) -> KeyClient {
     let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new()).unwrap();
     let key = SigningKey::from_private_der(Algorithm::Es256, &Secret::new(pkcs8.as_ref().to_vec())).unwrap();
     let public: Value = serde_json::from_str(&key.public_jwk().to_public_json()).unwrap();
-    let mut body = registration(name, "private_key_jwt");
     body["jwks"] = json!({"keys": [public]});
-    body["legacy_assertion_aud"] = json!(legacy);
     let created = server.create("/agents", body).await;
     KeyClient {
         id: created["agent"]["id"].as_str().unwrap().to_owned(),
@@ -117,7 +127,7 @@ pub fn with_secret(client: &TestClient) -> Value {
     json!({"id": client.id, "secret": client.secret})
 }
 
-fn with_key(client: &KeyClient) -> Value {
+pub fn with_key(client: &KeyClient) -> Value {
     json!({"id": client.id, "kid": client.kid, "alg": "ES256", "private_key_pem": client.pem})
 }
 

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod company;
+mod mcp;
+mod mcp_conformance;
 mod oauth2_crate;
 mod programs;
 mod provider_sdks;
