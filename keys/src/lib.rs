@@ -28,7 +28,7 @@ pub mod signing;
 pub use alg::Algorithm;
 pub use fingerprint::Fingerprinter;
 pub use jwe::{EncryptionJwk, JweError};
-pub use jwk::{JwkError, PublicJwk};
+pub use jwk::{JwkError, MAX_JWK_BYTES, PublicJwk};
 pub use jwks::PublicJwkSet;
 pub use jws::{JwsError, MAX_JWT_BYTES, Unverified, Verified, Verifier};
 pub use keyring::{JwksDocument, KeyRecord, Keyring, KeyringError};

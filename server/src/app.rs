@@ -1,6 +1,7 @@
 //! Everything a request may need, put together once at start.
 
 use crate::admin::Turns;
+use crate::certificate::Authorities;
 use crate::client::{Failures, Proofs};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -75,6 +76,8 @@ pub struct App {
     pub failures: Failures,
     pub proofs: Proofs,
     pub secrets: SecretWorker,
+    /// Whose certificates `tls_client_auth` takes.
+    pub authorities: Option<Authorities>,
     pub mac: ProcessMac,
     pub safe: Safe,
     /// When credentials were last used.

@@ -9,6 +9,7 @@ pub mod app;
 pub mod audit;
 pub mod bootstrap;
 pub mod budget;
+pub mod certificate;
 pub mod cli;
 pub mod client;
 pub mod clock;

@@ -164,6 +164,9 @@ reasons! {
     AssertionTimes = "assertion_times", InvalidClient, "a client assertion needs exp, at most five minutes ahead, and must be valid now";
     AssertionJti = "assertion_jti", InvalidClient, "a client assertion needs a jti of at most 256 characters";
     AssertionReplayed = "assertion_replayed", InvalidClient, "the client assertion was used before";
+    CertificateHeader = "certificate_header", InvalidRequest, "the proxy must pass on one client certificate, in one header, or none";
+    CertificateUntrusted = "certificate_untrusted", InvalidClient, "client authentication failed";
+    CertificateNotRegistered = "certificate_not_registered", InvalidClient, "client authentication failed";
     TooManyFailures = "too_many_failures", TooManyRequests, "too many failed attempts for this client from this address: wait a minute";
     Busy = "busy", TemporarilyUnavailable, "too many authentications at once: try again";
     // Targets and scopes.
@@ -352,6 +355,8 @@ mod tests {
             Reason::ClientNotActive,
             Reason::WrongAuthMethod,
             Reason::MalformedBasic,
+            Reason::CertificateUntrusted,
+            Reason::CertificateNotRegistered,
         ];
         for reason in alike {
             assert_eq!(

@@ -6,6 +6,7 @@ mod tls;
 
 use crate::app::{App, Urls};
 use crate::bootstrap::{BootstrapError, bootstrap};
+use crate::certificate::Authorities;
 use crate::client::{Failures, Proofs};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -47,6 +48,8 @@ pub enum StartError {
     Kek(String),
     #[error("STIPEND_UPSTREAM_CA_FILE: {0}")]
     Upstreams(String),
+    #[error("STIPEND_CLIENT_CA_FILE: {0}")]
+    Authorities(String),
     #[error("TLS: {0}")]
     Tls(String),
     #[error("can't listen on {0}: {1}")]
@@ -127,6 +130,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     // Who closes the connection has gone: what waits for an upstream on its behalf is ended.
     .h1_allow_half_closed(false)
     .max_connections(MAX_CONNECTIONS_PER_WORKER)
+    .on_connect(http::keep_certificate)
     .shutdown_timeout(SHUTDOWN_SECONDS)
     .disable_signals();
     let server = match app.config.workers {
@@ -193,6 +197,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let safe = Safe::new(kek, &own.fingerprints, own.wraps, Arc::clone(&store));
     let ring = Arc::new(Ring::open(Arc::clone(&store), sealer, policy, clock.now()).await?);
     let records = Arc::new(Records::new(Arc::clone(&live), Arc::clone(&store)));
+    let authorities = config.client_certificates.authorities.as_deref().map(Authorities::from_file).transpose();
+    let authorities = authorities.map_err(StartError::Authorities)?;
     let upstreams = upstreams(&config).map_err(StartError::Upstreams)?;
     Ok(App {
         tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
@@ -203,6 +209,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         mac: ProcessMac::new(),
         safe: safe.map_err(|error| StartError::Kek(error.to_string()))?,
         uses: Uses::default(),
+        authorities,
         upstreams,
         upstream_tokens: UpstreamTokens::default(),
         buffered: Arc::new(Semaphore::new(BUFFERED_BODY_UNITS)),

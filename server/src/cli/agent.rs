@@ -11,7 +11,7 @@ use crate::admin::api::{
     Agent, AgentCreated, AgentKey, ChangeState, NarrowAgent, NewAgent, NewKey, NewSecret, PatchAgent, Readiness,
     ReissueAgent, RevokeAgent, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE, SecretCreated, ShownSecret, audience,
 };
-use crate::records::{AuthMethod, ClientKind, Role, RoleGrant};
+use crate::records::{AuthMethod, ClientKind, CredentialKind, Role, RoleGrant};
 use serde_json::{Map, Value};
 use stipend_token::access::AccessEntry;
 use stipend_token::budget::BudgetCap;
@@ -272,7 +272,7 @@ fn created(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
         return Ok(());
     }
     let made: AgentCreated = read(answer)?;
-    let takes_secrets = made.agent.auth_method != AuthMethod::PrivateKeyJwt;
+    let takes_secrets = made.agent.auth_method.credential() == CredentialKind::Secret;
     let id = made.agent.id.clone();
     facts(session, made.agent);
     match &made.client_secret {

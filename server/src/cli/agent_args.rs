@@ -11,7 +11,8 @@ use stipend_token::budget::BudgetCap;
 use stipend_token::{Audience, Environment, ScopeSet};
 
 const KINDS: &[&str] = &["agent", "service", "admin"];
-const AUTH_METHODS: &[&str] = &["client_secret_basic", "client_secret_post", "private_key_jwt"];
+const AUTH_METHODS: &[&str] =
+    &["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"];
 pub const SEVERITIES: &[&str] = &["low", "medium", "high", "critical"];
 
 const CREATE_EXAMPLES: &str = "\

@@ -18,14 +18,16 @@ pub(super) async fn authenticate(
     app: &App,
     jwt: &str,
     client_id: Option<&str>,
+    certified: bool,
 ) -> Result<AuthenticatedClient, AuthFailure> {
     let unverified = Unverified::parse(jwt).map_err(|_| AuthFailure::new(Reason::AssertionMalformed, client_id))?;
     let claimed = str_member(unverified.claims(), "iss").ok().flatten().map(str::to_owned);
     let fail = |reason| AuthFailure::new(reason, claimed.as_deref().or(client_id));
     let id = claimed.as_deref().ok_or_else(|| fail(Reason::AssertionIssuer))?;
-    // RFC 7521 section 4.2: client_id is optional and must name the same client.
+    // RFC 7521 section 4.2: client_id is optional and must name the same client. Beside a
+    // certificate it may name the certificate's: that would be a second method.
     if client_id.is_some_and(|named| named != id) {
-        return Err(fail(Reason::ClientIdMismatch));
+        return Err(fail(if certified { Reason::SeveralAuthMethods } else { Reason::ClientIdMismatch }));
     }
     let now = app.clock.now();
     let client = app.records.find_client(id).await.map_err(|_| fail(Reason::StoreUnavailable))?;

@@ -3,6 +3,7 @@
 
 mod assertion;
 mod basic;
+mod certificate;
 mod proofs;
 mod secret;
 mod throttle;
@@ -12,6 +13,7 @@ pub use proofs::Proofs;
 pub use throttle::Failures;
 
 use crate::app::App;
+use crate::certificate::ClientCertificate;
 use crate::form::Params;
 use crate::reason::Reason;
 use crate::records::{AuthMethod, Client};
@@ -48,6 +50,8 @@ impl AuthFailure {
 pub struct Credentials<'a> {
     /// The `Authorization` header, if there is one.
     pub authorization: Option<&'a [u8]>,
+    /// What the client proved on its connection.
+    pub certificate: Option<&'a ClientCertificate>,
     pub params: &'a Params,
     pub source: Option<IpAddr>,
 }
@@ -56,6 +60,7 @@ pub struct Credentials<'a> {
 enum Presented {
     Secret { id: String, secret: Secret<String>, method: AuthMethod },
     Assertion { jwt: String, client_id: Option<String> },
+    Certificate { id: String, certificate: ClientCertificate },
 }
 
 /// Authenticates the client of a request.
@@ -67,7 +72,10 @@ pub async fn authenticate(app: &App, credentials: &Credentials<'_>) -> Result<Au
         Presented::Secret { id, secret, method } => {
             secret::authenticate(app, &id, secret, method, credentials.source).await
         }
-        Presented::Assertion { jwt, client_id } => assertion::authenticate(app, &jwt, client_id.as_deref()).await,
+        Presented::Assertion { jwt, client_id } => {
+            assertion::authenticate(app, &jwt, client_id.as_deref(), credentials.certificate.is_some()).await
+        }
+        Presented::Certificate { id, certificate } => certificate::authenticate(app, &id, &certificate).await,
     }
 }
 
@@ -110,6 +118,13 @@ fn presented(credentials: &Credentials<'_>) -> Result<Presented, AuthFailure> {
         }
         (Some(_), Some(_)) => Err(fail(Reason::AssertionTypeUnknown)),
         (Some(_), None) | (None, Some(_)) => Err(fail(Reason::AssertionTypeMissing)),
-        (None, None) => Err(fail(Reason::NoClientAuthentication)),
+        // RFC 8705 section 2: client_id is required. Beside another method a certificate is no
+        // second one: tokens may be bound to it all the same (section 3).
+        (None, None) => match (client_id, credentials.certificate) {
+            (Some(id), Some(certificate)) => {
+                Ok(Presented::Certificate { id: id.to_owned(), certificate: certificate.clone() })
+            }
+            _ => Err(fail(Reason::NoClientAuthentication)),
+        },
     }
 }

@@ -1,11 +1,13 @@
 //! Configuration: environment first, then an optional file, then defaults. Read once, at
 //! start; every mistake is reported, not only the first.
 
+mod certificates;
 mod key_encryption;
 mod services;
 mod settings;
 mod source;
 
+pub use certificates::ClientCertificates;
 pub use key_encryption::{KekConfig, KekProvider};
 pub use services::Services;
 pub use settings::{CLIENT_SETTINGS, CONFIG_FILE, PREFIX, SETTINGS, Setting};
@@ -30,6 +32,7 @@ pub struct Config {
     pub kek: KekConfig,
     pub bootstrap_secret: Option<Secret<String>>,
     pub tls: Option<TlsFiles>,
+    pub client_certificates: ClientCertificates,
     /// What this node serves.
     pub services: Services,
     /// Public URL of the key-release service, where that is not the issuer's.
@@ -98,6 +101,7 @@ impl Config {
         }
         let kek = KekConfig::read(&mut source, database_url.starts_with("sqlite://"));
         let tls = TlsFiles::read(&mut source);
+        let client_certificates = ClientCertificates::read(&mut source, !trusted_proxies.is_empty(), tls.is_some());
         let config = Self {
             listen: source
                 .parse("STIPEND_LISTEN", "an address and port", |text| text.parse().ok())
@@ -106,6 +110,7 @@ impl Config {
             kek,
             bootstrap_secret: source.secret("STIPEND_BOOTSTRAP_SECRET"),
             tls,
+            client_certificates,
             services,
             release_url,
             trusted_proxies,
@@ -142,6 +147,18 @@ impl Config {
             source.fault("STIPEND_BOOTSTRAP_SECRET: at least 32 characters, made at random".to_owned());
         }
         source.finish().map(|()| config)
+    }
+
+    /// Whether headers from this address are believed.
+    #[must_use]
+    pub fn trusts_proxy(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|net| net.contains(&peer))
+    }
+
+    /// Whether a client's certificate can be seen here at all.
+    #[must_use]
+    pub fn takes_certificates(&self) -> bool {
+        self.tls.is_some() || self.client_certificates.header.is_some()
     }
 }
 

@@ -101,9 +101,19 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("STIPEND_TLS_KEY_FILE", None, "Private key (PEM) of the certificate"),
     setting(
+        "STIPEND_CLIENT_CA_FILE",
+        None,
+        "Certificates (PEM) of the authorities whose client certificates tls_client_auth takes; the system's are never used",
+    ),
+    setting(
+        "STIPEND_CLIENT_CERTIFICATE_HEADER",
+        None,
+        "Header in which the trusted proxies pass a client's certificate on, such as Client-Cert: base64 of the DER (RFC 9440) or URL-encoded PEM",
+    ),
+    setting(
         "STIPEND_TRUSTED_PROXIES",
         None,
-        "Addresses or networks, separated by commas, whose X-Forwarded-For is believed",
+        "Addresses or networks, separated by commas, whose X-Forwarded-For and client certificate header are believed",
     ),
     setting("STIPEND_SIGNING_ALG", Some("ES256"), "Algorithm of new signing keys: ES256, EdDSA, RS256 or PS256"),
     setting("STIPEND_KEY_ROTATION_SECONDS", Some("2592000"), "How long a signing key signs, 7200 to 31536000"),

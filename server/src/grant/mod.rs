@@ -135,7 +135,7 @@ pub async fn refuse_stranger(app: &App, failure: &AuthFailure, origin: &Origin) 
 async fn round(app: &App, request: Request<'_>, client: &AuthenticatedClient, basis: i64) -> Round {
     let mut draft = Draft::new("token.issued", request.origin);
     draft.client(&client.client.id, &client.client.owner_id);
-    draft.put("auth_method", method_name(client));
+    draft.put("auth_method", client.method.as_str());
     let mut deps = client.deps.clone();
     match decide(app, request, client, &draft).await {
         Ok((authorization, key)) => {
@@ -271,13 +271,4 @@ fn unsuccessful(outcome: &Outcome) -> Round {
 
 fn work(basis: i64, deps: Vec<Dep>, burn: Option<Burn>, record: stipend_schema::AuditDraft) -> Work {
     Work { deps, burn, ..Work::recording(basis, record) }
-}
-
-fn method_name(client: &AuthenticatedClient) -> &'static str {
-    use crate::records::AuthMethod;
-    match client.method {
-        AuthMethod::ClientSecretBasic => "client_secret_basic",
-        AuthMethod::ClientSecretPost => "client_secret_post",
-        AuthMethod::PrivateKeyJwt => "private_key_jwt",
-    }
 }

@@ -1,8 +1,10 @@
 //! A request's body, read once: size first, with a deadline of its own, because a slow
 //! body would otherwise stay open for ever.
 
+use super::certificate::client_certificate;
 use crate::app::App;
 use crate::audit::Origin;
+use crate::certificate::ClientCertificate;
 use crate::client::{AuthFailure, Credentials};
 use crate::form::Params;
 use crate::grant::refuse_stranger;
@@ -55,13 +57,19 @@ pub(super) struct Form<'r> {
     pub params: Params,
     /// The one `Authorization` header.
     pub authorization: Option<&'r [u8]>,
+    pub certificate: Option<ClientCertificate>,
     /// The `Idempotency-Key`; what can't be one is empty, and refused as such.
     pub key: Option<&'r str>,
 }
 
 impl Form<'_> {
     pub fn credentials(&self, origin: &Origin) -> Credentials<'_> {
-        Credentials { authorization: self.authorization, params: &self.params, source: origin.source }
+        Credentials {
+            authorization: self.authorization,
+            certificate: self.certificate.as_ref(),
+            params: &self.params,
+            source: origin.source,
+        }
     }
 }
 
@@ -77,7 +85,8 @@ pub(super) async fn read_request<'r>(
 ) -> Result<Form<'r>, Reason> {
     let read = async {
         let params = read_form(request, payload).await?;
-        Ok(Form { params, authorization: authorization(request)?, key: idempotency_key(request) })
+        let certificate = client_certificate(app, request)?;
+        Ok(Form { params, authorization: authorization(request)?, certificate, key: idempotency_key(request) })
     };
     match read.await {
         Ok(form) => Ok(form),

@@ -56,7 +56,9 @@ pub(super) async fn line(app: Data<App>, request: HttpRequest, id: Path<String>)
             }
         };
         let params = Params::default();
-        read(&app, &Credentials { authorization, params: &params, source: origin.source }, &id, &origin).await
+        // A certificate names no client by itself, and there is no form to name one.
+        let credentials = Credentials { authorization, certificate: None, params: &params, source: origin.source };
+        read(&app, &credentials, &id, &origin).await
     };
     read_answer(&request, &origin, state.await)
 }

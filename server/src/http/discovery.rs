@@ -4,6 +4,7 @@
 use crate::app::{App, Urls};
 use crate::grant::{CLIENT_CREDENTIALS, TOKEN_EXCHANGE};
 use crate::limits::JWKS_MAX_AGE_SECONDS;
+use crate::records::AuthMethod;
 use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -14,7 +15,24 @@ use stipend_keys::{Algorithm, sha256};
 use stipend_token::budget::BUDGET_TYPE;
 use stipend_token::constraint::CREDENTIAL_RELEASE_TYPE;
 
-const AUTH_METHODS: [&str; 3] = ["client_secret_basic", "client_secret_post", "private_key_jwt"];
+/// RFC 8705 section 5: where a client with a certificate goes. The listener that asks for
+/// certificates is the same for all, so each is the endpoint itself.
+#[derive(Serialize)]
+struct MtlsAliases<'a> {
+    token_endpoint: &'a str,
+    introspection_endpoint: &'a str,
+    revocation_endpoint: &'a str,
+}
+
+/// The methods that can work on this node.
+fn auth_methods(app: &App) -> Vec<&'static str> {
+    let can = |method: &AuthMethod| match method {
+        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::PrivateKeyJwt => true,
+        AuthMethod::TlsClientAuth => app.authorities.is_some(),
+        AuthMethod::SelfSignedTlsClientAuth => app.config.takes_certificates(),
+    };
+    AuthMethod::ALL.into_iter().filter(can).map(AuthMethod::as_str).collect()
+}
 
 /// RFC 8414 section 2. Only what works is said, and all that works is said.
 #[derive(Serialize)]
@@ -29,13 +47,13 @@ struct Metadata<'a> {
     /// registered value for one without parameters.
     response_types_supported: [&'static str; 1],
     grant_types_supported: [&'static str; 2],
-    token_endpoint_auth_methods_supported: [&'static str; 3],
+    token_endpoint_auth_methods_supported: Vec<&'static str>,
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     introspection_endpoint: &'a str,
-    introspection_endpoint_auth_methods_supported: [&'static str; 3],
+    introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     revocation_endpoint: &'a str,
-    revocation_endpoint_auth_methods_supported: [&'static str; 3],
+    revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     /// RFC 9396 section 10.
     authorization_details_types_supported: [&'static str; 2],
@@ -43,10 +61,18 @@ struct Metadata<'a> {
     authorization_details_types_metadata_endpoint: &'a str,
     /// Under it relying services spend, hold and report.
     budget_endpoint: &'a str,
+    /// RFC 8705 section 3.3, where a certificate can be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_certificate_bound_access_tokens: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtls_endpoint_aliases: Option<MtlsAliases<'a>>,
     service_documentation: &'static str,
 }
 
-fn document(urls: &Urls) -> Metadata<'_> {
+fn document(app: &App) -> Metadata<'_> {
+    let urls: &Urls = &app.urls;
+    let methods = auth_methods(app);
+    let certificates = app.config.takes_certificates();
     let algs = Algorithm::ALL.map(Algorithm::as_str);
     Metadata {
         issuer: &urls.issuer,
@@ -55,23 +81,29 @@ fn document(urls: &Urls) -> Metadata<'_> {
         authorization_endpoint: &urls.authorization_endpoint,
         response_types_supported: ["none"],
         grant_types_supported: [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
-        token_endpoint_auth_methods_supported: AUTH_METHODS,
+        token_endpoint_auth_methods_supported: methods.clone(),
         token_endpoint_auth_signing_alg_values_supported: algs,
         introspection_endpoint: &urls.introspection_endpoint,
-        introspection_endpoint_auth_methods_supported: AUTH_METHODS,
+        introspection_endpoint_auth_methods_supported: methods.clone(),
         introspection_endpoint_auth_signing_alg_values_supported: algs,
         revocation_endpoint: &urls.revocation_endpoint,
-        revocation_endpoint_auth_methods_supported: AUTH_METHODS,
+        revocation_endpoint_auth_methods_supported: methods,
         revocation_endpoint_auth_signing_alg_values_supported: algs,
         authorization_details_types_supported: [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE],
         authorization_details_types_metadata_endpoint: &urls.details_types_endpoint,
         budget_endpoint: &urls.budget_endpoint,
+        tls_client_certificate_bound_access_tokens: certificates.then_some(true),
+        mtls_endpoint_aliases: certificates.then_some(MtlsAliases {
+            token_endpoint: &urls.token_endpoint,
+            introspection_endpoint: &urls.introspection_endpoint,
+            revocation_endpoint: &urls.revocation_endpoint,
+        }),
         service_documentation: "https://github.com/stipend-auth/stipend",
     }
 }
 
 pub(super) async fn metadata(app: Data<App>, request: HttpRequest) -> HttpResponse {
-    json_document(&request, &document(&app.urls))
+    json_document(&request, &document(&app))
 }
 
 /// A JSON document that may be cached.

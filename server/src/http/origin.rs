@@ -19,8 +19,7 @@ pub fn origin(config: &Config, request: &HttpRequest) -> Origin {
 /// The nearest address that is no proxy of ours, read from the right: what stands further
 /// left was written by whoever sent the request.
 fn source(config: &Config, peer: IpAddr, request: &HttpRequest) -> IpAddr {
-    let trusted = |address: &IpAddr| config.trusted_proxies.iter().any(|net| net.contains(address));
-    if !trusted(&peer) {
+    if !config.trusts_proxy(peer) {
         return peer;
     }
     let headers: Vec<&str> =
@@ -30,7 +29,7 @@ fn source(config: &Config, peer: IpAddr, request: &HttpRequest) -> IpAddr {
     for hop in hops.take(MAX_HOPS) {
         let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
         nearest = address.to_canonical();
-        if !trusted(&nearest) {
+        if !config.trusts_proxy(nearest) {
             break;
         }
     }

@@ -1,10 +1,10 @@
 //! A client as authentication and the grants see it.
 
-use super::{ClientSettings, LoadError, Loaded, column, word};
+use super::{AuthMethod, ClientSettings, LoadError, Loaded, RegisteredKey, column, word};
 use crate::deps;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
-use stipend_keys::{PublicJwk, Verifier};
+use stipend_keys::Verifier;
 use stipend_schema::{Db, queries};
 use stipend_token::access::AccessEntry;
 use stipend_token::{Environment, MayAct, ScopeSet, id};
@@ -30,15 +30,6 @@ pub enum ClientState {
     Suspended,
     Revoked,
     Retired,
-}
-
-/// RFC 7591 section 2, `token_endpoint_auth_method`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AuthMethod {
-    ClientSecretBasic,
-    ClientSecretPost,
-    PrivateKeyJwt,
 }
 
 /// What an admin may do.
@@ -75,6 +66,8 @@ pub struct ClientSecret {
 pub struct ClientKey {
     pub id: String,
     pub verifier: Verifier,
+    /// `x5t#S256` of the certificate that was registered with it.
+    pub certificate: Option<String>,
     pub expires_at: i64,
 }
 
@@ -157,7 +150,9 @@ pub(super) async fn load(db: Db, id: String) -> Result<Loaded<Client>, LoadError
 }
 
 fn load_key(id: &str, jwk: &str, expires_at: i64) -> Result<ClientKey, LoadError> {
-    let corrupt = LoadError::Corrupt("client key");
-    let verifier = PublicJwk::from_json(jwk.as_bytes()).and_then(|jwk| jwk.verifier()).map_err(|_| corrupt)?;
-    Ok(ClientKey { id: id.to_owned(), verifier, expires_at })
+    let corrupt = || LoadError::Corrupt("client key");
+    let key = RegisteredKey::from_json(jwk).map_err(|_| corrupt())?;
+    let verifier = key.jwk.verifier().map_err(|_| corrupt())?;
+    let certificate = key.certificate.map(|certificate| certificate.thumbprint);
+    Ok(ClientKey { id: id.to_owned(), verifier, certificate, expires_at })
 }

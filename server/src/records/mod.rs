@@ -3,16 +3,20 @@
 //! A miss is loaded once however many ask. An entry carries what it was made from and
 //! the feed sequence it was loaded at; it is believed only while none of that changed.
 
+mod auth_method;
 mod budget;
 mod client;
 mod credential;
+mod registered_key;
 mod resource;
 mod rules;
 mod settings;
 
+pub use auth_method::{AuthMethod, CredentialKind};
 pub use budget::{BudgetLine, BudgetPath};
-pub use client::{AuthMethod, Client, ClientKey, ClientKind, ClientSecret, ClientState, Role, RoleGrant};
+pub use client::{Client, ClientKey, ClientKind, ClientSecret, ClientState, Role, RoleGrant};
 pub use credential::{Credential, Grant, Version};
+pub use registered_key::{RegisteredCertificate, RegisteredKey, RegisteredKeyFault};
 pub use resource::Resource;
 pub use settings::ClientSettings;
 

@@ -13,6 +13,22 @@ pub struct ClientSettings {
     /// Its access tokens are bound to its certificate, always (RFC 8705 section 3.4).
     #[serde(skip_serializing_if = "is_off")]
     pub tls_client_certificate_bound_access_tokens: bool,
+    /// For `tls_client_auth`, exactly one of five (RFC 8705 section 2.1.2): the subject's name,
+    /// as RFC 4514 writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_subject_dn: Option<String>,
+    /// A host name among the subject's alternative names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_dns: Option<String>,
+    /// A URI among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_uri: Option<String>,
+    /// An IP address among them, compared in binary.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_ip: Option<String>,
+    /// An email address among them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_client_auth_san_email: Option<String>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -1,5 +1,7 @@
-//! TLS by rustls: version 1.2 and 1.3, the certificate from files.
+//! TLS by rustls: version 1.2 and 1.3, the certificate from files. Clients are asked for a
+//! certificate and need none.
 
+use crate::certificate::AnyCertificate;
 use crate::config::TlsFiles;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -14,7 +16,7 @@ pub(super) fn load(files: &TlsFiles) -> Result<ServerConfig, String> {
     ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
-        .with_no_client_auth()
+        .with_client_cert_verifier(Arc::new(AnyCertificate::default()))
         .with_single_cert(certs, key)
         .map_err(|error| error.to_string())
 }

@@ -7,7 +7,7 @@ use super::super::limits::MAX_PURPOSE_BYTES;
 use super::super::problem::{Code, Refusal};
 use super::super::roles::Action;
 use super::super::session::{Change, Session};
-use super::{access, deps_of, load, refuse_ended, refuse_own, view};
+use super::{access, deps_of, load, refuse_ended, refuse_own, settings, view};
 use crate::deps;
 use stipend_schema::queries::ClientBundle;
 use stipend_schema::{ClientRow, Dep, Row, Write};
@@ -76,6 +76,9 @@ pub(in super::super) async fn patch(session: &Session<'_>, id: &str, patch: &Pat
                 refuse_own(caller, row)?;
                 caller.check(Action::ManageAdmin, None)?;
                 access::check_roles(caller, check::parse_word(&row.kind)?, roles)?;
+            }
+            if let Some(wanted) = &patch.settings {
+                settings::check(session.app, check::parse_word(&row.auth_method)?, wanted)?;
             }
             let row = patched(row, patch, session.now())?;
             store(session, bundle, row, read)

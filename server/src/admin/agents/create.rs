@@ -8,12 +8,11 @@ use super::super::owners;
 use super::super::problem::{Code, Refusal};
 use super::super::roles::Action;
 use super::super::session::{Change, Session};
-use super::{access, credentials, deps_of, refuse_ended, view};
+use super::{access, credentials, deps_of, refuse_ended, settings, view};
 use crate::deps;
 use crate::limits::DEFAULT_TTL_SECONDS;
-use crate::records::{AuthMethod, ClientKind, ClientState};
+use crate::records::{ClientKind, ClientState, CredentialKind, RegisteredKey};
 use std::collections::BTreeSet;
-use stipend_keys::PublicJwk;
 use stipend_schema::queries::{self, ClientBundle};
 use stipend_schema::{ClientKeyRow, ClientRow, Dep, OwnerRow, Row, Write};
 use stipend_token::Environment;
@@ -24,7 +23,7 @@ use stipend_token::id::client_id;
 pub(super) struct Registration {
     pub row: ClientRow,
     pub owner: OwnerRow,
-    pub keys: Vec<PublicJwk>,
+    pub keys: Vec<RegisteredKey>,
     pub credential_seconds: Option<i64>,
     /// What it was checked against.
     pub deps: Vec<Dep>,
@@ -40,6 +39,7 @@ pub(in super::super) async fn create(session: &Session<'_>, new: &NewAgent) -> R
             let environment = new.environment.unwrap_or(Environment::Live);
             check_members(new, session.now())?;
             access::check_roles(caller, kind, &new.roles)?;
+            settings::check(session.app, new.auth_method, &new.settings)?;
             let keys = keys(new)?;
             let row = row(new, kind, environment, session.now())?;
             let have = find(session, &row.id).await?;
@@ -67,14 +67,8 @@ fn check_members(new: &NewAgent, now: i64) -> Result<(), Refusal> {
     access::check_expiry(new.expires_at, now)
 }
 
-fn keys(new: &NewAgent) -> Result<Vec<PublicJwk>, Refusal> {
-    match (&new.jwks, new.auth_method) {
-        (None, _) => Ok(Vec::new()),
-        (Some(jwks), AuthMethod::PrivateKeyJwt) => credentials::parse_jwks(jwks),
-        (Some(_), AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost) => {
-            Err(Refusal::field("/jwks", "goes with private_key_jwt only"))
-        }
-    }
+fn keys(new: &NewAgent) -> Result<Vec<RegisteredKey>, Refusal> {
+    new.jwks.as_ref().map_or(Ok(Vec::new()), |jwks| credentials::parse_jwks(new.auth_method.credential(), jwks))
 }
 
 fn row(new: &NewAgent, kind: ClientKind, environment: Environment, now: i64) -> Result<ClientRow, Refusal> {
@@ -122,7 +116,7 @@ pub(super) async fn register(
     let mut bundle = ClientBundle { client: new.row, owner: new.owner, secrets: Vec::new(), keys: Vec::new() };
     let mut shown = (None, None);
     let mut writes = vec![Write::Insert(Row::Client(bundle.client.clone()))];
-    if credentials::takes_secrets(&bundle.client)? {
+    if credentials::takes(&bundle.client)? == CredentialKind::Secret {
         let end = check::credential_end(pointer, new.credential_seconds, DEFAULT_SECRET_SECONDS, now)?;
         let fresh = credentials::fresh_secret(session.app, &id, now, end).await?;
         writes.push(Write::Insert(Row::ClientSecret(fresh.row.clone())));
@@ -153,7 +147,7 @@ fn refuse_different(new: &Registration, have: &ClientBundle) -> Result<(), Refus
         updated_at: have.client.updated_at,
         ..new.row.clone()
     };
-    let wanted: BTreeSet<String> = new.keys.iter().map(PublicJwk::to_public_json).collect();
+    let wanted: BTreeSet<String> = new.keys.iter().map(RegisteredKey::to_json).collect();
     let keys: BTreeSet<String> = have.keys.iter().map(|key: &ClientKeyRow| key.jwk.clone()).collect();
     if same == have.client && (wanted.is_empty() || wanted == keys) { Ok(()) } else { Err(differs()) }
 }

@@ -11,9 +11,9 @@ use super::{deps_of, load, refuse_ended, view};
 use crate::app::App;
 use crate::deps;
 use crate::limits::MAX_VALID_SECRETS;
-use crate::records::AuthMethod;
+use crate::records::{AuthMethod, CredentialKind, RegisteredKey};
 use serde_json::{Map, Value};
-use stipend_keys::{PublicJwk, Secret, generate_client_secret, random_id};
+use stipend_keys::{Secret, generate_client_secret, random_id};
 use stipend_schema::queries::ClientBundle;
 use stipend_schema::{ClientKeyRow, ClientRow, ClientSecretRow, Row, Table, Write};
 use tokio::sync::oneshot;
@@ -55,8 +55,9 @@ async fn hash(app: &App, secret: Secret<String>) -> Result<String, Refusal> {
     hashed.map_err(|_| Refusal::unavailable())
 }
 
-pub(super) fn takes_secrets(row: &ClientRow) -> Result<bool, Refusal> {
-    Ok(check::parse_word::<AuthMethod>(&row.auth_method)? != AuthMethod::PrivateKeyJwt)
+/// What is kept here for the client to authenticate with.
+pub(super) fn takes(row: &ClientRow) -> Result<CredentialKind, Refusal> {
+    Ok(check::parse_word::<AuthMethod>(&row.auth_method)?.credential())
 }
 
 pub(in super::super) async fn add_secret(
@@ -71,8 +72,8 @@ pub(in super::super) async fn add_secret(
                 check::credential_end("/expires_in_seconds", new.expires_in_seconds, DEFAULT_SECRET_SECONDS, now)?;
             let bundle = load(session, caller, id, Action::ManageSecrets).await?;
             refuse_ended(&bundle.client)?;
-            if !takes_secrets(&bundle.client)? {
-                return Err(Refusal::new(Code::InvalidState, "this agent authenticates with a key, not a secret"));
+            if takes(&bundle.client)? != CredentialKind::Secret {
+                return Err(Refusal::new(Code::InvalidState, "this agent does not authenticate with a secret"));
             }
             let (expired, valid): (Vec<_>, Vec<_>) = bundle.secrets.iter().partition(|old| now >= old.expires_at);
             if valid.len() >= MAX_VALID_SECRETS {
@@ -103,50 +104,54 @@ pub(in super::super) async fn delete_secret(session: &Session<'_>, id: &str, sec
 }
 
 /// Reads the keys of a registration: all usable, each once.
-pub(super) fn parse_jwks(jwks: &Map<String, Value>) -> Result<Vec<PublicJwk>, Refusal> {
+pub(super) fn parse_jwks(kind: CredentialKind, jwks: &Map<String, Value>) -> Result<Vec<RegisteredKey>, Refusal> {
+    if matches!(kind, CredentialKind::Secret | CredentialKind::Nothing) {
+        return Err(Refusal::field("/jwks", "goes with private_key_jwt and self_signed_tls_client_auth only"));
+    }
     let Some(Value::Array(entries)) = jwks.get("keys") else {
         return Err(Refusal::field("/jwks/keys", "must be an array of public keys"));
     };
     if entries.is_empty() || entries.len() > MAX_KEYS {
         return Err(Refusal::field("/jwks/keys", format!("has 1 to {MAX_KEYS} keys")));
     }
-    let mut keys: Vec<PublicJwk> = Vec::new();
+    let mut keys: Vec<RegisteredKey> = Vec::new();
     for (index, entry) in entries.iter().enumerate() {
         let pointer = format!("/jwks/keys/{index}");
         let Value::Object(entry) = entry else { return Err(Refusal::field(&pointer, "must be an object")) };
-        let key = parse_jwk(&pointer, entry)?;
-        if keys.iter().any(|have| is_same(have, &key)) {
-            return Err(Refusal::field(&pointer, "is the same key, or has the same kid, as an earlier one"));
+        let key = parse_jwk(kind, &pointer, entry)?;
+        if keys.iter().any(|have| have.is_same(&key)) {
+            return Err(Refusal::field(
+                &pointer,
+                "is the same key or certificate, or has the same kid, as an earlier one",
+            ));
         }
         keys.push(key);
     }
     Ok(keys)
 }
 
-fn parse_jwk(pointer: &str, jwk: &Map<String, Value>) -> Result<PublicJwk, Refusal> {
+fn parse_jwk(kind: CredentialKind, pointer: &str, jwk: &Map<String, Value>) -> Result<RegisteredKey, Refusal> {
     // RFC 7517 section 4 lets us ignore them; a caller that sends one expects us to follow it.
     if let Some(name) = ["x5u", "jku"].into_iter().find(|name| jwk.contains_key(*name)) {
         return Err(Refusal::field(format!("{pointer}/{name}"), "no key is fetched: send the key itself"));
     }
-    let key = PublicJwk::parse(jwk).map_err(|error| Refusal::field(pointer, error.to_string()))?;
-    if stipend_token::id::is_identifier(key.kid()) {
+    let read =
+        if kind == CredentialKind::Certificate { RegisteredKey::with_certificate } else { RegisteredKey::for_signing };
+    let key = read(jwk).map_err(|error| Refusal::field(pointer, error.to_string()))?;
+    if stipend_token::id::is_identifier(key.jwk.kid()) {
         Ok(key)
     } else {
         Err(Refusal::field(format!("{pointer}/kid"), "must be 1 to 128 visible ASCII characters"))
     }
 }
 
-fn is_same(one: &PublicJwk, other: &PublicJwk) -> bool {
-    one.kid() == other.kid() || one.thumbprint() == other.thumbprint()
-}
-
-pub(super) fn key_row(client_id: &str, key: &PublicJwk, now: i64, expires_at: i64) -> ClientKeyRow {
+pub(super) fn key_row(client_id: &str, key: &RegisteredKey, now: i64, expires_at: i64) -> ClientKeyRow {
     ClientKeyRow {
         id: random_id("key_"),
         client_id: client_id.to_owned(),
-        kid: key.kid().to_owned(),
-        alg: key.alg().as_str().to_owned(),
-        jwk: key.to_public_json(),
+        kid: key.jwk.kid().to_owned(),
+        alg: key.jwk.alg().as_str().to_owned(),
+        jwk: key.to_json(),
         created_at: now,
         expires_at,
     }
@@ -163,14 +168,15 @@ pub(in super::super) async fn add_key(
             let now = session.now();
             let end =
                 check::credential_end("/expires_in_seconds", new.expires_in_seconds, MAX_CREDENTIAL_SECONDS, now)?;
-            let key = parse_jwk("/jwk", &new.jwk)?;
             let bundle = load(session, caller, id, Action::ManageSecrets).await?;
             refuse_ended(&bundle.client)?;
-            if takes_secrets(&bundle.client)? {
-                return Err(Refusal::new(Code::InvalidState, "this agent authenticates with a secret, not a key"));
+            let kind = takes(&bundle.client)?;
+            if matches!(kind, CredentialKind::Secret | CredentialKind::Nothing) {
+                return Err(Refusal::new(Code::InvalidState, "this agent does not authenticate with a key"));
             }
+            let key = parse_jwk(kind, "/jwk", &new.jwk)?;
             if let Some(have) = same_key(&bundle, &key)? {
-                return Ok(Change::none(&bundle.client.owner_id, deps_of(&bundle.client), (false, view::key(have))));
+                return Ok(Change::none(&bundle.client.owner_id, deps_of(&bundle.client), (false, view::key(have)?)));
             }
             let (expired, valid): (Vec<_>, Vec<_>) = bundle.keys.iter().partition(|old| now >= old.expires_at);
             if valid.len() >= MAX_KEYS {
@@ -179,7 +185,7 @@ pub(in super::super) async fn add_key(
             let row = key_row(id, &key, now, end);
             let mut writes: Vec<Write> =
                 expired.iter().map(|old| Write::Delete(Table::ClientKey, old.id.clone())).collect();
-            let answer = (true, view::key(&row));
+            let answer = (true, view::key(&row)?);
             writes.push(Write::Insert(Row::ClientKey(row.clone())));
             Ok(change(&bundle.client, writes, answer).with("key_id", row.id).with("kid", row.kid))
         })
@@ -187,13 +193,13 @@ pub(in super::super) async fn add_key(
 }
 
 /// The key if the client has it already; a different one of the same kid is a conflict.
-fn same_key<'b>(bundle: &'b ClientBundle, key: &PublicJwk) -> Result<Option<&'b ClientKeyRow>, Refusal> {
+fn same_key<'b>(bundle: &'b ClientBundle, key: &RegisteredKey) -> Result<Option<&'b ClientKeyRow>, Refusal> {
     for row in &bundle.keys {
-        if row.jwk == key.to_public_json() {
+        if row.jwk == key.to_json() {
             return Ok(Some(row));
         }
-        let have = PublicJwk::from_json(row.jwk.as_bytes()).map_err(|_| Refusal::internal())?;
-        if is_same(&have, key) {
+        let have = RegisteredKey::from_json(&row.jwk).map_err(|_| Refusal::internal())?;
+        if have.is_same(key) {
             return Err(Refusal::new(Code::AlreadyExists, "the agent has this key, or one with this kid, already"));
         }
     }

@@ -9,6 +9,7 @@ mod change;
 mod create;
 mod credentials;
 mod reissue;
+mod settings;
 mod state;
 mod view;
 

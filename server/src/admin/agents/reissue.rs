@@ -37,12 +37,8 @@ async fn decide(
     if origin.expires_at.is_some_and(|at| session.now() >= at) {
         return Err(Refusal::new(Code::InvalidState, "the agent has expired, and so would its clone"));
     }
-    let secrets = credentials::takes_secrets(&origin)?;
-    let keys = match &new.jwks {
-        None => Vec::new(),
-        Some(_) if secrets => return Err(Refusal::field("/jwks", "goes with private_key_jwt only")),
-        Some(jwks) => credentials::parse_jwks(jwks)?,
-    };
+    let takes = credentials::takes(&origin)?;
+    let keys = new.jwks.as_ref().map_or(Ok(Vec::new()), |jwks| credentials::parse_jwks(takes, jwks))?;
     let clone_id = client_id(&origin.owner_id, &new.name);
     let now = session.now();
     let mut deps = deps_of(&origin);

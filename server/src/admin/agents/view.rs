@@ -1,9 +1,9 @@
 //! A client as the API shows it, and whether it could get a token now.
 
-use super::super::api::{Agent, AgentKey, AgentSecret, NotReady, Readiness};
+use super::super::api::{Agent, AgentCertificate, AgentKey, AgentSecret, NotReady, Readiness};
 use super::super::check;
 use super::super::problem::Refusal;
-use crate::records::{AuthMethod, ClientState};
+use crate::records::{AuthMethod, ClientState, CredentialKind, RegisteredKey};
 use stipend_schema::queries::ClientBundle;
 use stipend_schema::{ClientKeyRow, ClientSecretRow};
 use stipend_token::Environment;
@@ -34,7 +34,7 @@ pub(super) fn view(bundle: ClientBundle, now: i64) -> Result<Agent, Refusal> {
         updated_at: row.updated_at,
         readiness,
         secrets: bundle.secrets.iter().map(secret).collect(),
-        keys: bundle.keys.iter().map(key).collect(),
+        keys: bundle.keys.iter().map(key).collect::<Result<_, _>>()?,
     })
 }
 
@@ -42,14 +42,17 @@ fn secret(row: &ClientSecretRow) -> AgentSecret {
     AgentSecret { id: row.id.clone(), created_at: row.created_at, expires_at: row.expires_at }
 }
 
-pub(super) fn key(row: &ClientKeyRow) -> AgentKey {
-    AgentKey {
+pub(super) fn key(row: &ClientKeyRow) -> Result<AgentKey, Refusal> {
+    let certificate = RegisteredKey::from_json(&row.jwk).map_err(|_| Refusal::internal())?.certificate;
+    Ok(AgentKey {
         id: row.id.clone(),
         kid: row.kid.clone(),
         alg: row.alg.clone(),
+        certificate: certificate
+            .map(|certificate| AgentCertificate { x5t_s256: certificate.thumbprint, not_after: certificate.not_after }),
         created_at: row.created_at,
         expires_at: row.expires_at,
-    }
+    })
 }
 
 /// Everything that keeps the client from a token, not only the first.
@@ -65,15 +68,16 @@ fn readiness(bundle: &ClientBundle, now: i64) -> Result<Readiness, Refusal> {
     note(state != ClientState::Active, NotReady::NotActive);
     note(row.expires_at.is_some_and(|at| now >= at), NotReady::Expired);
     note(bundle.owner.state != "active", NotReady::OwnerDisabled);
-    match check::parse_word(&row.auth_method)? {
-        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
+    match check::parse_word::<AuthMethod>(&row.auth_method)?.credential() {
+        CredentialKind::Secret => {
             let none_valid = !bundle.secrets.iter().any(|secret| now < secret.expires_at);
             note(bundle.secrets.is_empty(), NotReady::NoSecret);
             note(none_valid && !bundle.secrets.is_empty(), NotReady::SecretExpired);
         }
-        AuthMethod::PrivateKeyJwt => {
+        CredentialKind::Key | CredentialKind::Certificate => {
             note(!bundle.keys.iter().any(|key| now < key.expires_at), NotReady::NoKey);
         }
+        CredentialKind::Nothing => {}
     }
     let access: Vec<serde_json::Value> = check::parse_column(&row.access)?;
     note(access.is_empty(), NotReady::NoAccess);

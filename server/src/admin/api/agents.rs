@@ -48,7 +48,8 @@ pub struct NewAgent {
     pub roles: Vec<RoleGrant>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<i64>,
-    /// Public keys, for `private_key_jwt`: a JWK set (RFC 7517 section 5).
+    /// Public keys, for `private_key_jwt`, or with their certificates in `x5c` for
+    /// `self_signed_tls_client_auth`: a JWK set (RFC 7517 section 5).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub jwks: Option<Map<String, Value>>,
@@ -68,7 +69,7 @@ pub struct NewAgent {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct AgentCreated {
     pub agent: Agent,
-    /// Shown once. Absent for `private_key_jwt`, and when the agent was there already.
+    /// Shown once. Absent where the agent authenticates otherwise, and when it was there already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub client_secret: Option<ShownSecret>,
@@ -147,8 +148,21 @@ pub struct AgentKey {
     pub id: String,
     pub kid: String,
     pub alg: String,
+    /// For `self_signed_tls_client_auth`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<AgentCertificate>,
     pub created_at: i64,
     pub expires_at: i64,
+}
+
+/// The certificate of a key, without the certificate.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+pub struct AgentCertificate {
+    /// SHA-256 of its DER in base64url (RFC 8705 section 3.1).
+    #[serde(rename = "x5t#S256")]
+    pub x5t_s256: String,
+    /// It is of no use afterwards, whatever `expires_at` says.
+    pub not_after: i64,
 }
 
 /// Narrows: each member given must lie within what is there.
@@ -224,7 +238,7 @@ pub struct ReissueAgent {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 3600)]
     pub ttl_seconds: Option<i64>,
-    /// Keys of the clone, for `private_key_jwt`.
+    /// Keys of the clone, as at its registration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub jwks: Option<Map<String, Value>>,
@@ -253,7 +267,8 @@ pub struct SecretCreated {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewKey {
-    /// A public JWK (RFC 7517): P-256, Ed25519 or RSA from 2048 bits.
+    /// A public JWK (RFC 7517): P-256, Ed25519 or RSA from 2048 bits; with its certificate in
+    /// `x5c` for `self_signed_tls_client_auth`.
     #[schema(value_type = Object)]
     pub jwk: Map<String, Value>,
     /// 365 days where absent, and at most.

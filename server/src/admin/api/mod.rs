@@ -19,8 +19,8 @@ mod shapes;
 mod signing_keys;
 
 pub use agents::{
-    Agent, AgentCreated, AgentKey, AgentSecret, ChangeState, KeyCreated, NarrowAgent, NewAgent, NewKey, NewSecret,
-    NotReady, PatchAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated,
+    Agent, AgentCertificate, AgentCreated, AgentKey, AgentSecret, ChangeState, KeyCreated, NarrowAgent, NewAgent,
+    NewKey, NewSecret, NotReady, PatchAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated,
 };
 pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
 pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
