@@ -55,8 +55,29 @@ impl PublicJwkSet {
         let map = json::parse_object(bytes, limits)?;
         let usable = entries(&map)?.iter().take(MAX_PUBLISHED_KEYS);
         let usable: Vec<_> = usable.filter_map(|entry| PublicJwk::parse_value(entry).ok()).collect();
+        Ok(Self::each_once(usable))
+    }
+
+    /// A `kid` that occurs twice is of none.
+    fn each_once(usable: Vec<PublicJwk>) -> Self {
         let once = |key: &&PublicJwk| usable.iter().filter(|other| other.kid() == key.kid()).count() == 1;
-        Ok(Self { keys: usable.iter().filter(once).cloned().collect() })
+        Self { keys: usable.iter().filter(once).cloned().collect() }
+    }
+
+    /// Reads the bundle of a SPIFFE trust domain: of it, the keys for JWT-SVIDs (SPIFFE Trust
+    /// Domain and Bundle, section 4.2.2, where `use` is `jwt-svid`); the others, for X.509, are
+    /// left out as what is unusable is.
+    pub fn from_spiffe_bundle_json(bytes: &[u8]) -> Result<Self, JwkError> {
+        let limits = Limits { max_bytes: MAX_PUBLISHED_BYTES, max_depth: MAX_DEPTH };
+        let map = json::parse_object(bytes, limits)?;
+        let for_svids = |entry: &&Value| entry.get("use").and_then(Value::as_str) == Some("jwt-svid");
+        let without_use = |entry: &Value| {
+            let mut key = entry.as_object().cloned().unwrap_or_default();
+            key.remove("use");
+            key
+        };
+        let entries = entries(&map)?.iter().take(MAX_PUBLISHED_KEYS).filter(for_svids);
+        Ok(Self::each_once(entries.filter_map(|entry| PublicJwk::parse(&without_use(entry)).ok()).collect()))
     }
 
     /// All keys.

@@ -10,6 +10,7 @@ mod change;
 mod committer;
 pub mod custody;
 mod db;
+pub mod federation;
 pub mod feed;
 mod janitor;
 pub mod ledger;

@@ -93,6 +93,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    issuers (id) {
+        id -> Text,
+        owner_id -> Text,
+        issuer -> Text,
+        kind -> Text,
+        name -> Text,
+        state -> Text,
+        spec -> Text,
+        mapping -> Text,
+        created_by -> Text,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_keys (kid) {
         kid -> Text,
         alg -> Text,

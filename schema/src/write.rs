@@ -4,6 +4,7 @@
 use crate::custody::{
     CredentialExposureRow, CredentialGrantRow, CredentialRow, CredentialUseRow, CredentialVersionRow, ServerSecretRow,
 };
+use crate::federation::IssuerRow;
 use crate::ledger::BudgetLineRow;
 use crate::rows::{
     AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
@@ -28,6 +29,7 @@ pub enum Row {
     CredentialVersion(CredentialVersionRow),
     CredentialGrant(CredentialGrantRow),
     ServerSecret(ServerSecretRow),
+    Issuer(IssuerRow),
 }
 
 /// Tables a row may be deleted from, by its id (`kid` for signing keys).
@@ -42,6 +44,7 @@ pub enum Table {
     SigningKey,
     Revocation,
     CredentialGrant,
+    Issuer,
 }
 
 /// What is noted whether or not it is there already. It conflicts with nothing, so works that
@@ -121,6 +124,7 @@ impl Row {
             Self::CredentialVersion(row) => row.has_nul(),
             Self::CredentialGrant(row) => row.has_nul(),
             Self::ServerSecret(row) => row.has_nul(),
+            Self::Issuer(row) => row.has_nul(),
         }
     }
 }

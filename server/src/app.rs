@@ -6,6 +6,7 @@ use crate::client::{Failures, Proofs};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
+use crate::federation::{Fetcher, IssuerKeys};
 use crate::gather::Gatherer;
 use crate::live::Live;
 use crate::proxy::Upstreams;
@@ -85,6 +86,10 @@ pub struct App {
     /// Where calls with credentials go.
     pub upstreams: Upstreams,
     pub upstream_tokens: UpstreamTokens,
+    /// Documents that this server fetches by itself.
+    pub fetcher: Arc<Fetcher>,
+    /// Keys of trusted issuers.
+    pub issuer_keys: IssuerKeys,
     /// Units of request bodies that may be kept whole.
     pub buffered: Arc<Semaphore>,
     /// Changes of one thing through the admin API, one after the other on this node.

@@ -45,6 +45,20 @@ pub fn key(kid: &str) -> Dep {
     revoked(RevokedKind::Key, kid)
 }
 
+/// A trusted issuer, by its id here.
+#[must_use]
+pub fn issuer(id: &str) -> Dep {
+    revoked(RevokedKind::Issuer, id)
+}
+
+/// The feed's word for whether an issuer of this name is trusted.
+pub const ISSUER_NAMED: &str = "issuer_named";
+
+#[must_use]
+pub fn issuer_named(issuer: &str) -> Dep {
+    Dep::new(ISSUER_NAMED, issuer)
+}
+
 #[must_use]
 pub fn rules_of(owner_id: &str) -> Dep {
     Dep::new(RULES_OF, owner_id)
@@ -98,4 +112,5 @@ pub fn of_token<'a>(token: &'a AccessToken, kid: &'a str) -> impl Iterator<Item 
         .chain(subjects.map(subject))
         .chain(token.aud.iter().map(|aud| resource(aud.as_str())))
         .chain([key(kid)])
+        .chain(token.user.idp.as_deref().map(issuer))
 }

@@ -18,6 +18,7 @@ pub mod custody;
 pub mod demo;
 pub mod deps;
 pub mod dumps;
+pub mod federation;
 pub mod form;
 pub mod gather;
 pub mod grant;

@@ -11,6 +11,7 @@ use crate::client::{Failures, Proofs};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
+use crate::federation::{FetchConfig, Fetcher, IssuerKeys};
 use crate::gather::Gatherer;
 use crate::limits::{
     BUFFERED_BODY_UNITS, HEAD_DEADLINE, JWKS_MAX_AGE_SECONDS, KEEP_ALIVE, LEEWAY_SECONDS, MAX_CONNECTIONS_PER_WORKER,
@@ -50,6 +51,8 @@ pub enum StartError {
     Upstreams(String),
     #[error("STIPEND_CLIENT_CA_FILE: {0}")]
     Authorities(String),
+    #[error("STIPEND_FETCH_CA_FILE: {0}")]
+    Fetches(String),
     #[error("TLS: {0}")]
     Tls(String),
     #[error("can't listen on {0}: {1}")]
@@ -162,6 +165,13 @@ fn upstreams(config: &Config) -> Result<Upstreams, String> {
     Upstreams::new(config).map_err(|error| error.to_string())
 }
 
+fn fetcher(config: &Config) -> Result<Fetcher, String> {
+    let ca_pem = config.fetch_ca.as_ref().map(std::fs::read).transpose().map_err(|error| error.to_string())?;
+    let networks = config.fetch_networks.clone();
+    let config = FetchConfig { networks, http_hosts: config.fetch_http_hosts.clone(), ca_pem };
+    Fetcher::new(config).map_err(|error| error.to_string())
+}
+
 /// The providers of key encryption, made where blocking is allowed.
 async fn providers(store: &Store, config: Config) -> Result<(Config, Arc<dyn KeyEncryption>), StartError> {
     let made = store.blocking(move || key_encryption::providers(&config).map(|kek| (config, kek))).await;
@@ -200,6 +210,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let authorities = config.client_certificates.authorities.as_deref().map(Authorities::from_file).transpose();
     let authorities = authorities.map_err(StartError::Authorities)?;
     let upstreams = upstreams(&config).map_err(StartError::Upstreams)?;
+    let fetcher = Arc::new(fetcher(&config).map_err(StartError::Fetches)?);
     Ok(App {
         tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
         refusals: Gatherer::new(committer.clone(), Arc::clone(&clock), Arc::clone(&store)),
@@ -212,6 +223,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         authorities,
         upstreams,
         upstream_tokens: UpstreamTokens::default(),
+        issuer_keys: IssuerKeys::new(Arc::clone(&fetcher), Arc::clone(&store)),
+        fetcher,
         buffered: Arc::new(Semaphore::new(BUFFERED_BODY_UNITS)),
         turns: admin::Turns::default(),
         config,

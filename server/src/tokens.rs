@@ -41,7 +41,8 @@ pub struct VerifiedToken {
 #[derive(Clone, Debug)]
 pub struct StandingToken {
     pub token: Arc<VerifiedToken>,
-    /// Owners of its parties, its own client's first, each once.
+    /// Owners of its parties, its own client's first, and of the issuer that vouched for its
+    /// user, each once.
     pub owners: Vec<String>,
     pub deps: Vec<Dep>,
 }
@@ -133,6 +134,17 @@ impl Tokens {
             }
             if !owners.contains(&client.owner_id) {
                 owners.push(client.owner_id.clone());
+            }
+        }
+        if let Some(idp) = &claims.user.idp {
+            let issuer = self.records.find_issuer_by_id(idp).await?;
+            let issuer = issuer.filter(|issuer| issuer.active).ok_or(TokenFault::NotStanding)?;
+            if self.live.covers(RevokedKind::Owner, &issuer.owner_id, claims.iat) {
+                return Err(TokenFault::Revoked(RevokedKind::Owner).into());
+            }
+            // After the parties': the holder's owner stays the first.
+            if !owners.contains(&issuer.owner_id) {
+                owners.push(issuer.owner_id.clone());
             }
         }
         for audience in &claims.aud {

@@ -20,10 +20,13 @@ pub enum RevokedKind {
     Subject,
     Resource,
     Key,
+    /// A trusted issuer, by its id here: what came of its tokens.
+    Issuer,
 }
 
 impl RevokedKind {
-    pub const ALL: [Self; 6] = [Self::Token, Self::Client, Self::Owner, Self::Subject, Self::Resource, Self::Key];
+    pub const ALL: [Self; 7] =
+        [Self::Token, Self::Client, Self::Owner, Self::Subject, Self::Resource, Self::Key, Self::Issuer];
 
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -34,6 +37,7 @@ impl RevokedKind {
             Self::Subject => "subject",
             Self::Resource => "resource",
             Self::Key => "key",
+            Self::Issuer => "issuer",
         }
     }
 
@@ -94,6 +98,7 @@ impl RevokedSet {
             .or_else(|| self.any(RevokedKind::Subject, actors.chain([token.sub.as_str()]), at))
             .or_else(|| self.any(RevokedKind::Resource, token.aud.iter().map(crate::Audience::as_str), at))
             .or_else(|| self.any(RevokedKind::Key, [kid].into_iter(), at))
+            .or_else(|| self.any(RevokedKind::Issuer, token.user.idp.as_deref().into_iter(), at))
     }
 
     fn any<'a>(
@@ -148,7 +153,7 @@ mod tests {
             env: Environment::Live,
             act: ActorChain::default().acted_by(Actor { sub: "agent:o.b".into(), iss: None }),
             may_act: None,
-            user: crate::UserContext::default(),
+            user: crate::UserContext { idp: Some("iss_1".into()), ..crate::UserContext::default() },
             cnf: None,
             status: None,
             budget: None,
@@ -167,6 +172,7 @@ mod tests {
             (RevokedKind::Subject, "agent:o.b"),
             (RevokedKind::Resource, "https://api"),
             (RevokedKind::Key, "k1"),
+            (RevokedKind::Issuer, "iss_1"),
         ] {
             let mut set = RevokedSet::default();
             assert_eq!(set.kills(&token(), "k1"), None);

@@ -238,6 +238,7 @@ macro_rules! async_or_sync_writes {
                 Row::CredentialVersion(row) => into!(credential_versions, row),
                 Row::CredentialGrant(row) => into!(credential_grants, row),
                 Row::ServerSecret(row) => into!(server_secrets, row),
+                Row::Issuer(row) => into!(issuers, row),
             }
         }
 
@@ -262,6 +263,7 @@ macro_rules! async_or_sync_writes {
                 Row::CredentialVersion(row) => set!(credential_versions, row, id),
                 Row::CredentialGrant(row) => set!(credential_grants, row, id),
                 Row::ServerSecret(row) => set!(server_secrets, row, name),
+                Row::Issuer(row) => set!(issuers, row, id),
                 // Refused before the transaction; never updated.
                 Row::Revocation(_) | Row::AuditCheckpoint(_) => Ok(0),
             }
@@ -283,6 +285,7 @@ macro_rules! async_or_sync_writes {
                 Table::SigningKey => from!(signing_keys),
                 Table::Revocation => from!(revocations),
                 Table::CredentialGrant => from!(credential_grants),
+                Table::Issuer => from!(issuers),
             }
         }
     };

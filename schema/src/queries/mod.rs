@@ -6,6 +6,7 @@ mod audit;
 mod budgets;
 mod clients;
 mod custody;
+mod issuers;
 mod lists;
 mod records;
 mod verify;
@@ -24,6 +25,7 @@ pub use custody::{
     exposures_of_agent, exposures_of_credential, find_credential, find_grant, find_version, grant_of, grant_uses,
     list_credentials, list_grants, sealed_versions, server_secrets, version_keks, versions_of_other_keks,
 };
+pub use issuers::{find_issuer, find_issuer_by_name, list_issuers};
 pub use lists::{
     OwnerFilter, PAGE_LIMIT, Page, list_clients, list_exchange_rules, list_owners, list_resources, list_revocations,
 };

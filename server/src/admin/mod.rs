@@ -13,6 +13,7 @@ mod check;
 mod custody;
 mod explain;
 mod http;
+mod issuers;
 mod limits;
 mod owners;
 mod page;

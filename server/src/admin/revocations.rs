@@ -9,6 +9,7 @@ use super::problem::{Code, Refusal};
 use super::roles::Action;
 use super::session::{Change, Session};
 use crate::deps;
+use crate::federation::{MAX_FOREIGN_SECONDS, is_digest, is_federated, issuer_of_subject};
 use crate::limits::{LEEWAY_SECONDS, MAX_TTL_SECONDS};
 use stipend_keys::random_id;
 use stipend_schema::{RevocationRow, Row, Write, queries};
@@ -35,12 +36,24 @@ pub(super) fn entry(entry: &Entry<'_>) -> RevocationRow {
         value: entry.value.to_owned(),
         issued_before: Some(entry.now),
         owner_id: entry.owner.map(str::to_owned),
-        expires_at: entry.now.saturating_add(MAX_TTL_SECONDS + LEEWAY_SECONDS),
+        expires_at: entry.now.saturating_add(longest_life(entry.kind, entry.value) + LEEWAY_SECONDS),
         reason: entry.reason.to_owned(),
         severity: entry.severity.to_owned(),
         revoked_by: entry.by.to_owned(),
         created_at: entry.now,
     }
+}
+
+/// How long what an entry names may live. A foreign token that is not remembered as revoked
+/// could be exchanged again.
+fn longest_life(kind: RevokedKind, value: &str) -> i64 {
+    let foreign = match kind {
+        RevokedKind::Issuer | RevokedKind::Owner => true,
+        RevokedKind::Subject => is_federated(value),
+        RevokedKind::Token => is_digest(value),
+        RevokedKind::Client | RevokedKind::Resource | RevokedKind::Key => false,
+    };
+    if foreign { MAX_FOREIGN_SECONDS } else { MAX_TTL_SECONDS }
 }
 
 fn view(row: RevocationRow) -> Result<Revocation, Refusal> {
@@ -142,6 +155,10 @@ async fn target(session: &Session<'_>, caller: &Caller, new: &NewRevocation) -> 
             let owner = super::owners::load(session, value).await?;
             (RevokedKind::Owner, Some(owner.id), value.to_owned())
         }
+        RevokeKind::Issuer => {
+            let row = super::issuers::load(session, caller, value, Action::Revoke).await?;
+            (RevokedKind::Issuer, Some(row.owner_id), row.id)
+        }
         RevokeKind::Resource => {
             let uri = Audience::parse(value).map_err(|error| Refusal::field("/value", error.to_string()))?;
             let found = uri.as_str().to_owned();
@@ -179,10 +196,20 @@ async fn client_owner(session: &Session<'_>, id: &str) -> Result<String, Refusal
     row.map(|row| row.owner_id).ok_or_else(Refusal::not_found)
 }
 
-/// Our own subjects belong to their client's owner; anybody else's to none.
+async fn issuer_owner(session: &Session<'_>, id: &str) -> Result<Option<String>, Refusal> {
+    let id = id.to_owned();
+    let row = session.read(|db| async move { queries::find_issuer(&db, &id).await }).await?;
+    row.map(|row| Some(row.owner_id)).ok_or_else(Refusal::not_found)
+}
+
+/// Our own subjects belong to their client's owner, those of a trusted issuer to its owner;
+/// anybody else's to none.
 async fn subject_owner(session: &Session<'_>, sub: &str) -> Result<Option<String>, Refusal> {
     match sub.strip_prefix("agent:").or_else(|| sub.strip_prefix("client:")) {
         Some(client) => client_owner(session, client).await.map(Some),
-        None => Ok(None),
+        None => match issuer_of_subject(sub) {
+            Some(issuer) => issuer_owner(session, issuer).await,
+            None => Ok(None),
+        },
     }
 }

@@ -21,6 +21,8 @@ pub enum Action {
     ManageAdmin,
     ReadResource,
     ManageResource,
+    ReadIssuer,
+    ManageIssuer,
     ReadRule,
     ManageRule,
     ReadBudget,
@@ -44,7 +46,7 @@ pub enum Action {
 
 #[cfg(test)]
 impl Action {
-    const ALL: [Self; 27] = [
+    const ALL: [Self; 29] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,
@@ -55,6 +57,8 @@ impl Action {
         Self::ManageAdmin,
         Self::ReadResource,
         Self::ManageResource,
+        Self::ReadIssuer,
+        Self::ManageIssuer,
         Self::ReadRule,
         Self::ManageRule,
         Self::ReadBudget,
@@ -160,6 +164,7 @@ fn is_read(action: Action) -> bool {
         Action::ReadOwner
             | Action::ReadAgent
             | Action::ReadResource
+            | Action::ReadIssuer
             | Action::ReadRule
             | Action::ReadBudget
             | Action::ReadCredential
@@ -178,6 +183,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ManageSecrets
         | Action::ReadResource
         | Action::ManageResource
+        | Action::ReadIssuer
+        | Action::ManageIssuer
         | Action::ReadRule
         | Action::ManageRule
         | Action::ReadBudget

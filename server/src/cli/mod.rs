@@ -19,6 +19,7 @@ mod details;
 mod doctor;
 pub mod error;
 mod grant;
+mod issuer;
 mod key_encryption;
 mod keys;
 mod launch;
@@ -85,6 +86,9 @@ pub enum Command {
     /// Resources: what tokens are for
     #[command(subcommand)]
     Resource(resource::Command),
+    /// Issuers that are not ours, and what their tokens are believed for
+    #[command(subcommand)]
+    Issuer(Box<issuer::Command>),
     /// Exchange rules: who may exchange whose tokens, for what
     #[command(subcommand)]
     Rule(rule::Command),
@@ -247,6 +251,7 @@ async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Owner(command) => owner::run(&session, command).await,
         Command::Agent(command) => agent::run(&session, *command).await,
         Command::Resource(command) => resource::run(&session, command).await,
+        Command::Issuer(command) => issuer::run(&session, *command).await,
         Command::Rule(command) => rule::run(&session, command).await,
         Command::Budget(command) => budget::run(&session, command).await,
         Command::Credential(command) => credential::run(&session, command).await,

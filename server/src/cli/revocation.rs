@@ -9,7 +9,7 @@ use super::print::{moment, relative, word};
 use crate::admin::api::{NewRevocation, Revocation, RevokeKind, Severity};
 use clap::{Args, Subcommand};
 
-const KINDS: &[&str] = &["token", "client", "subject", "resource", "owner"];
+const KINDS: &[&str] = &["token", "client", "subject", "resource", "owner", "issuer"];
 
 const CREATE_EXAMPLES: &str = "\
 Examples:

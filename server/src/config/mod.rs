@@ -44,6 +44,12 @@ pub struct Config {
     pub upstream_networks: Vec<IpNet>,
     /// Certificates of private upstreams.
     pub upstream_ca: Option<PathBuf>,
+    /// Hosts that keys and metadata may be fetched from by plain http.
+    pub fetch_http_hosts: Vec<String>,
+    /// Private networks that they may be fetched from.
+    pub fetch_networks: Vec<IpNet>,
+    /// Certificates of such hosts.
+    pub fetch_ca: Option<PathBuf>,
     pub signing_alg: Algorithm,
     pub key_rotation_seconds: i64,
     pub max_depth: usize,
@@ -117,6 +123,9 @@ impl Config {
             upstream_http_hosts: source.list("STIPEND_UPSTREAM_HTTP_HOSTS", "a host name or address", host),
             upstream_networks: source.list("STIPEND_UPSTREAM_NETWORKS", "an address or network", network),
             upstream_ca: source.path("STIPEND_UPSTREAM_CA_FILE"),
+            fetch_http_hosts: source.list("STIPEND_FETCH_HTTP_HOSTS", "a host name or address", host),
+            fetch_networks: source.list("STIPEND_FETCH_NETWORKS", "an address or network", network),
+            fetch_ca: source.path("STIPEND_FETCH_CA_FILE"),
             signing_alg: source
                 .parse("STIPEND_SIGNING_ALG", "ES256, EdDSA, RS256 or PS256", |text| text.parse().ok())
                 .unwrap_or(Algorithm::Es256),

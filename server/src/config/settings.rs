@@ -126,6 +126,17 @@ pub const SETTINGS: &[Setting] = &[
         "Private addresses or networks, separated by commas, that the proxy may connect to; others are refused",
     ),
     setting("STIPEND_UPSTREAM_CA_FILE", None, "Certificates (PEM) of private upstreams, beside the system's"),
+    setting(
+        "STIPEND_FETCH_HTTP_HOSTS",
+        None,
+        "Hosts, separated by commas, that keys of trusted issuers and metadata of clients may be fetched from by plain http",
+    ),
+    setting(
+        "STIPEND_FETCH_NETWORKS",
+        None,
+        "Private addresses or networks, separated by commas, that these may be fetched from; others are refused",
+    ),
+    setting("STIPEND_FETCH_CA_FILE", None, "Certificates (PEM) of private hosts that these are fetched from"),
     setting("STIPEND_WORKERS", None, "HTTP worker threads; absent: one per core"),
     setting("STIPEND_LOG_FORMAT", Some("json"), "json or text"),
     setting("STIPEND_LOG_LEVEL", Some("info"), "A tracing filter: error, warn, info, debug, or per module"),

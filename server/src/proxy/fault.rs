@@ -120,7 +120,7 @@ impl UpstreamFault {
     }
 
     /// What an error of the HTTP library means.
-    pub(super) fn from_http(error: &reqwest::Error) -> Self {
+    pub(crate) fn from_http(error: &reqwest::Error) -> Self {
         if let Some(fault) = causes(error).find_map(|cause| cause.downcast_ref::<NameFault>()) {
             return match fault {
                 NameFault::Refused => Self::AddressRefused,

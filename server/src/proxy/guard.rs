@@ -25,7 +25,7 @@ pub trait Lookup: Debug + Send + Sync {
 
 /// The system's resolver.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SystemLookup;
+pub(crate) struct SystemLookup;
 
 impl Lookup for SystemLookup {
     fn lookup(&self, host: &str) -> Looking {
@@ -45,7 +45,7 @@ pub(super) enum NameFault {
 
 /// What may be called: public addresses over TLS, and what the configuration adds.
 #[derive(Clone, Debug)]
-pub(super) struct Guard {
+pub(crate) struct Guard {
     networks: Arc<[IpNet]>,
     plain_hosts: Arc<[String]>,
     lookup: Arc<dyn Lookup>,

@@ -24,9 +24,11 @@ pub mod usage;
 
 pub use body::{AnswerBody, End, Meter, Reading};
 pub use fault::UpstreamFault;
+pub(crate) use guard::{Guard, SystemLookup};
 pub use guard::{Looking, Lookup};
 pub use join::{JoinError, join};
 pub use limits::Timeouts;
 pub use request::{BodySender, RequestBody, request_body};
+pub(crate) use upstreams::guarded_client;
 pub use upstreams::{Forward, Forwarded, SetupError, UpstreamConfig, Upstreams};
 pub use usage::{Usage, UsageStyle};

@@ -137,6 +137,37 @@ fn client_of_none(
     client(guard, connect_timeout).tls_certs_only(certificates).build()
 }
 
+/// A client that connects where the guard lets it, and trusts these authorities beside the
+/// system's.
+///
+/// # Errors
+/// [`SetupError`] where the certificates can't be read.
+pub(crate) fn guarded_client(
+    guard: &Guard,
+    connect_timeout: Duration,
+    ca_pem: Option<&[u8]>,
+) -> Result<Client, SetupError> {
+    if rustls::crypto::CryptoProvider::get_default().is_none() {
+        // Lost only to another thread that installs one at the same time.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+    }
+    let broken = |error: reqwest::Error| SetupError(error.to_string());
+    let certificates = ca_pem.map(Certificate::from_pem_bundle).transpose().map_err(broken)?;
+    if certificates.as_ref().is_some_and(Vec::is_empty) {
+        return Err(SetupError("no certificate among the additional ones".to_owned()));
+    }
+    let certificates = certificates.unwrap_or_default();
+    match client(guard, connect_timeout).tls_certs_merge(certificates.clone()).build() {
+        Ok(client) => Ok(client),
+        // A machine without certificates of its own can still call what the additional ones
+        // vouch for, and what is called by plain http; others are not trusted.
+        Err(error) => {
+            tracing::warn!(%error, "the system's certificates can't be used for calls to others");
+            client_of_none(guard, connect_timeout, certificates).map_err(broken)
+        }
+    }
+}
+
 impl Upstreams {
     /// # Errors
     /// [`SetupError`] where the certificates can't be read.
@@ -149,27 +180,8 @@ impl Upstreams {
     /// # Errors
     /// [`SetupError`].
     pub fn with_lookup(config: UpstreamConfig, lookup: Arc<dyn Lookup>) -> Result<Self, SetupError> {
-        if rustls::crypto::CryptoProvider::get_default().is_none() {
-            // Lost only to another thread that installs one at the same time.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
         let guard = Guard::new(config.allow_networks, config.allow_http_hosts, lookup);
-        let broken = |error: reqwest::Error| SetupError(error.to_string());
-        let certificates = config.ca_pem.as_deref().map(Certificate::from_pem_bundle).transpose().map_err(broken)?;
-        if certificates.as_ref().is_some_and(Vec::is_empty) {
-            return Err(SetupError("no certificate among the additional ones".to_owned()));
-        }
-        let certificates = certificates.unwrap_or_default();
-        let client = client(&guard, config.connect_timeout).tls_certs_merge(certificates.clone()).build();
-        let client = match client {
-            Ok(client) => client,
-            // A machine without certificates of its own can still call upstreams that the
-            // additional ones vouch for, and those of plain http; others are not trusted.
-            Err(error) => {
-                tracing::warn!(%error, "the system's certificates can't be used for calls to upstreams");
-                client_of_none(&guard, config.connect_timeout, certificates).map_err(broken)?
-            }
-        };
+        let client = guarded_client(&guard, config.connect_timeout, config.ca_pem.as_deref())?;
         let calls = Arc::new(Semaphore::new(config.max_calls.min(Semaphore::MAX_PERMITS)));
         Ok(Self { client, guard, calls })
     }

@@ -7,6 +7,7 @@ mod auth_method;
 mod budget;
 mod client;
 mod credential;
+mod issuer;
 mod registered_key;
 mod resource;
 mod rules;
@@ -20,6 +21,7 @@ pub use registered_key::{RegisteredCertificate, RegisteredKey, RegisteredKeyFaul
 pub use resource::Resource;
 pub use settings::ClientSettings;
 
+use crate::federation::Issuer;
 use crate::limits::{MAX_CACHED_RECORDS, MAX_CONCURRENT_LOADS};
 use crate::live::Live;
 use crate::store::Store;
@@ -144,6 +146,8 @@ pub struct Records {
     budget_paths: RecordCache<BudgetPath>,
     credentials: RecordCache<Credential>,
     grants: RecordCache<Grant>,
+    issuers: RecordCache<Issuer>,
+    named_issuers: RecordCache<Issuer>,
 }
 
 impl Records {
@@ -159,6 +163,8 @@ impl Records {
             budget_paths: RecordCache::new(),
             credentials: RecordCache::new(),
             grants: RecordCache::new(),
+            issuers: RecordCache::new(),
+            named_issuers: RecordCache::new(),
         }
     }
 
@@ -212,6 +218,22 @@ impl Records {
     pub async fn find_grant(&self, credential: &str, agent: &str) -> Result<Option<Arc<Grant>>, Unavailable> {
         let key = format!("{credential} {agent}");
         self.grants.find(&self.live, &self.loader, &key, credential::load_grant).await
+    }
+
+    /// The trusted issuer that its tokens call `issuer`, in whatever state.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn find_issuer(&self, issuer: &str) -> Result<Option<Arc<Issuer>>, Unavailable> {
+        self.named_issuers.find(&self.live, &self.loader, issuer, issuer::load_named).await
+    }
+
+    /// The trusted issuer with this id, in whatever state.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn find_issuer_by_id(&self, id: &str) -> Result<Option<Arc<Issuer>>, Unavailable> {
+        self.issuers.find(&self.live, &self.loader, id, issuer::load_by_id).await
     }
 
     /// Where a budget line leads.

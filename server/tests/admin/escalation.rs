@@ -141,6 +141,7 @@ async fn an_admin_without_roles_can_do_nothing_but_ask_who_it_is(
         "/credentials",
         "/exchange-rules",
         "/grants",
+        "/issuers",
         "/owners",
         "/resources",
         "/revocations",

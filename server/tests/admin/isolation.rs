@@ -64,6 +64,7 @@ async fn state_of(world: &World, things: &Things) -> Vec<Value> {
         format!("/agents/{}", things.doomed),
         format!("/resources/{}", things.resource),
         format!("/exchange-rules/{}", things.rule),
+        format!("/issuers/{}", things.issuer),
         "/revocations".to_owned(),
     ] {
         all.push(world.get(&path).await);
@@ -102,7 +103,7 @@ async fn lists_show_each_its_own(#[values(Backend::Sqlite, Backend::Postgres)] b
         }
         lists += 1;
     }
-    assert_eq!(lists, 10);
+    assert_eq!(lists, 11);
 }
 
 #[rstest]
@@ -178,6 +179,13 @@ async fn a_body_cannot_find_out_what_is_hidden(#[values(Backend::Sqlite, Backend
             "/revocations",
             revocation("subject", &sub(&theirs.agent)),
             revocation("subject", &sub(&none.agent)),
+        ),
+        (Method::POST, "/revocations", revocation("issuer", &theirs.issuer), revocation("issuer", &none.issuer)),
+        (
+            Method::POST,
+            "/revocations",
+            revocation("subject", &format!("user:{}:alice", theirs.issuer)),
+            revocation("subject", &format!("user:{}:alice", none.issuer)),
         ),
         (Method::POST, "/exchange-rules", theirs.rule_body(), none.rule_body()),
         (

@@ -21,6 +21,8 @@ pub struct Things {
     pub resource: String,
     pub uri: String,
     pub rule: String,
+    /// A trusted issuer.
+    pub issuer: String,
     pub budget: String,
     /// In custody, with a version that waits, and a grant of it.
     pub credential: String,
@@ -86,6 +88,7 @@ impl Things {
             resource: text(&resource["id"]),
             uri,
             rule: String::new(),
+            issuer: String::new(),
             budget: String::new(),
             credential: String::new(),
             version: String::new(),
@@ -98,6 +101,7 @@ impl Things {
             tag: tag.to_owned(),
         };
         things.rule = text(&world.post("/exchange-rules", things.rule_body()).await.ok()["id"]);
+        things.issuer = text(&world.post("/issuers", things.issuer_body("trusted")).await.ok()["id"]);
         let line = json!({"agent": things.agent, "unit": "call", "decimals": 0, "amount": 5});
         things.budget = text(&world.post("/budgets", line).await.ok()["id"]);
         let custody = |name: &str| json!({"owner": owner, "name": format!("{tag}-{name}"), "value": {"api_key": {"key": "sk-first-0123"}}});
@@ -133,6 +137,7 @@ impl Things {
             resource: "res_none".into(),
             uri: "https://nowhere.example".into(),
             rule: "rule_none".into(),
+            issuer: "iss_none".into(),
             budget: "bl_none".into(),
             credential: "nowhere.key".into(),
             version: "cv_none".into(),
@@ -144,6 +149,13 @@ impl Things {
             writer: "w_none".into(),
             tag: "missing".into(),
         }
+    }
+
+    fn issuer_body(&self, name: &str) -> Value {
+        json!({
+            "owner": self.owner, "issuer": format!("https://{name}.{}.{}.example", self.tag, self.owner),
+            "keys": "discovery", "audiences": ["stipend"], "uses": ["subject_token"],
+        })
     }
 
     pub fn rule_body(&self) -> Value {
@@ -163,6 +175,7 @@ impl Things {
             .replace("/agents/{id}", &format!("/agents/{agent}"))
             .replace("/resources/{id}", &format!("/resources/{}", self.resource))
             .replace("/exchange-rules/{id}", &format!("/exchange-rules/{}", self.rule))
+            .replace("/issuers/{id}", &format!("/issuers/{}", self.issuer))
             .replace("/budgets/{id}", &format!("/budgets/{}", self.budget))
             .replace("/credentials/{id}/probe", &format!("/credentials/{}/probe", self.reached))
             .replace("/credentials/{id}/destroy", &format!("/credentials/{}/destroy", self.spent))
@@ -208,6 +221,13 @@ impl Things {
             "PATCH /resources/{id}" => "resource.changed",
             "POST /resources/{id}/disable" => "resource.disabled",
             "POST /resources/{id}/enable" => "resource.enabled",
+            "GET /issuers" => "issuer.listed",
+            "POST /issuers" => "issuer.created",
+            "GET /issuers/{id}" => "issuer.read",
+            "PATCH /issuers/{id}" => "issuer.changed",
+            "DELETE /issuers/{id}" => "issuer.deleted",
+            "POST /issuers/{id}/disable" => "issuer.disabled",
+            "POST /issuers/{id}/enable" => "issuer.enabled",
             "GET /exchange-rules" => "rule.listed",
             "POST /exchange-rules" => "rule.created",
             "POST /exchange-rules/explain" => "rule.explained",
@@ -281,6 +301,8 @@ impl Things {
                 json!({"owner": self.owner, "uri": uri, "name": "made", "scopes": ["read"]})
             }
             "PATCH /resources/{id}" => json!({"name": "changed"}),
+            "POST /issuers" => self.issuer_body("made"),
+            "PATCH /issuers/{id}" => json!({"audiences": ["stipend", "changed"]}),
             "POST /budgets" => json!({"agent": self.agent, "unit": "token", "decimals": 0, "amount": 5}),
             "PATCH /budgets/{id}" => json!({"amount": 7}),
             "POST /budgets/{id}/increase" => json!({"amount": 1, "seconds": 60}),
@@ -315,6 +337,7 @@ fn kind(operation: &str) -> Kind {
         "GET /owners"
         | "GET /agents"
         | "GET /resources"
+        | "GET /issuers"
         | "GET /exchange-rules"
         | "GET /budgets"
         | "GET /credentials"

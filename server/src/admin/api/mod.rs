@@ -10,6 +10,7 @@ mod budgets;
 mod custody;
 mod explain;
 mod grants;
+mod issuers;
 mod key_encryption;
 mod owners;
 mod resources;
@@ -30,12 +31,13 @@ pub use custody::{
 };
 pub use explain::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
 pub use grants::{CredentialGrant, Edge, EdgeStatus, GrantQuery, GrantSettings, NewGrant, PatchGrant};
+pub use issuers::{Issuer, NewIssuer, PatchIssuer};
 pub use key_encryption::{KeyEncryptionKey, KeyEncryptionStatus};
 pub use owners::{NewOwner, Owner, State};
 pub use resources::{NewResource, PatchResource, Resource};
 pub use revocations::{NewRevocation, Revocation, RevokeKind, Severity};
 pub use rules::{AcceptRule, NewRule, Rule};
-pub use shapes::{AccessEntryShape, BudgetCapShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
+pub use shapes::{AccessEntryShape, BudgetCapShape, KeySourceShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
 pub use signing_keys::{Distrust, KeyStatus, SigningKey};
 
 use crate::records::RoleGrant;

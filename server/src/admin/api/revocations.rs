@@ -39,13 +39,15 @@ pub enum RevokeKind {
     Resource,
     /// What was issued to an owner's clients until now.
     Owner,
+    /// What came of a trusted issuer's tokens until now, and those tokens.
+    Issuer,
 }
 
 #[derive(Clone, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewRevocation {
     pub kind: RevokeKind,
-    /// The client id, `sub`, resource URI or owner id; a bare `jti` only from a platform-admin.
+    /// The client id, `sub`, resource URI, owner id or issuer id; a bare `jti` only from a platform-admin.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 512)]
     pub value: Option<String>,
@@ -67,7 +69,7 @@ impl std::fmt::Debug for NewRevocation {
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct Revocation {
     pub id: String,
-    /// `token`, `client`, `owner`, `subject`, `resource` or `key`.
+    /// `token`, `client`, `owner`, `subject`, `resource`, `key` or `issuer`.
     pub kind: String,
     pub value: String,
     /// Dead is what was issued until then. Absent: whenever it was issued.

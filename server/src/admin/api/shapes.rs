@@ -1,6 +1,7 @@
 //! The OpenAPI shapes of values that other crates define. Never built, only described.
 #![expect(dead_code, reason = "these only describe types that live where no schema can be derived")]
 
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 /// One resource a client may get tokens for.
@@ -34,6 +35,15 @@ pub struct BudgetCapShape {
 pub enum PartyShape {
     Client(String),
     Owner(String),
+}
+
+/// Where an issuer's keys come from: its metadata, a key set's URL, or a key set itself.
+#[derive(Debug, ToSchema)]
+#[schema(as = KeySource, rename_all = "snake_case")]
+pub enum KeySourceShape {
+    Discovery,
+    JwksUri(String),
+    Jwks(Map<String, Value>),
 }
 
 /// One scope a rule lets through.

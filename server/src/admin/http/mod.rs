@@ -8,6 +8,7 @@ mod call;
 mod credentials;
 mod custody;
 mod grants;
+mod issuers;
 mod owners;
 mod resources;
 mod revocations;
@@ -95,6 +96,10 @@ table! {
     "/resources/{id}" "GET, PATCH" { get resources::find, patch resources::patch }
     "/resources/{id}/disable" "POST" { post resources::disable }
     "/resources/{id}/enable" "POST" { post resources::enable }
+    "/issuers" "GET, POST" { get issuers::list, post issuers::create }
+    "/issuers/{id}" "GET, PATCH, DELETE" { get issuers::find, patch issuers::patch, delete issuers::delete }
+    "/issuers/{id}/disable" "POST" { post issuers::disable }
+    "/issuers/{id}/enable" "POST" { post issuers::enable }
     "/exchange-rules" "GET, POST" { get rules::list, post rules::create }
     "/exchange-rules/explain" "POST" { post rules::explain }
     "/exchange-rules/{id}" "GET, DELETE" { get rules::find, delete rules::delete }
