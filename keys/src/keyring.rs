@@ -117,6 +117,12 @@ impl Keyring {
         newest_first.filter(|key| key.record.may_sign(now)).find_map(|key| key.signer.as_ref())
     }
 
+    /// The signer of one key, as long as what it signs is believed.
+    pub fn signer(&self, kid: &str, now: Timestamp) -> Option<&Arc<Signer>> {
+        let key = self.keys.iter().find(|key| key.record.kid == kid)?;
+        key.signer.as_ref().filter(|_| key.record.verifies(now))
+    }
+
     /// The verifier of a key that is published and trusted. `kid` is only ever
     /// compared (RFC 8725 section 3.10).
     pub fn verifier(&self, kid: &str, now: Timestamp) -> Option<&Verifier> {

@@ -51,6 +51,14 @@ pub enum VerifyError {
     Signature,
     #[error("the token lacks the scope this needs")]
     MissingScope,
+    #[error("the token has been revoked")]
+    Revoked,
+    #[error("the token is suspended")]
+    Suspended,
+    #[error("the token has no status that could be looked up")]
+    NoStatus,
+    #[error("the token's status is not available")]
+    StatusUnavailable,
     #[error("the issuer's keys are not available")]
     KeysUnavailable,
 }
@@ -69,9 +77,12 @@ impl VerifyError {
             | Self::Expired
             | Self::NotYetValid
             | Self::UnknownKey
-            | Self::Signature => Some(BearerCode::InvalidToken),
+            | Self::Signature
+            | Self::Revoked
+            | Self::Suspended
+            | Self::NoStatus => Some(BearerCode::InvalidToken),
             Self::MissingScope => Some(BearerCode::InsufficientScope),
-            Self::KeysUnavailable => None,
+            Self::StatusUnavailable | Self::KeysUnavailable => None,
         }
     }
 

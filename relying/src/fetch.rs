@@ -3,7 +3,7 @@
 
 use crate::error::FetchError;
 use crate::options::{FETCH_TIMEOUT, MAX_DOCUMENT_BYTES, Options};
-use reqwest::header::CACHE_CONTROL;
+use reqwest::header::{ACCEPT, CACHE_CONTROL};
 use reqwest::{Certificate, Client, Response, StatusCode, redirect};
 use std::time::Duration;
 use url::{Host, Url};
@@ -15,7 +15,7 @@ pub(crate) struct Document {
     pub max_age: Option<i64>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
     http: Client,
     plain: bool,
@@ -38,15 +38,24 @@ impl Fetcher {
     }
 
     pub async fn fetch(&self, url: &Url) -> Result<Document, FetchError> {
+        self.fetch_as(url, None, MAX_DOCUMENT_BYTES).await
+    }
+
+    /// The same for a document of one media type, of at most so many bytes.
+    pub async fn fetch_as(&self, url: &Url, kind: Option<&str>, max_bytes: usize) -> Result<Document, FetchError> {
         self.check(url)?;
         let unreachable =
             |error: reqwest::Error| FetchError::Unreachable { url: url.to_string(), reason: innermost(&error) };
-        let mut response = self.http.get(url.clone()).send().await.map_err(unreachable)?;
+        let mut request = self.http.get(url.clone());
+        if let Some(kind) = kind {
+            request = request.header(ACCEPT, kind);
+        }
+        let mut response = request.send().await.map_err(unreachable)?;
         if response.status() != StatusCode::OK {
             return Err(FetchError::Status { url: url.to_string(), status: response.status().as_u16() });
         }
         let max_age = max_age(&response);
-        let body = read_body(&mut response, MAX_DOCUMENT_BYTES).await.map_err(unreachable)?;
+        let body = read_body(&mut response, max_bytes).await.map_err(unreachable)?;
         let body = body.ok_or_else(|| FetchError::TooLarge { url: url.to_string() })?;
         Ok(Document { body, max_age })
     }

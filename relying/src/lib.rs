@@ -3,7 +3,9 @@
 //! (RFC 9068) on its own.
 //!
 //! Local verification says that a token was issued and has not expired. Whether it has been
-//! revoked since, only the server can say: at introspection (RFC 7662) or at the next hold.
+//! revoked since, only the server can say: in a status list, which the verifier fetches and keeps
+//! for some seconds where the token names one ([`StatusCheck`]); at introspection (RFC 7662), at
+//! the next hold.
 //!
 //! Budgets come at three levels of exactness, described in the crate's README: by the token's
 //! own words ([`require_budget`]); by a durable count of the service's own, for lines that were
@@ -39,6 +41,7 @@ mod journal;
 mod options;
 mod refusal;
 mod spend;
+mod status;
 mod verifier;
 
 pub use check::{check_credential, check_scope, find_credential, find_line, require_budget};
@@ -52,6 +55,7 @@ pub use spend::{
     ClientCredentials, IdempotencyKey, KEY_LIFE_SECONDS, LineState, MAX_ANSWER_BYTES, MAX_HOLD_SECONDS, MAX_TRIES,
     Receipt, Reported, SpendError, SpendOptions, Spender, Threshold,
 };
+pub use status::StatusCheck;
 pub use stipend_token::budget::{Amount, Enforce, TokenLine, Unit};
 /// All that is needed to say a call and to read a verdict.
 pub use stipend_token::constraint;

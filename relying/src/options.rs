@@ -1,5 +1,6 @@
 //! The bounds of verification. Every default is safe; none can be switched off.
 
+use crate::status::StatusCheck;
 use std::time::Duration;
 use stipend_token::Timestamp;
 
@@ -25,6 +26,13 @@ pub struct Options {
     /// fetched. No token lives longer than an hour, so an issuer that is down that long has
     /// none left to verify.
     pub max_stale_seconds: i64,
+    /// Whether a token's place in a status list is looked at.
+    pub status: StatusCheck,
+    /// A status list is asked for again after its `ttl`, and at most after this.
+    pub status_max_age_seconds: i64,
+    /// While the issuer can't be reached, a status list is judged by this much longer, but never
+    /// beyond its `exp`; then tokens with a status are answered with 503.
+    pub status_max_stale_seconds: i64,
     /// Certificates (PEM) of authorities to trust besides the system's.
     pub ca_pem: Option<Vec<u8>>,
 }
@@ -37,6 +45,9 @@ impl Default for Options {
             max_age_seconds: 900,
             cool_down_seconds: 10,
             max_stale_seconds: 3660,
+            status: StatusCheck::default(),
+            status_max_age_seconds: 60,
+            status_max_stale_seconds: 30,
             ca_pem: None,
         }
     }

@@ -8,6 +8,7 @@ use crate::cache::KeyCache;
 use crate::error::{DiscoverError, VerifyError};
 use crate::fetch::Fetcher;
 use crate::options::{MAX_DOCUMENT_BYTES, Options};
+use crate::status::StatusCache;
 use serde_json::{Map, Value};
 use stipend_keys::{JwsError, TokenKind, Unverified};
 use stipend_token::json::{self, Limits};
@@ -25,6 +26,7 @@ pub struct Verifier {
     leeway: i64,
     budget_endpoint: Url,
     keys: KeyCache,
+    statuses: StatusCache,
 }
 
 impl Verifier {
@@ -63,8 +65,9 @@ impl Verifier {
         let budget_endpoint = budget_endpoint.ok_or(DiscoverError::Metadata("its budget_endpoint is not a URL"))?;
         fetcher.check(&budget_endpoint)?;
         let leeway = options.leeway();
+        let statuses = StatusCache::new(fetcher.clone(), issuer, options.clone());
         let keys = KeyCache::load(fetcher, uri, now, options).await?;
-        Ok(Self { issuer: issuer.to_owned(), audience, leeway, budget_endpoint, keys })
+        Ok(Self { issuer: issuer.to_owned(), audience, leeway, budget_endpoint, keys, statuses })
     }
 
     /// The issuer whose tokens this verifies.
@@ -86,7 +89,7 @@ impl Verifier {
         self.leeway
     }
 
-    /// Verifies a token. `now` in seconds.
+    /// Verifies a token, and looks up its status where it names one. `now` in seconds.
     ///
     /// # Errors
     /// [`VerifyError`], with the status and challenge to answer.
@@ -100,7 +103,10 @@ impl Verifier {
         let kid = token.kid().ok_or(VerifyError::UnknownKey)?;
         let key = self.keys.find(kid, now).await?;
         let verified = key.verify(token, TokenKind::AccessToken).map_err(refusal)?;
-        self.judge(verified.claims(), now)
+        let token = self.judge(verified.claims(), now)?;
+        // Only a token that is one is worth a request to its issuer.
+        self.statuses.check(&token, &self.keys, now).await?;
+        Ok(token)
     }
 
     /// RFC 9068 section 4: issuer, audience and times of an access token.

@@ -31,6 +31,8 @@ pub struct Swept {
     /// Counters that count nothing any more.
     pub counters: usize,
     pub changes: usize,
+    /// Places in status lists of tokens that are over.
+    pub places: usize,
 }
 
 impl Swept {
@@ -38,7 +40,7 @@ impl Swept {
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
         let limit = usize::try_from(ROWS_PER_RUN).unwrap_or(usize::MAX);
-        [self.burns, self.revocations, self.answers, self.lines, self.counters, self.changes]
+        [self.burns, self.revocations, self.answers, self.lines, self.counters, self.changes, self.places]
             .into_iter()
             .any(|rows| rows >= limit)
     }
@@ -53,9 +55,10 @@ pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     let unused = now.saturating_sub(UNUSED_LINES_KEPT_SECONDS);
     let lines = delete(db, "budget_lines", "id", "expires_at <", unused, NOTHING_DONE).await?;
     let counters = delete(db, "counters", "key", "expires_at <", expired, "").await?;
+    let places = delete(db, "status_entries", "list, idx", "expires_at <", expired, "").await?;
     let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
     let changes = delete(db, "changes", "seq", "seq <=", floor, "").await?;
-    Ok(Swept { burns, revocations, answers, lines, counters, changes })
+    Ok(Swept { burns, revocations, answers, lines, counters, changes, places })
 }
 
 /// What the journal speaks of stays. A hold is not looked for: it leaves a use on each line of
@@ -76,7 +79,7 @@ async fn delete(db: &Db, table: &str, key: &str, condition: &str, value: i64, on
         Pools::Lite(_) => "?",
     };
     let text = format!(
-        "DELETE FROM {table} WHERE {key} IN (SELECT {key} FROM {table} \
+        "DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} \
          WHERE {condition} {bind} {only} ORDER BY {column} LIMIT {ROWS_PER_RUN} {skip})"
     );
     match &*db.pools {

@@ -16,6 +16,7 @@ mod janitor;
 pub mod ledger;
 pub mod queries;
 mod rows;
+pub mod signals;
 mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;

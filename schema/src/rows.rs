@@ -147,6 +147,7 @@ row! {
         state: String,
         created_at: i64,
         updated_at: i64,
+        status_list: bool,
     }
 }
 

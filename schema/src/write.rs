@@ -10,6 +10,7 @@ use crate::rows::{
     AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,
 };
+use crate::signals::StatusEntryRow;
 
 /// A row of any table that a work may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub enum Note {
     Exposure(CredentialExposureRow),
     /// Uses of a grant since the last note: `uses` are added.
     Use(CredentialUseRow),
+    /// A token's place in a status list. Places are given once, by one node.
+    Status(StatusEntryRow),
 }
 
 impl Note {
@@ -64,6 +67,7 @@ impl Note {
         match self {
             Self::Exposure(row) => (0, &row.version_id, &row.agent_id),
             Self::Use(row) => (1, &row.grant_id, ""),
+            Self::Status(row) => (2, &row.list, ""),
         }
     }
 
@@ -71,6 +75,7 @@ impl Note {
         match self {
             Self::Exposure(row) => row.has_nul(),
             Self::Use(row) => row.has_nul(),
+            Self::Status(row) => row.has_nul(),
         }
     }
 }

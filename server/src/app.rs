@@ -12,6 +12,7 @@ use crate::live::Live;
 use crate::proxy::Upstreams;
 use crate::records::Records;
 use crate::ring::Ring;
+use crate::status::StatusLists;
 use crate::store::Store;
 use crate::tokens::Tokens;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Urls {
     pub jwks_uri: String,
     pub details_types_endpoint: String,
     pub budget_endpoint: String,
+    /// Status lists are under it.
+    pub status_endpoint: String,
     /// Identifier of the key-release service as a protected resource.
     pub credential_resource: String,
     /// Its metadata (RFC 9728 section 3.1).
@@ -53,6 +56,7 @@ impl Urls {
             jwks_uri: format!("{base}/oauth2/jwks"),
             details_types_endpoint: format!("{base}/oauth2/authorization-details-types"),
             budget_endpoint: format!("{base}/budget"),
+            status_endpoint: format!("{base}/status"),
             credential_resource: format!("{release}/credentials"),
             credential_metadata: format!("{release}/.well-known/oauth-protected-resource/credentials"),
             admin_resource: format!("{base}/admin"),
@@ -73,6 +77,7 @@ pub struct App {
     pub records: Arc<Records>,
     pub ring: Arc<Ring>,
     pub tokens: Tokens,
+    pub status: StatusLists,
     pub refusals: Gatherer,
     pub failures: Failures,
     pub proofs: Proofs,

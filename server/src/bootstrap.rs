@@ -158,6 +158,7 @@ fn resource(audience: &Audience, name: &str, scopes: &[&str], now: i64) -> Resul
         state: "active".to_owned(),
         created_at: now,
         updated_at: now,
+        status_list: false,
     })
 }
 

@@ -36,6 +36,7 @@ pub mod ring;
 pub mod run;
 pub mod sealed;
 pub mod serve;
+pub mod status;
 pub mod store;
 #[cfg(feature = "testing")]
 pub mod testing;

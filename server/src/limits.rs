@@ -73,6 +73,21 @@ pub const MAX_CLOCK_SKEW_SECONDS: i64 = 30;
 /// How long a graceful stop waits for requests under way.
 pub const SHUTDOWN_SECONDS: u64 = 15;
 
+/// Tokens in one status list: at two bits each it is 2 KiB, and signed at most 5.
+pub const STATUS_LIST_PLACES: u16 = 8192;
+/// How long a node gives out places in one list: the list is over one token life later.
+pub const STATUS_LIST_OPEN_SECONDS: i64 = 600;
+/// How long a service may go on with a status list before it asks again.
+pub const STATUS_LIST_TTL_SECONDS: i64 = 5;
+/// A signed status list is not to be relied on after this.
+pub const STATUS_LIST_LIFE_SECONDS: i64 = 300;
+/// A status list that has not changed is signed again after this.
+pub const STATUS_LIST_RESIGN_SECONDS: i64 = 5;
+/// Status lists kept in memory, 10 KiB each at most; beyond, the least used goes.
+pub const MAX_CACHED_STATUS_LISTS: u64 = 512;
+/// Status lists made at once; further ones wait.
+pub const MAX_STATUS_BUILDS: usize = 4;
+
 /// Opened values of custodied credentials kept in memory, for a minute at most.
 pub const MAX_OPENED_VALUES: u64 = 1000;
 /// How long a wrapped reference can be turned into its value.

@@ -27,6 +27,8 @@ struct View {
 pub struct Live {
     view: RwLock<View>,
     applied: AtomicI64,
+    /// The sequence of the newest revocation that was applied.
+    newest_revocation: AtomicI64,
     /// Told the kind of each change, to refresh what is not a record (the keyring).
     keys_changed: tokio::sync::Notify,
 }
@@ -49,6 +51,17 @@ impl Live {
                     .and_then(|ids| ids.get(&dep.id))
                     .is_some_and(|changed| *changed > as_of)
             })
+    }
+
+    /// Grows with every revocation that this view has applied.
+    #[must_use]
+    pub fn newest_revocation(&self) -> i64 {
+        self.newest_revocation.load(Ordering::Acquire)
+    }
+
+    /// Asks the revoked set more than one question about one thing.
+    pub fn read_revoked<T>(&self, ask: impl FnOnce(&RevokedSet) -> T) -> T {
+        ask(&self.view.read().revoked)
     }
 
     /// What kills the token, judged by what it says itself.
@@ -89,6 +102,9 @@ impl FeedSink for Live {
             } else {
                 tracing::error!(kind = row.kind, "a revocation of a kind this version does not know");
             }
+        }
+        if let Some(newest) = revocations.iter().map(|row| row.seq).max() {
+            self.newest_revocation.fetch_max(newest, Ordering::AcqRel);
         }
         for change in changes {
             view.note(&change.dep, change.seq);

@@ -65,6 +65,19 @@ impl Ring {
         self.current.load().jwks(now)
     }
 
+    /// The algorithms of what signs now or will: each once.
+    #[must_use]
+    pub fn signing_algs(&self, now: i64) -> Vec<&'static str> {
+        let keyring = self.current.load();
+        let mut algs = Vec::new();
+        for record in keyring.records().filter(|record| record.verifies(now) && now < record.retire_at) {
+            if !algs.contains(&record.alg.as_str()) {
+                algs.push(record.alg.as_str());
+            }
+        }
+        algs
+    }
+
     fn seal(&self, key: &SigningKey) -> Result<Vec<u8>, RingError> {
         let kid = key.kid().to_owned();
         self.sealer

@@ -21,6 +21,7 @@ use crate::live::Live;
 use crate::proxy::{UpstreamConfig, Upstreams};
 use crate::records::Records;
 use crate::ring::{Ring, RingError};
+use crate::status::StatusLists;
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::{admin, http, jobs};
@@ -213,6 +214,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let fetcher = Arc::new(fetcher(&config).map_err(StartError::Fetches)?);
     Ok(App {
         tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
+        status: StatusLists::default(),
         refusals: Gatherer::new(committer.clone(), Arc::clone(&clock), Arc::clone(&store)),
         failures: Failures::default(),
         proofs: Proofs::default(),

@@ -20,12 +20,14 @@ pub mod objects;
 pub mod revoked;
 pub mod rule;
 pub mod scope;
+pub mod status_list;
 pub mod target;
 
 pub use chain::{Actor, ActorChain, MayAct};
 pub use claims::{AccessToken, Environment};
 pub use context::{Confirmation, StatusReference, UserContext};
 pub use scope::ScopeSet;
+pub use status_list::{Status, StatusList, StatusListError};
 pub use target::Audience;
 
 /// Seconds since the Unix epoch (RFC 7519 section 2, NumericDate), as an integer.

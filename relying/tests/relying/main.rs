@@ -11,4 +11,5 @@ mod killed;
 mod ledger;
 mod spending;
 mod stand_in;
+mod statuses;
 mod tokens;

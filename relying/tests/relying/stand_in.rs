@@ -80,6 +80,11 @@ impl StandIn {
         self.script.lock().unwrap().replies.insert(JWKS, reply);
     }
 
+    /// What it answers at a path.
+    pub fn reply(&self, path: &'static str, reply: Reply) {
+        self.script.lock().unwrap().replies.insert(path, reply);
+    }
+
     /// How often the keys were asked for.
     pub fn jwks_asked(&self) -> usize {
         self.asked(JWKS)
@@ -122,6 +127,10 @@ impl StandIn {
 
     pub fn sign(&self, claims: &Value) -> String {
         self.signer.sign(TokenKind::AccessToken, claims.to_string().as_bytes()).unwrap()
+    }
+
+    pub fn sign_claims_as(&self, kind: TokenKind, claims: &Value) -> String {
+        self.signer.sign(kind, claims.to_string().as_bytes()).unwrap()
     }
 
     pub fn sign_as(&self, kind: TokenKind) -> String {

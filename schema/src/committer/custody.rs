@@ -35,6 +35,8 @@ macro_rules! custody_statements {
                         ))
                         .execute(conn)$($wait)*?
                 }
+                // Written all at once.
+                Note::Status(_) => 0,
             };
             Ok(())
         }

@@ -8,6 +8,7 @@ use crate::custody::{Count, Counted, CounterRow, Counters};
 use crate::feed::Head;
 use crate::ledger::{Answer, Books, Entries, Settled, Spend, Stored};
 use crate::rows::{AuditRow, ChangeRow};
+use crate::signals::StatusEntryRow;
 use crate::write::{Note, Write};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -184,8 +185,18 @@ impl<'a> Decision<'a> {
         self.with(Verdict::Fresh).flat_map(|prepared| &prepared.work.writes)
     }
 
+    /// The places of tokens in status lists: written all at once, because every issue may have one.
+    pub(super) fn places(&self) -> Vec<&'a StatusEntryRow> {
+        let place = |write: &'a Write| if let Write::Note(Note::Status(row)) = write { Some(row) } else { None };
+        self.writes().filter_map(place).collect()
+    }
+
+    /// All other notes.
     pub(super) fn notes(&self) -> Vec<&'a Note> {
-        let note = |write: &'a Write| if let Write::Note(note) = write { Some(note) } else { None };
+        let note = |write: &'a Write| match write {
+            Write::Note(note) if !matches!(note, Note::Status(_)) => Some(note),
+            _ => None,
+        };
         let mut notes: Vec<&Note> = self.writes().filter_map(note).collect();
         notes.sort_by(|one, other| one.order().cmp(&other.order()));
         notes

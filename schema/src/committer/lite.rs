@@ -15,11 +15,12 @@ use crate::rows::{
     AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
     CounterRow, RevocationRow,
 };
+use crate::signals::StatusEntryRow;
 use crate::tables::{
     audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_carves, budget_holds,
     budget_lines, budget_uses, changes, client_keys, client_secrets, clients, counters, credential_exposures,
     credential_grants, credential_uses, credential_versions, credentials, exchange_rules, feed_head, issuers, jti_used,
-    owners, resources, revocations, server_secrets, signing_keys,
+    owners, resources, revocations, server_secrets, signing_keys, status_entries,
 };
 use crate::write::{Note, Row, Table, Write};
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
@@ -73,6 +74,13 @@ fn burn(conn: &mut SqliteConnection, keys: &[BurnKey<'_>]) -> QueryResult<HashSe
         }
     }
     Ok(won)
+}
+
+fn keep_places(conn: &mut SqliteConnection, places: &[&StatusEntryRow]) -> QueryResult<()> {
+    for place in places {
+        diesel::insert_into(status_entries::table).values(*place).execute(conn)?;
+    }
+    Ok(())
 }
 
 fn publish(conn: &mut SqliteConnection, changes: &[ChangeRow], head: i64) -> QueryResult<()> {

@@ -6,7 +6,7 @@
 use super::custody::custody_statements;
 use super::decide::{Batch, BurnKey};
 use super::ledger::{Wanted, ledger_statements};
-use super::pg_bulk::{AppendRecords, BurnKeys, PublishChanges};
+use super::pg_bulk::{AppendRecords, BurnKeys, KeepPlaces, PublishChanges};
 use super::pg_ledger::{
     AddAnswers, AddCaptures, AddCarves, AddHolds, AddLines, ChangeCaptures, ChangeCarves, ChangeHolds, KeepUses,
 };
@@ -21,6 +21,7 @@ use crate::rows::{
     AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
     CounterRow, RevocationRow,
 };
+use crate::signals::StatusEntryRow;
 use crate::tables::{
     audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_carves, budget_holds,
     budget_lines, budget_uses, changes, client_keys, client_secrets, clients, counters, credential_exposures,
@@ -135,6 +136,11 @@ async fn burn(conn: &mut AsyncPgConnection, keys: &[BurnKey<'_>]) -> QueryResult
 async fn publish(conn: &mut AsyncPgConnection, changes: &[ChangeRow], head: i64) -> QueryResult<()> {
     diesel::update(feed_head::table.find(1)).set(feed_head::seq.eq(head)).execute(conn).await?;
     PublishChanges::new(changes).execute(conn).await?;
+    Ok(())
+}
+
+async fn keep_places(conn: &mut AsyncPgConnection, places: &[&StatusEntryRow]) -> QueryResult<()> {
+    KeepPlaces::new(places).execute(conn).await?;
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 
 use super::decide::BurnKey;
 use crate::rows::{AuditRow, ChangeRow};
+use crate::signals::StatusEntryRow;
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
@@ -144,6 +145,44 @@ impl QueryFragment<Pg> for AppendRecords<'_> {
         out.push_bind_param::<Array<Text>, _>(&self.record)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Binary>, _>(&self.hash)?;
+        out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// Tokens' places in status lists.
+pub(super) struct KeepPlaces<'a> {
+    list: Vec<&'a str>,
+    idx: Vec<i64>,
+    issued_at: Vec<i64>,
+    expires_at: Vec<i64>,
+    names: Vec<&'a str>,
+}
+
+impl<'a> KeepPlaces<'a> {
+    pub(super) fn new(places: &[&'a StatusEntryRow]) -> Self {
+        Self {
+            list: places.iter().map(|place| place.list.as_str()).collect(),
+            idx: places.iter().map(|place| place.idx).collect(),
+            issued_at: places.iter().map(|place| place.issued_at).collect(),
+            expires_at: places.iter().map(|place| place.expires_at).collect(),
+            names: places.iter().map(|place| place.names.as_str()).collect(),
+        }
+    }
+}
+
+fixed_text!(KeepPlaces);
+
+impl QueryFragment<Pg> for KeepPlaces<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO status_entries (list, idx, issued_at, expires_at, names) SELECT * FROM unnest(");
+        out.push_bind_param::<Array<Text>, _>(&self.list)?;
+        for column in [&self.idx, &self.issued_at, &self.expires_at] {
+            out.push_sql(", ");
+            out.push_bind_param::<Array<BigInt>, _>(column)?;
+        }
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Text>, _>(&self.names)?;
         out.push_sql(")");
         Ok(())
     }

@@ -116,6 +116,10 @@ macro_rules! transaction_steps {
         for note in decision.notes() {
             on::note($conn, note)$($wait)*?;
         }
+        let places = decision.places();
+        if !places.is_empty() {
+            on::keep_places($conn, &places)$($wait)*?;
+        }
         let changes = decision.changes(at);
         if !changes.is_empty() {
             on::publish($conn, &changes, new_head)$($wait)*?;

@@ -162,6 +162,7 @@ pub fn resource(id: &str, owner_id: &str, uri: &str) -> ResourceRow {
         state: "active".to_owned(),
         created_at: NOW,
         updated_at: NOW,
+        status_list: false,
     }
 }
 

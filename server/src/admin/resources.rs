@@ -27,6 +27,7 @@ pub(super) fn view(row: ResourceRow) -> Result<Resource, Refusal> {
         name: row.name,
         ttl_seconds: row.max_ttl_seconds,
         budget_capable: row.budget_capable,
+        status_list: row.status_list,
         created_at: row.created_at,
         updated_at: row.updated_at,
     })
@@ -106,6 +107,7 @@ fn row(new: &NewResource, now: i64) -> Result<ResourceRow, Refusal> {
         max_ttl_seconds: new.ttl_seconds.unwrap_or(MAX_TTL_SECONDS),
         introspectors: check::column(&new.introspectors)?,
         budget_capable: new.budget_capable,
+        status_list: new.status_list,
         state: State::Active.as_str().to_owned(),
         created_at: now,
         updated_at: now,
@@ -203,6 +205,9 @@ fn patched(row: &ResourceRow, patch: &PatchResource) -> Result<ResourceRow, Refu
     }
     if let Some(budget_capable) = patch.budget_capable {
         row.budget_capable = budget_capable;
+    }
+    if let Some(status_list) = patch.status_list {
+        row.status_list = status_list;
     }
     Ok(row)
 }

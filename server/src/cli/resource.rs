@@ -66,6 +66,9 @@ pub struct Create {
     /// It settles budgets exactly
     #[arg(long)]
     budget_capable: bool,
+    /// Publish the status of its tokens, for services that verify them by themselves
+    #[arg(long)]
+    status_list: bool,
 }
 
 #[derive(Args, Debug)]
@@ -87,6 +90,9 @@ pub struct Update {
     /// Whether it settles budgets exactly
     #[arg(long, value_name = "BOOL")]
     budget_capable: Option<bool>,
+    /// Whether the status of its tokens is published
+    #[arg(long, value_name = "BOOL")]
+    status_list: Option<bool>,
 }
 
 pub fn environment(text: &str) -> Result<Environment, String> {
@@ -107,6 +113,7 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
                 introspectors: update.introspectors,
                 ttl_seconds: update.ttl,
                 budget_capable: update.budget_capable,
+                status_list: update.status_list,
                 ..PatchResource::default()
             };
             api.patch(&["resources", &id], &patch).await?
@@ -134,6 +141,7 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
         ttl_seconds: new.ttl,
         introspectors: new.introspector,
         budget_capable: new.budget_capable,
+        status_list: new.status_list,
     };
     session.api.post(&["resources"], &body).await
 }
@@ -181,6 +189,7 @@ fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
             ("scopes", resource.scopes.to_string()),
             ("environment", resource.environment.map_or("any", Environment::as_str).to_owned()),
             ("token life", format!("{} s at most", resource.ttl_seconds)),
+            ("status list", if resource.status_list { "yes" } else { "no" }.to_owned()),
             ("introspectors", resource.introspectors.join("\n")),
             ("created", moment(session.now, resource.created_at)),
             ("changed", moment(session.now, resource.updated_at)),

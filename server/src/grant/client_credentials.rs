@@ -10,6 +10,7 @@ use crate::deps;
 use crate::form::Params;
 use crate::reason::Reason;
 use crate::records::Client;
+use crate::status;
 use std::sync::Arc;
 use stipend_token::budget::BudgetCap;
 use stipend_token::lineage::Lineage;
@@ -79,11 +80,12 @@ pub(super) async fn decide(
         Ok(ceiling) => ceiling,
         Err(reason) => return Err(Refused { reason, deps: looked_at, draft: Some(draft) }),
     };
-    if let Err(reason) = issue::check_size(&claims) {
+    let status = status::wanted(std::iter::once(client.owner_id.as_str()), &resources);
+    if let Err(reason) = issue::check_size(app, &claims, status.is_some()) {
         return Err(Refused { reason, deps: looked_at, draft: Some(draft) });
     }
     looked_at.extend(plan.deps.iter().cloned());
-    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: None, plan })
+    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: None, plan, status })
 }
 
 /// What the client's registration says of the budget of a token for this resource.

@@ -1,15 +1,20 @@
 //! Making the token: claims, then (after the commit) the signature and the response.
 
+use super::Issued;
 use crate::app::App;
 use crate::reason::Reason;
 use crate::records::{Client, ClientKind};
 use serde::Serialize;
-use stipend_keys::{TokenKind, random_id};
+use std::sync::Arc;
+use stipend_keys::{Keyring, Signer, TokenKind, random_id};
 use stipend_token::budget::{BUDGET_TYPE, TokenLine};
 use stipend_token::claims::{AccessToken, MAX_CLAIMS_BYTES};
 use stipend_token::constraint::CredentialRelease;
 use stipend_token::lineage::Lineage;
 use stipend_token::{ActorChain, ScopeSet};
+
+/// What a `status` claim takes beside the address that its list is under.
+const STATUS_CLAIM_BYTES: usize = 96;
 
 /// RFC 6749 section 5.1 and RFC 8693 section 2.2.1.
 #[derive(Debug, Serialize)]
@@ -67,15 +72,10 @@ pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
 }
 
 /// Signs claims whose record is durable. Nothing is signed that was not first recorded.
-/// `since` is when the token's life is told from.
-pub(super) fn sign(
-    app: &App,
-    claims: &AccessToken,
-    issued_token_type: Option<&'static str>,
-    since: i64,
-) -> Result<TokenResponse, Reason> {
+pub(super) fn sign(app: &App, issued: &Issued) -> Result<TokenResponse, Reason> {
+    let Issued { claims, issued_token_type, since, kid } = issued;
     let keyring = app.ring.keyring();
-    let signer = keyring.signing_key(app.clock.now()).ok_or(Reason::NoSigningKey)?;
+    let signer = signer(&keyring, kid.as_deref(), app.clock.now())?;
     let payload = serde_json::to_vec(claims).map_err(|_| Reason::Internal)?;
     let access_token = signer.sign(TokenKind::AccessToken, &payload).map_err(|error| {
         tracing::error!(%error, "signing failed");
@@ -83,13 +83,22 @@ pub(super) fn sign(
     })?;
     Ok(TokenResponse {
         access_token,
-        issued_token_type,
+        issued_token_type: *issued_token_type,
         token_type: "Bearer",
-        expires_in: claims.exp.saturating_sub(since),
+        expires_in: claims.exp.saturating_sub(*since),
         scope: claims.scope.to_string(),
         authorization_details: granted(claims),
         jti: claims.jti.clone(),
     })
+}
+
+/// The key that the record names, or else the one that signs now.
+pub(super) fn signer<'a>(keyring: &'a Keyring, kid: Option<&str>, now: i64) -> Result<&'a Arc<Signer>, Reason> {
+    let signer = match kid {
+        Some(kid) => keyring.signer(kid, now),
+        None => keyring.signing_key(now),
+    };
+    signer.ok_or(Reason::NoSigningKey)
 }
 
 /// Budgets, then credentials.
@@ -100,9 +109,12 @@ fn granted(claims: &AccessToken) -> Vec<Granted> {
 }
 
 /// RFC 8693 section 6 and the header limits of proxies: a token stays small.
-pub(super) fn check_size(claims: &AccessToken) -> Result<(), Reason> {
+///
+/// `status`: it is still to get a place in a status list.
+pub(super) fn check_size(app: &App, claims: &AccessToken, status: bool) -> Result<(), Reason> {
+    let room = if status { app.urls.status_endpoint.len().saturating_add(STATUS_CLAIM_BYTES) } else { 0 };
     match serde_json::to_vec(claims) {
-        Ok(payload) if payload.len() <= MAX_CLAIMS_BYTES => Ok(()),
+        Ok(payload) if payload.len().saturating_add(room) <= MAX_CLAIMS_BYTES => Ok(()),
         _ => Err(Reason::TokenTooLarge),
     }
 }

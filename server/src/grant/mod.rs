@@ -15,11 +15,13 @@ use crate::app::App;
 use crate::audit::{Draft, ISSUED, Origin};
 use crate::budget::Declined;
 use crate::client::{AuthFailure, AuthenticatedClient, Credentials, authenticate};
+use crate::deps;
 use crate::form::Params;
 use crate::limits::MAX_DECISIONS;
 use crate::reason::Reason;
 use crate::records::ClientKind;
 use crate::retry::spend_key;
+use crate::status::{self, Placed};
 use budget::Plan;
 use stipend_schema::ledger::{Answer, NewToken, Refusal, Settled, Spend, SpendKey, Step};
 use stipend_schema::{Burn, Dep, Outcome, Work};
@@ -37,6 +39,8 @@ pub struct Authorization {
     /// RFC 8693 section 2.2.1, for an exchange.
     pub issued_token_type: Option<&'static str>,
     pub plan: Plan,
+    /// What can kill the token beside what it names itself, where its status is published.
+    pub status: Option<Vec<Dep>>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,6 +70,8 @@ struct Issued {
     claims: AccessToken,
     issued_token_type: Option<&'static str>,
     since: i64,
+    /// The key that must sign, where the record names it.
+    kid: Option<String>,
 }
 
 /// What every round of one request shares.
@@ -102,8 +108,7 @@ pub async fn token(
         };
         match round(app, request, &client, basis).await {
             Round::Issued(issued) => {
-                let Issued { claims, issued_token_type, since } = *issued;
-                return Ok(issue::sign(app, &claims, issued_token_type, since)?);
+                return Ok(issue::sign(app, &issued)?);
             }
             Round::Refused(declined) => return Err(declined),
             Round::Overtaken => {
@@ -183,13 +188,25 @@ async fn issue(
     key: Option<SpendKey>,
     (client, basis, deps): (&AuthenticatedClient, i64, Vec<Dep>),
 ) -> Round {
-    let Authorization { claims, mut draft, issued_token_type, plan, .. } = authorization;
+    let Authorization { mut claims, mut draft, issued_token_type, plan, status, .. } = authorization;
+    let placed = match status.map(|others| status::place(app, &mut claims, &others)).transpose() {
+        Ok(placed) => placed,
+        Err(reason) => return Round::refused(reason),
+    };
     draft.jti(&claims.jti);
     draft.describe("token", &claims);
     let mut work = work(basis, deps, client.burn.clone(), draft.outcome(ISSUED));
+    let kid = placed.map(|Placed { write, kid }| {
+        // Who is distrusted meanwhile signs nothing.
+        work.deps.push(deps::key(&kid));
+        work.writes.push(write);
+        kid
+    });
     let order = plan.order(&claims);
     if order.is_some() || key.is_some() {
-        let keep = |key| kept::keep(&claims, issued_token_type).map(|keep| SpendKey { keep: Some(keep), ..key });
+        let keep = |key| {
+            kept::keep(&claims, issued_token_type, kid.as_deref()).map(|keep| SpendKey { keep: Some(keep), ..key })
+        };
         let key = match key.map(keep).transpose() {
             Ok(key) => key,
             Err(reason) => return Round::refused(reason),
@@ -200,26 +217,28 @@ async fn issue(
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => {
             let since = claims.iat;
-            Round::Issued(Box::new(Issued { claims, issued_token_type, since }))
+            Round::Issued(Box::new(Issued { claims, issued_token_type, since, kid }))
         }
-        Outcome::Settled { settled, .. } => settle(app, claims, issued_token_type, &settled),
+        Outcome::Settled { settled, .. } => {
+            let since = claims.iat;
+            settle(app, Issued { claims, issued_token_type, since, kid }, &settled)
+        }
         other => unsuccessful(&other),
     }
 }
 
-fn settle(app: &App, claims: AccessToken, issued_token_type: Option<&'static str>, settled: &Settled) -> Round {
+fn settle(app: &App, now_issued: Issued, settled: &Settled) -> Round {
     let receipt = match &settled.answer {
         Answer::Done(receipt) => receipt,
         Answer::Declined(refusal) => return Round::Refused(ungranted(refusal)),
     };
     let mut issued = if settled.repeated {
         match kept::restore(app, settled.kept.as_deref()) {
-            Ok((claims, issued_token_type)) => Issued { claims, issued_token_type, since: app.clock.now() },
+            Ok(issued) => issued,
             Err(round) => return round,
         }
     } else {
-        let since = claims.iat;
-        Issued { claims, issued_token_type, since }
+        now_issued
     };
     budget::fill(&mut issued.claims, &receipt.granted);
     Round::Issued(Box::new(issued))

@@ -14,6 +14,7 @@ use crate::form::Params;
 use crate::limits::MAX_TARGETS;
 use crate::reason::Reason;
 use crate::records::{Client, Resource, Unavailable};
+use crate::status;
 use crate::tokens::{Doubt, StandingToken, TokenFault};
 use std::sync::Arc;
 use stipend_schema::Dep;
@@ -100,10 +101,11 @@ pub(super) async fn decide(
     claims.budget = plan.claim();
     claims.authorization_details = request::ceiling(held, asked.credentials.as_deref(), &claims.jti)
         .map_err(|r| refused(r, &[looked_at.clone(), plan.deps.clone()].concat(), &draft))?;
-    issue::check_size(&claims).map_err(|r| refused(r, &looked_at, &draft))?;
+    let status = status::wanted(owners.iter().copied().chain([client.owner_id.as_str()]), &exchanged.targets);
+    issue::check_size(app, &claims, status.is_some()).map_err(|r| refused(r, &looked_at, &draft))?;
     looked_at.extend(plan.deps.iter().cloned());
     looked_at.push(deps::subject(&client.subject));
-    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: Some(form.issued_type), plan })
+    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: Some(form.issued_type), plan, status })
 }
 
 /// Under the subject token's lines. A token that has none hands none on, unless a rule says how

@@ -15,6 +15,13 @@ pub(super) fn json(status: u16, body: &impl Serialize) -> HttpResponse {
     }
 }
 
+/// A signed answer that no cache may keep.
+pub(super) fn signed(kind: &'static str, jwt: String) -> HttpResponse {
+    let mut builder = build(200);
+    builder.insert_header((CONTENT_TYPE, kind));
+    builder.body(jwt)
+}
+
 fn build(status: u16) -> actix_web::HttpResponseBuilder {
     let mut builder = HttpResponse::build(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     builder
@@ -81,6 +88,10 @@ pub(super) fn method_not_allowed(allow: &'static str) -> HttpResponse {
     let mut builder = build(405);
     builder.insert_header((ALLOW, allow));
     builder.body("{\"error\":\"invalid_request\",\"error_description\":\"this method is not allowed here\"}")
+}
+
+pub(super) fn not_implemented(what: &'static str) -> HttpResponse {
+    build(501).body(format!("{{\"error\":\"not_implemented\",\"error_description\":\"{what}\"}}"))
 }
 
 /// What no route serves.

@@ -52,6 +52,8 @@ struct Metadata<'a> {
     introspection_endpoint: &'a str,
     introspection_endpoint_auth_methods_supported: Vec<&'static str>,
     introspection_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    /// RFC 9701 section 7.
+    introspection_signing_alg_values_supported: Vec<&'static str>,
     revocation_endpoint: &'a str,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
@@ -86,6 +88,7 @@ fn document(app: &App) -> Metadata<'_> {
         introspection_endpoint: &urls.introspection_endpoint,
         introspection_endpoint_auth_methods_supported: methods.clone(),
         introspection_endpoint_auth_signing_alg_values_supported: algs,
+        introspection_signing_alg_values_supported: app.ring.signing_algs(app.clock.now()),
         revocation_endpoint: &urls.revocation_endpoint,
         revocation_endpoint_auth_methods_supported: methods,
         revocation_endpoint_auth_signing_alg_values_supported: algs,

@@ -1,6 +1,7 @@
 //! The HTTP surface: the route table, and nothing that decides. Only this module and the
 //! admin API's handlers know actix.
 
+mod accept;
 mod answer;
 mod authorize;
 mod body;
@@ -16,6 +17,7 @@ mod log;
 mod origin;
 mod proxy;
 mod revoke;
+mod status;
 mod token;
 
 pub use answer::not_found;
@@ -76,6 +78,7 @@ fn issuer(config: &mut ServiceConfig) {
                 .default_service(web::to(|| async { answer::method_not_allowed("GET, POST") })),
         )
         .service(document("/oauth2/authorization-details-types").route(web::get().to(discovery::details_types)))
+        .service(document("/status/{list}").route(web::get().to(status::handle)))
         .service(document("/oauth2/jwks").route(web::get().to(discovery::jwks)))
         .service(document("/.well-known/oauth-authorization-server").route(web::get().to(discovery::metadata)))
         .service(document("/.well-known/openid-configuration").route(web::get().to(discovery::metadata)));

@@ -19,6 +19,8 @@ pub struct Resource {
     pub introspectors: Vec<String>,
     /// Its services spend from budgets.
     pub budget_capable: bool,
+    /// Its tokens have a place in a status list.
+    pub status_list: bool,
     pub active: bool,
 }
 
@@ -41,6 +43,7 @@ pub(super) async fn load(db: Db, uri: String) -> Result<Loaded<Resource>, LoadEr
         introspectors: column(&row.introspectors, "introspectors")?,
         active: row.state == "active" && owner.is_some_and(|owner| owner.state == "active"),
         budget_capable: row.budget_capable,
+        status_list: row.status_list,
         id: row.id,
         owner_id: row.owner_id,
     };

@@ -96,9 +96,9 @@ async fn a_resource_is_made_once_and_changed(#[values(Backend::Sqlite, Backend::
     assert_eq!(other.problem(), (409, "already_exists"));
     let taken = world.post("/resources", with(body, json!({"owner": "globex"}))).await;
     assert_eq!(taken.problem(), (409, "already_exists"), "a URI is one owner's");
-    let changes = json!({"name": "All orders", "scopes": ["read", "write"], "environment": null, "ttl_seconds": 60, "budget_capable": true});
+    let changes = json!({"name": "All orders", "scopes": ["read", "write"], "environment": null, "ttl_seconds": 60, "budget_capable": true, "status_list": true});
     let changed = world.patch(&path, changes.clone()).await.ok();
-    for name in ["name", "scopes", "ttl_seconds", "budget_capable"] {
+    for name in ["name", "scopes", "ttl_seconds", "budget_capable", "status_list"] {
         assert_eq!(changed[name], changes[name], "{name}");
     }
     assert!(changed.get("environment").is_none(), "null takes it away");

@@ -31,6 +31,10 @@ pub struct NewResource {
     pub introspectors: Vec<String>,
     #[serde(default)]
     pub budget_capable: bool,
+    /// Its tokens have a place in a status list, so that services which verify them by
+    /// themselves learn of revocations.
+    #[serde(default)]
+    pub status_list: bool,
 }
 
 #[derive(Clone, Debug, Default, Deserialize, Serialize, ToSchema)]
@@ -53,6 +57,8 @@ pub struct PatchResource {
     pub introspectors: Option<Vec<String>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget_capable: Option<bool>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_list: Option<bool>,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
@@ -70,6 +76,7 @@ pub struct Resource {
     pub ttl_seconds: i64,
     pub introspectors: Vec<String>,
     pub budget_capable: bool,
+    pub status_list: bool,
     pub state: State,
     pub created_at: i64,
     pub updated_at: i64,

@@ -1,0 +1,14 @@
+//! How services that verify tokens by themselves learn of revocations: signed introspection,
+//! status lists, security events.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::as_conversions,
+    clippy::too_many_lines
+)]
+
+mod introspection;
+mod status;
+mod world;
