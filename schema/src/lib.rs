@@ -14,6 +14,7 @@ pub mod federation;
 pub mod feed;
 mod janitor;
 pub mod ledger;
+pub mod policies;
 pub mod queries;
 mod rows;
 pub mod signals;

@@ -6,6 +6,7 @@ use crate::custody::{
 };
 use crate::federation::IssuerRow;
 use crate::ledger::BudgetLineRow;
+use crate::policies::{PolicyRow, PolicyVersionRow};
 use crate::rows::{
     AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,
@@ -31,6 +32,9 @@ pub enum Row {
     CredentialGrant(CredentialGrantRow),
     ServerSecret(ServerSecretRow),
     Issuer(IssuerRow),
+    Policy(PolicyRow),
+    /// Never updated.
+    PolicyVersion(PolicyVersionRow),
 }
 
 /// Tables a row may be deleted from, by its id (`kid` for signing keys).
@@ -85,7 +89,7 @@ impl Note {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Write {
     Insert(Row),
-    /// Every column is set. Revocations and checkpoints are never updated.
+    /// Every column is set. Revocations, checkpoints and versions of policies are never updated.
     Update(Row),
     Delete(Table, String),
     Note(Note),
@@ -104,8 +108,8 @@ impl Write {
     pub(crate) fn fault(&self, publishes: bool) -> Option<&'static str> {
         match self {
             Self::Insert(Row::Revocation(_)) if !publishes => Some("a revocation must publish a change"),
-            Self::Update(Row::Revocation(_) | Row::AuditCheckpoint(_)) => {
-                Some("revocations and checkpoints are never updated")
+            Self::Update(Row::Revocation(_) | Row::AuditCheckpoint(_) | Row::PolicyVersion(_)) => {
+                Some("revocations, checkpoints and versions of policies are never updated")
             }
             _ => None,
         }
@@ -130,6 +134,8 @@ impl Row {
             Self::CredentialGrant(row) => row.has_nul(),
             Self::ServerSecret(row) => row.has_nul(),
             Self::Issuer(row) => row.has_nul(),
+            Self::Policy(row) => row.has_nul(),
+            Self::PolicyVersion(row) => row.has_nul(),
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::reason::Reason;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
 use stipend_schema::AuditDraft;
+use stipend_token::UserContext;
 use stipend_token::claims::AccessToken;
 use stipend_token::constraint::CredentialRelease;
 
@@ -111,6 +112,10 @@ impl Draft {
         put("scope", token.scope.to_string().into());
         put("iat", token.iat.into());
         put("exp", token.exp.into());
+        put("env", token.env.as_str().into());
+        for (name, value) in of_user(&token.user) {
+            put(name, value);
+        }
         if let Some(act) = token.act.to_json() {
             put("act", act);
         }
@@ -122,4 +127,25 @@ impl Draft {
         }
         self.0.detail.insert(name.to_owned(), Value::Object(about));
     }
+
+    /// What a token says beside who and for what: for records that do not describe it whole.
+    pub fn circumstances(&mut self, token: &AccessToken) {
+        self.put("scope", token.scope.to_string());
+        self.put("env", token.env.as_str());
+        for (name, value) in of_user(&token.user) {
+            self.put(name, value);
+        }
+    }
+}
+
+/// How a user authenticated, as far as the token says.
+fn of_user(user: &UserContext) -> impl Iterator<Item = (&'static str, Value)> {
+    let amr = (!user.amr.is_empty()).then(|| user.amr.clone().into());
+    let members = [
+        ("idp", user.idp.clone().map(Value::from)),
+        ("acr", user.acr.clone().map(Value::from)),
+        ("amr", amr),
+        ("auth_time", user.auth_time.map(Value::from)),
+    ];
+    members.into_iter().filter_map(|(name, value)| Some((name, value?)))
 }

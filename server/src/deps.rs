@@ -83,6 +83,14 @@ pub fn credential(id: &str) -> Dep {
     Dep::new(CREDENTIAL, id)
 }
 
+/// The feed's word for all policies of one owner, or of the deployment.
+pub const POLICIES_OF: &str = "policies_of";
+
+#[must_use]
+pub fn policies_of(owner_id: &str) -> Dep {
+    Dep::new(POLICIES_OF, owner_id)
+}
+
 /// A secret of the deployment itself, as it is sealed.
 #[must_use]
 pub fn server_secret(name: &str) -> Dep {

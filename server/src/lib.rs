@@ -27,6 +27,7 @@ pub mod introspection;
 pub mod jobs;
 pub mod limits;
 pub mod live;
+pub mod policy;
 pub mod proxy;
 pub mod reason;
 pub mod records;

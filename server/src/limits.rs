@@ -103,3 +103,16 @@ pub const BUFFERED_BODY_UNITS: usize = 4096;
 pub const BUFFERED_BODY_UNIT: u64 = 64 * 1024;
 /// Longest wait for a body that is kept whole.
 pub const BUFFERED_BODY_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Longest text of one policy: 400 beyond.
+pub const MAX_POLICY_BYTES: usize = 16 * 1024;
+/// Statements of one policy.
+pub const MAX_POLICY_STATEMENTS: usize = 16;
+/// Nesting of brackets in a policy.
+pub const MAX_POLICY_DEPTH: usize = 16;
+/// Words and operators of one statement: chains of operators are nested expressions.
+pub const MAX_POLICY_WORDS: usize = 1500;
+/// Policies of one owner, and of the deployment: 409 beyond.
+pub const MAX_POLICIES: usize = 64;
+/// Texts that one policy may have had: 409 beyond.
+pub const MAX_POLICY_VERSIONS: i64 = 500;

@@ -223,6 +223,7 @@ reasons! {
     LineageTooLong = "lineage_too_long", InvalidRequest, "the token has been exchanged too many times";
     EnvironmentCrossed = "environment_crossed", InvalidRequest, "tokens do not cross between sandbox and live";
     TokenTooLarge = "token_too_large", InvalidRequest, "the token would be larger than allowed: ask for fewer resources, scopes, credentials or constraints";
+    PolicyDenied = "policy_denied", InvalidRequest, "a policy does not allow this token";
     // Revocation.
     NotOwnToken = "not_own_token", UnauthorizedClient, "the token was issued to another client";
     GrantNotAllowed = "grant_not_allowed", UnauthorizedClient, "this client may not use this grant type";
@@ -273,6 +274,7 @@ reasons! {
     ModeNotAllowed = "mode_not_allowed", AccessDenied, "the credential or the grant does not allow this mode";
     CredentialNotReady = "credential_not_ready", AccessDenied, "the credential is disabled or has no active version";
     NoEncryptionKey = "no_encryption_key", AccessDenied, "the grant has no key to encrypt to";
+    UseDenied = "policy_denied_use", AccessDenied, "a policy does not allow this use of the credential";
     ConstraintViolated = "constraint_violated", ConstraintViolated, "a constraint does not allow this call";
     RateExceeded = "rate_exceeded", RateExceeded, "a constraint allows fewer calls in this time";
     UsesExhausted = "uses_exhausted", ConstraintViolated, "a constraint allows no further use";

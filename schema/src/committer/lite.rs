@@ -11,6 +11,7 @@ use crate::audit::{Anchor, Chain};
 use crate::db::{DbError, LitePools};
 use crate::feed::Head;
 use crate::ledger::{Entries, Stored};
+use crate::policies::tables::{policies, policy_versions};
 use crate::rows::{
     AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
     CounterRow, RevocationRow,

@@ -17,6 +17,7 @@ use crate::audit::{Anchor, Chain};
 use crate::db::{PgObject, PgPool};
 use crate::feed::Head;
 use crate::ledger::{Entries, Stored};
+use crate::policies::tables::{policies, policy_versions};
 use crate::rows::{
     AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
     CounterRow, RevocationRow,

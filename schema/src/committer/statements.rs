@@ -243,6 +243,8 @@ macro_rules! async_or_sync_writes {
                 Row::CredentialGrant(row) => into!(credential_grants, row),
                 Row::ServerSecret(row) => into!(server_secrets, row),
                 Row::Issuer(row) => into!(issuers, row),
+                Row::Policy(row) => into!(policies, row),
+                Row::PolicyVersion(row) => into!(policy_versions, row),
             }
         }
 
@@ -268,8 +270,9 @@ macro_rules! async_or_sync_writes {
                 Row::CredentialGrant(row) => set!(credential_grants, row, id),
                 Row::ServerSecret(row) => set!(server_secrets, row, name),
                 Row::Issuer(row) => set!(issuers, row, id),
+                Row::Policy(row) => set!(policies, row, id),
                 // Refused before the transaction; never updated.
-                Row::Revocation(_) | Row::AuditCheckpoint(_) => Ok(0),
+                Row::Revocation(_) | Row::AuditCheckpoint(_) | Row::PolicyVersion(_) => Ok(0),
             }
         }
 

@@ -8,6 +8,7 @@ mod clients;
 mod custody;
 mod issuers;
 mod lists;
+mod policies;
 mod records;
 mod verify;
 
@@ -28,6 +29,10 @@ pub use custody::{
 pub use issuers::{find_issuer, find_issuer_by_name, list_issuers};
 pub use lists::{
     OwnerFilter, PAGE_LIMIT, Page, list_clients, list_exchange_rules, list_owners, list_resources, list_revocations,
+};
+pub use policies::{
+    DecisionFilter, POLICIES_LIMIT, POLICY_VERSIONS_LIMIT, find_policy, list_policies, policies_of, policy_versions,
+    recorded_decisions,
 };
 pub use records::{
     RULES_LIMIT, exchange_rules_of_actor, find_exchange_rule, find_owner, find_resource, find_resource_by_uri,

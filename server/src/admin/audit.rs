@@ -34,11 +34,11 @@ fn filter(query: &AuditQuery, owners: OwnerFilter) -> Result<AuditFilter, Refusa
     })
 }
 
-fn write_cursor(row: &AuditRow) -> String {
+pub(super) fn write_cursor(row: &AuditRow) -> String {
     URL_SAFE_NO_PAD.encode(format!("{}.{}.{}", row.at, row.n, row.writer))
 }
 
-fn parse_cursor(text: &str) -> Result<AuditCursor, Refusal> {
+pub(super) fn parse_cursor(text: &str) -> Result<AuditCursor, Refusal> {
     let parse = || {
         let bytes = URL_SAFE_NO_PAD.decode(text).ok().filter(|bytes| bytes.len() <= MAX_CURSOR_BYTES)?;
         let text = String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))?;

@@ -1,19 +1,20 @@
 //! Why an exchange would be allowed or refused, without doing it: the very decision of the
 //! token endpoint, on the same records, for a token that is shown or only imagined.
 
-use super::api::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
+use super::api::{Explain, ExplainSubject, Explained, Granted, PolicyExplained, RuleExplained, Verdict, VerdictWord};
 use super::caller::Caller;
 use super::limits::MAX_EXPLAINED_LINEAGE;
 use super::problem::Refusal;
 use super::roles::Action;
 use super::session::Session;
-use crate::grant::build_exchange;
+use crate::grant::{TOKEN_EXCHANGE, build_exchange};
 use crate::limits::{MAX_TARGETS, MAX_TTL_SECONDS};
+use crate::policy::{self, Cited, TokenQuestion};
 use crate::reason::Reason;
 use crate::records::Client;
 use crate::tokens::{Doubt, TokenFault};
 use stipend_token::lineage::Lineage;
-use stipend_token::narrow::{self, RuleVerdict, Target};
+use stipend_token::narrow::{self, Narrowed, RuleVerdict, Target};
 use stipend_token::{AccessToken, ActorChain, Audience, Environment, ScopeSet, id};
 
 pub(super) async fn explain(session: &Session<'_>, question: &Explain) -> Result<Explained, Refusal> {
@@ -45,23 +46,62 @@ pub(super) async fn explain(session: &Session<'_>, question: &Explain) -> Result
     let targets = exchanged.targets();
     let exchange = exchanged.exchange(app, &actor, &subject, &owners, actor_token.as_ref(), scope.as_ref(), &targets);
     let rules = describe_rules(narrow::explain(&exchange), &targets);
-    Ok(match narrow::decide(&exchange) {
-        Ok(narrowed) => Explained {
-            allowed: true,
-            error: None,
-            reason: None,
-            granted: Some(Granted {
-                aud: narrowed.aud,
-                scope: narrowed.scope,
-                act: narrowed.act.to_json(),
-                expires_in: narrowed.exp.saturating_sub(now),
-                mode: narrowed.mode,
-                rules: narrowed.rules,
-            }),
-            rules,
-        },
-        Err(refusal) => Explained { rules, ..refused(refusal.into()) },
-    })
+    let narrowed = match narrow::decide(&exchange) {
+        Ok(narrowed) => narrowed,
+        Err(refusal) => return Ok(Explained { rules, ..refused(refusal.into()) }),
+    };
+    if let Some(policies) = forbidden(session, question, (&actor, &subject), &narrowed).await? {
+        return Ok(Explained { rules, policies, ..refused(Reason::PolicyDenied) });
+    }
+    let granted = Granted {
+        aud: narrowed.aud,
+        scope: narrowed.scope,
+        act: narrowed.act.to_json(),
+        expires_in: narrowed.exp.saturating_sub(now),
+        mode: narrowed.mode,
+        rules: narrowed.rules,
+    };
+    Ok(Explained { allowed: true, error: None, reason: None, granted: Some(granted), rules, policies: Vec::new() })
+}
+
+/// What policies say of a token that rules allow, as far as it is known here. `Some`: it is
+/// refused, by these and by what the caller may not see.
+async fn forbidden(
+    session: &Session<'_>,
+    asked: &Explain,
+    (actor, subject): (&Client, &AccessToken),
+    narrowed: &Narrowed,
+) -> Result<Option<Vec<PolicyExplained>>, Refusal> {
+    let claims = AccessToken {
+        client_id: actor.id.clone(),
+        aud: narrowed.aud.clone(),
+        scope: narrowed.scope.clone(),
+        lineage: narrowed.lineage.clone(),
+        act: narrowed.act.clone(),
+        exp: narrowed.exp,
+        ..subject.clone()
+    };
+    let question = TokenQuestion {
+        client: actor,
+        grant_type: TOKEN_EXCHANGE,
+        exchange: true,
+        claims: &claims,
+        amounts: &[],
+        source: asked.source,
+        now: session.now(),
+    };
+    let admission = policy::of_token(&session.app.records, &question).await?;
+    if !admission.is_denied() {
+        return Ok(None);
+    }
+    let mut visible = Vec::new();
+    for cited in admission.denied() {
+        if super::policies::find(session, &cited.policy).await.is_ok() {
+            let Cited { policy, version, statement, .. } = cited.clone();
+            visible.push(PolicyExplained { policy, version, statement });
+        }
+    }
+    Ok(Some(visible))
 }
 
 fn refused(reason: Reason) -> Explained {
@@ -71,6 +111,7 @@ fn refused(reason: Reason) -> Explained {
         reason: Some(reason.as_str().to_owned()),
         granted: None,
         rules: Vec::new(),
+        policies: Vec::new(),
     }
 }
 

@@ -17,6 +17,7 @@ mod issuers;
 mod limits;
 mod owners;
 mod page;
+mod policies;
 mod problem;
 mod resources;
 mod revocations;

@@ -26,6 +26,7 @@ pub enum Code {
     TooManyKeys,
     TooManyRules,
     TooManyBudgets,
+    TooManyPolicies,
     BuiltIn,
     OwnClient,
     TooLarge,
@@ -36,7 +37,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::InvalidRequest,
         Self::NoToken,
         Self::InvalidToken,
@@ -52,6 +53,7 @@ impl Code {
         Self::TooManyKeys,
         Self::TooManyRules,
         Self::TooManyBudgets,
+        Self::TooManyPolicies,
         Self::BuiltIn,
         Self::OwnClient,
         Self::TooLarge,
@@ -79,6 +81,7 @@ impl Code {
             Self::TooManyKeys => "too_many_keys",
             Self::TooManyRules => "too_many_rules",
             Self::TooManyBudgets => "too_many_budgets",
+            Self::TooManyPolicies => "too_many_policies",
             Self::BuiltIn => "built_in",
             Self::OwnClient => "own_client",
             Self::TooLarge => "too_large",
@@ -105,6 +108,7 @@ impl Code {
             | Self::TooManyKeys
             | Self::TooManyRules
             | Self::TooManyBudgets
+            | Self::TooManyPolicies
             | Self::BuiltIn
             | Self::OwnClient => 409,
             Self::TooLarge => 413,
@@ -175,6 +179,14 @@ impl Refusal {
             detail: Cow::Owned(format!("{pointer}: {detail}")),
             errors: vec![FieldError { pointer, detail }],
         }
+    }
+
+    /// Several things are at fault; at least one. The first is the detail.
+    pub fn fields(faults: impl IntoIterator<Item = (String, String)>) -> Self {
+        let errors: Vec<FieldError> =
+            faults.into_iter().map(|(pointer, detail)| FieldError { pointer, detail }).collect();
+        let first = errors.first().map(|fault| format!("{}: {}", fault.pointer, fault.detail));
+        Self { code: Code::InvalidRequest, detail: Cow::Owned(first.unwrap_or_default()), errors }
     }
 
     #[must_use]

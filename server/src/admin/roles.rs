@@ -32,6 +32,11 @@ pub enum Action {
     ManageCredential,
     ReadGrant,
     ManageGrant,
+    ReadPolicy,
+    ManagePolicy,
+    /// Policies for everybody.
+    ReadDeploymentPolicy,
+    ManageDeploymentPolicy,
     ReadKeyEncryption,
     ManageKeyEncryption,
     ReadSigningKeys,
@@ -46,7 +51,7 @@ pub enum Action {
 
 #[cfg(test)]
 impl Action {
-    const ALL: [Self; 29] = [
+    const ALL: [Self; 33] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,
@@ -67,6 +72,10 @@ impl Action {
         Self::ManageCredential,
         Self::ReadGrant,
         Self::ManageGrant,
+        Self::ReadPolicy,
+        Self::ManagePolicy,
+        Self::ReadDeploymentPolicy,
+        Self::ManageDeploymentPolicy,
         Self::ReadKeyEncryption,
         Self::ManageKeyEncryption,
         Self::ReadSigningKeys,
@@ -153,7 +162,8 @@ fn permits(grant: &RoleGrant, action: Action) -> bool {
         Role::CredentialAdmin => is_read(action) || matches!(action, Action::ManageCredential | Action::ManageGrant),
         Role::BudgetAdmin => is_read(action) || action == Action::ManageBudget,
         Role::Auditor => {
-            is_read(action) || action == Action::ReadAudit || (action == Action::ExportAudit && grant.owner.is_none())
+            let of_all = matches!(action, Action::ExportAudit | Action::ReadDeploymentPolicy);
+            is_read(action) || action == Action::ReadAudit || (of_all && grant.owner.is_none())
         }
     }
 }
@@ -169,6 +179,7 @@ fn is_read(action: Action) -> bool {
             | Action::ReadBudget
             | Action::ReadCredential
             | Action::ReadGrant
+            | Action::ReadPolicy
             | Action::ReadSigningKeys
             | Action::ReadRevocation
     )
@@ -193,6 +204,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ManageCredential
         | Action::ReadGrant
         | Action::ManageGrant
+        | Action::ReadPolicy
+        | Action::ManagePolicy
         | Action::ReadSigningKeys
         | Action::ReadRevocation
         | Action::Revoke
@@ -201,6 +214,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ChangeOwnerState
         | Action::ManageAdmin
         | Action::ManageSigningKeys
+        | Action::ReadDeploymentPolicy
+        | Action::ManageDeploymentPolicy
         | Action::ReadKeyEncryption
         | Action::ManageKeyEncryption
         | Action::RevokeAnything

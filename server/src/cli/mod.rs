@@ -27,6 +27,7 @@ mod node;
 pub mod oauth;
 mod owner;
 mod parse;
+mod policy;
 pub mod print;
 mod release;
 mod resource;
@@ -101,6 +102,9 @@ pub enum Command {
     /// Grants: which agents may use which credentials, how, and within what
     #[command(subcommand)]
     Grant(Box<grant::Command>),
+    /// Policies: what is forbidden although all of the above allows it
+    #[command(subcommand)]
+    Policy(policy::Command),
     /// Show agents, credentials, and what stands between them
     Topology,
     /// Run a program that may use credentials, and never sees one
@@ -256,6 +260,7 @@ async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Budget(command) => budget::run(&session, command).await,
         Command::Credential(command) => credential::run(&session, command).await,
         Command::Grant(command) => grant::run(&session, *command).await,
+        Command::Policy(command) => policy::run(&session, command).await,
         Command::Topology => grant::topology(&session).await,
         Command::Token(command) => token::run(&session, command).await,
         Command::Revocation(command) => revocation::run(&session, command).await,

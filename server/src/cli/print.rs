@@ -124,7 +124,7 @@ impl Out {
     #[must_use]
     pub fn state(&self, state: &str) -> String {
         let paint = match state {
-            "active" | "ok" | "issued" | "done" | "published" => Paint::Good,
+            "active" | "enabled" | "ok" | "issued" | "done" | "published" => Paint::Good,
             "revoked" | "disabled" | "suspended" | "refused" | "distrusted" | "fail" => Paint::Bad,
             _ => Paint::Dim,
         };

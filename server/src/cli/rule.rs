@@ -10,6 +10,7 @@ use super::resource::environment;
 use crate::admin::api::{AcceptRule, Explain, ExplainSubject, Explained, NewRule, Rule, Verdict, VerdictWord};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
+use std::net::IpAddr;
 use stipend_token::budget::BudgetCap;
 use stipend_token::rule::{ExchangeMode, PartySelector, ScopeEdge};
 use stipend_token::{Audience, Environment, ScopeSet};
@@ -148,6 +149,9 @@ pub struct ExplainArgs {
     /// The scopes asked for, separated by commas
     #[arg(long, value_name = "SCOPES", value_parser = parse::scope_set)]
     scope: Option<ScopeSet>,
+    /// The address that the request would come from, for policies that ask
+    #[arg(long, value_name = "ADDRESS")]
+    source: Option<IpAddr>,
 }
 
 fn audience(text: &str) -> Result<Audience, String> {
@@ -279,6 +283,7 @@ async fn explain(session: &Session<'_>, args: ExplainArgs) -> Result<(), CliErro
         actor_token_present: args.actor_token,
         audience: args.audience,
         scope: args.scope.map(|scope| scope.to_string()),
+        source: args.source,
     };
     let answer = session.api.post(&["exchange-rules", "explain"], &question).await?;
     let said: Explained = read(&answer)?;

@@ -1,7 +1,9 @@
 //! Whether a call with a credential is allowed: token, standing, function, data, mode,
-//! constraints, in this order. It decides on a view that the commit then proves.
+//! policies, constraints, in this order. It decides on a view that the commit then proves.
 
+use super::call::ProxyCall;
 use super::counting::{counts, of_token};
+use super::policies::restrict;
 use super::spec::ReleaseMode;
 use super::target::target;
 use super::{SCOPE_RELEASE, SCOPE_USE};
@@ -27,6 +29,8 @@ pub struct Asked<'a> {
     pub mode: ReleaseMode,
     /// The agent's request as it is to be forwarded; none where the agent gets the value.
     pub request: Option<Outline<'a>>,
+    /// The whole of it, for what it may cost.
+    pub call: Option<&'a ProxyCall>,
 }
 
 /// A request, without the host: that is the credential's.
@@ -116,6 +120,7 @@ pub(super) async fn bearer(
     if let Some(actor) = claims.act.current() {
         draft.put("actor", actor.sub.clone());
     }
+    draft.circumstances(claims);
     let bearer = Bearer { deps: standing.deps.clone(), standing, draft };
     if check_scope(&bearer.standing.token.claims, scope).is_err() {
         let missing = if scope == SCOPE_USE { Reason::MissingUseScope } else { Reason::MissingScope };
@@ -145,6 +150,8 @@ pub async fn admit(
         return Err(bearer.refused(Reason::CredentialNotReady).into());
     };
     bearer.draft.put("version", version.number);
+    let asked_for = (asked.mode, asked.call, true);
+    let mut bearer = restrict(app, bearer, &credential, asked_for, origin).await?;
     let (counts, observed) = match constrain(app, asked, &bearer.standing, &credential, &grant, origin) {
         Ok(constrained) => constrained,
         Err((reason, broken)) => return Err(Refused { broken, ..bearer.refused(reason) }.into()),

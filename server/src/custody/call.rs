@@ -75,9 +75,9 @@ pub struct Passing {
 }
 
 /// What a call may cost at most, and how that is found in the end.
-struct Cost {
-    unit: Unit,
-    amount: Amount,
+pub(super) struct Cost {
+    pub unit: Unit,
+    pub amount: Amount,
     metered: Option<Prices>,
 }
 
@@ -88,8 +88,13 @@ struct Cost {
 pub async fn begin(app: Arc<App>, call: &ProxyCall, origin: &Origin) -> Result<Open, Ending> {
     let outline =
         Outline { method: &call.method, method_overridden: call.method_overridden, path: &call.path, body: &call.body };
-    let asked =
-        Asked { bearer: &call.bearer, credential: &call.credential, mode: ReleaseMode::Proxy, request: Some(outline) };
+    let asked = Asked {
+        bearer: &call.bearer,
+        credential: &call.credential,
+        mode: ReleaseMode::Proxy,
+        request: Some(outline),
+        call: Some(call),
+    };
     for _ in 0..MAX_DECISIONS {
         let basis = app.live.applied();
         let ended = match admit(&app, &asked, EVENT, origin).await {
@@ -117,10 +122,6 @@ async fn round(app: &Arc<App>, mut admission: Admission, call: &ProxyCall, basis
         let Admission { deps, draft, .. } = admission;
         return Ending::from(reason).record(app, basis, deps, draft).await.map(Err);
     }
-    admission.draft.put("method", call.method.as_str());
-    // The path is the template of what was called; a query may hold anything and is left out.
-    admission.draft.put("path", call.path.as_str());
-    admission.draft.put("host", target.base.host_str().unwrap_or_default());
     let cost = match cost(&admission.credential, call) {
         Ok(cost) => cost,
         Err(reason) => {
@@ -173,7 +174,7 @@ fn note(app: &App, grant: &Grant, version: &Version) {
 }
 
 /// What is held for a call: its price, or a bound on what it can use.
-fn cost(credential: &Credential, call: &ProxyCall) -> Result<Option<Cost>, Reason> {
+pub(super) fn cost(credential: &Credential, call: &ProxyCall) -> Result<Option<Cost>, Reason> {
     let spec = &credential.spec;
     if let Some(price) = spec.price.as_ref().filter(|price| price.amount > Amount::ZERO) {
         let unit = price.unit().ok_or(Reason::Internal)?;

@@ -11,6 +11,7 @@ mod admission;
 mod call;
 mod commit;
 mod counting;
+mod policies;
 mod price;
 mod probe;
 mod release;

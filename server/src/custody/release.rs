@@ -110,7 +110,7 @@ pub async fn release(
         let refused = Refused::stranger(Reason::ProxyIsNoRelease);
         return Err(refuse(app, refused, event, 0, origin).await.unwrap_or_else(|| Reason::Overtaken.into()));
     }
-    let asked = Asked { bearer, credential, mode: request.mode, request: None };
+    let asked = Asked { bearer, credential, mode: request.mode, request: None, call: None };
     for _ in 0..MAX_DECISIONS {
         let basis = app.live.applied();
         let ended = match admit(app, &asked, event, origin).await {

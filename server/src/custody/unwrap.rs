@@ -4,6 +4,7 @@
 
 use super::admission::{Bearer, Refused, bearer};
 use super::commit::{Committed, Ending, commit_burning, refuse};
+use super::policies::restrict;
 use super::release::{ClearValue, Content, Released, exposed, open};
 use super::spec::ReleaseMode;
 use super::{SCOPE_RELEASE, Safe};
@@ -75,7 +76,7 @@ pub async fn unwrap(app: &App, token: &str, request: &UnwrapRequest, origin: &Or
                 None => continue,
             },
         };
-        let ended = match decide(app, bearer, request).await {
+        let ended = match decide(app, bearer, request, origin).await {
             Ok(ready) => round(app, ready, basis, origin).await,
             Err(refused) => refuse(app, *refused, EVENT, basis, origin).await.map(Err),
         };
@@ -98,7 +99,12 @@ struct Ready {
     version: Version,
 }
 
-async fn decide(app: &App, mut bearer: Bearer, request: &UnwrapRequest) -> Result<Ready, Box<Refused>> {
+async fn decide(
+    app: &App,
+    mut bearer: Bearer,
+    request: &UnwrapRequest,
+    origin: &Origin,
+) -> Result<Ready, Box<Refused>> {
     let Some(statement) = read(&app.safe, &request.reference) else {
         return Err(bearer.refused(Reason::ReferenceUnknown).into());
     };
@@ -126,6 +132,8 @@ async fn decide(app: &App, mut bearer: Bearer, request: &UnwrapRequest) -> Resul
     if !grant.stands(now) || !modes.iter().all(|modes| modes.contains(&ReleaseMode::Wrapped)) {
         return Err(bearer.refused(Reason::ReferenceExpired).into());
     }
+    // It was paid for at its release.
+    let mut bearer = restrict(app, bearer, &credential, (ReleaseMode::Wrapped, None, false), origin).await?;
     let Some(version) = version(app, &credential, &statement.version).await? else {
         return Err(bearer.refused(Reason::ReferenceExpired).into());
     };

@@ -4,6 +4,7 @@
 use crate::app::App;
 use crate::budget::Purse;
 use crate::limits::CARVE_RETURN_SECONDS;
+use crate::policy::AmountFact;
 use crate::reason::Reason;
 use crate::records::{BudgetPath, Resource, Unavailable};
 use std::sync::Arc;
@@ -186,6 +187,17 @@ impl Plan {
             enforce: line.enforce,
         };
         self.says.then(|| self.lines.iter().map(line).collect())
+    }
+
+    /// The most that there may be in each unit.
+    #[must_use]
+    pub fn amounts(&self) -> Vec<AmountFact> {
+        let amount = |line: &NewLine| AmountFact {
+            unit: line.unit.code().to_owned(),
+            decimals: line.unit.decimals().into(),
+            value: line.amount.parts(),
+        };
+        self.lines.iter().map(amount).collect()
     }
 
     /// The order to the ledger; none where there is nothing to order.

@@ -18,6 +18,7 @@ use crate::client::{AuthFailure, AuthenticatedClient, Credentials, authenticate}
 use crate::deps;
 use crate::form::Params;
 use crate::limits::MAX_DECISIONS;
+use crate::policy::{self, TokenQuestion};
 use crate::reason::Reason;
 use crate::records::ClientKind;
 use crate::retry::spend_key;
@@ -178,7 +179,38 @@ async fn decide(
         GrantType::ClientCredentials => client_credentials::decide(app, client, params, draft.clone()).await,
         GrantType::TokenExchange => token_exchange::decide(app, client, params, draft.clone()).await,
     };
-    authorization.map(|authorization| (authorization, key))
+    restrict(app, request, client, authorization?).await.map(|authorization| (authorization, key))
+}
+
+/// Policies: after rows have decided, and before the ledger does (the plan only reads).
+async fn restrict(
+    app: &App,
+    request: Request<'_>,
+    client: &AuthenticatedClient,
+    mut authorization: Authorization,
+) -> Result<Authorization, Refused> {
+    let amounts = authorization.plan.amounts();
+    let question = TokenQuestion {
+        client: &client.client,
+        grant_type: request.params.one("grant_type").unwrap_or_default(),
+        exchange: request.grant == GrantType::TokenExchange,
+        claims: &authorization.claims,
+        amounts: &amounts,
+        source: request.origin.source,
+        now: app.clock.now(),
+    };
+    let admission = policy::of_token(&app.records, &question).await?;
+    if !amounts.is_empty() {
+        authorization.draft.put("amounts", policy::seen_amounts(&amounts));
+    }
+    admission.note(&mut authorization.draft);
+    authorization.deps.extend(admission.deps.iter().cloned());
+    if !admission.is_denied() {
+        return Ok(authorization);
+    }
+    let Authorization { mut draft, deps, claims, .. } = authorization;
+    draft.describe("wanted", &claims);
+    Err(Refused { reason: Reason::PolicyDenied, deps, draft: Some(draft) })
 }
 
 /// Commits what was decided: the record, and with it the lines of the token's budget.

@@ -8,6 +8,7 @@ mod budget;
 mod client;
 mod credential;
 mod issuer;
+mod policies;
 mod registered_key;
 mod resource;
 mod rules;
@@ -24,6 +25,7 @@ pub use settings::ClientSettings;
 use crate::federation::Issuer;
 use crate::limits::{MAX_CACHED_RECORDS, MAX_CONCURRENT_LOADS};
 use crate::live::Live;
+use crate::policy::Compiled;
 use crate::store::Store;
 use moka::future::Cache;
 use std::fmt;
@@ -148,6 +150,7 @@ pub struct Records {
     grants: RecordCache<Grant>,
     issuers: RecordCache<Issuer>,
     named_issuers: RecordCache<Issuer>,
+    policies: RecordCache<Compiled>,
 }
 
 impl Records {
@@ -165,6 +168,7 @@ impl Records {
             grants: RecordCache::new(),
             issuers: RecordCache::new(),
             named_issuers: RecordCache::new(),
+            policies: RecordCache::new(),
         }
     }
 
@@ -234,6 +238,14 @@ impl Records {
     /// [`Unavailable`], as above.
     pub async fn find_issuer_by_id(&self, id: &str) -> Result<Option<Arc<Issuer>>, Unavailable> {
         self.issuers.find(&self.live, &self.loader, id, issuer::load_by_id).await
+    }
+
+    /// What an owner, or the deployment ([`crate::policy::DEPLOYMENT`]), forbids. `None`: nothing.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn policies_of(&self, owner_id: &str) -> Result<Option<Arc<Compiled>>, Unavailable> {
+        self.policies.find(&self.live, &self.loader, owner_id, policies::load).await
     }
 
     /// Where a budget line leads.

@@ -103,7 +103,7 @@ async fn lists_show_each_its_own(#[values(Backend::Sqlite, Backend::Postgres)] b
         }
         lists += 1;
     }
-    assert_eq!(lists, 11);
+    assert_eq!(lists, 12);
 }
 
 #[rstest]

@@ -5,6 +5,9 @@ use crate::world::{World, jwk, keyed};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+/// A policy that applies to nobody there is.
+const FORBIDS_NOBODY: &str = "forbid (principal == Agent::\"nobody.none\", action, resource);";
+
 /// One of each thing that a path or a body can name.
 pub struct Things {
     pub owner: String,
@@ -30,6 +33,7 @@ pub struct Things {
     /// A version to be destroyed.
     pub old_version: String,
     pub grant: String,
+    pub policy: String,
     /// A credential whose upstream can be asked, and does not answer.
     pub reached: String,
     /// A credential to be destroyed.
@@ -94,6 +98,7 @@ impl Things {
             version: String::new(),
             old_version: String::new(),
             grant: String::new(),
+            policy: String::new(),
             reached: String::new(),
             spent: String::new(),
             kid: String::new(),
@@ -118,6 +123,8 @@ impl Things {
         things.version = text(&rotated["versions"][0]["id"]);
         let grant = json!({"credential": things.credential, "agent": things.agent});
         things.grant = text(&world.post("/grants", grant).await.ok()["id"]);
+        let policy = json!({"owner": owner, "name": format!("{tag}-rule"), "text": FORBIDS_NOBODY});
+        things.policy = text(&world.post("/policies", policy).await.ok()["id"]);
         let keys = world.post("/signing-keys/rotate", json!({})).await.ok();
         let published = |key: &&Value| key["status"] == "published";
         things.kid = text(&keys["items"].as_array().unwrap().iter().find(published).unwrap()["kid"]);
@@ -143,6 +150,7 @@ impl Things {
             version: "cv_none".into(),
             old_version: "cv_none".into(),
             grant: "cg_none".into(),
+            policy: "pol_none".into(),
             reached: "nowhere.reached".into(),
             spent: "nowhere.spent".into(),
             kid: "none".into(),
@@ -180,6 +188,7 @@ impl Things {
             .replace("/credentials/{id}/probe", &format!("/credentials/{}/probe", self.reached))
             .replace("/credentials/{id}/destroy", &format!("/credentials/{}/destroy", self.spent))
             .replace("/credentials/{id}", &format!("/credentials/{}", self.credential))
+            .replace("/policies/{id}", &format!("/policies/{}", self.policy))
             .replace("/grants/{id}", &format!("/grants/{}", self.grant))
             .replace("{version}/destroy", &format!("{}/destroy", self.old_version))
             .replace("{version}", &self.version)
@@ -189,8 +198,8 @@ impl Things {
         let query = if route == "/audit/export" { format!("?writer={}", self.writer) } else { String::new() };
         let (kind, body) = (kind(&operation), self.body(&operation));
         let scope = match (verb, route) {
-            ("GET", "/audit" | "/audit/writers" | "/audit/export") => "admin:audit",
-            ("GET", _) | ("POST", "/exchange-rules/explain") => "admin:read",
+            ("GET", "/audit" | "/audit/writers" | "/audit/export") | ("POST", "/policies/dry-run") => "admin:audit",
+            ("GET", _) | ("POST", "/exchange-rules/explain" | "/policies/validate") => "admin:read",
             _ => "admin:write",
         };
         let method: Method = verb.parse().unwrap();
@@ -262,6 +271,17 @@ impl Things {
             "DELETE /grants/{id}" => "grant.deleted",
             "POST /grants/{id}/disable" => "grant.disabled",
             "POST /grants/{id}/enable" => "grant.enabled",
+            "GET /policies" => "policy.listed",
+            "POST /policies" => "policy.created",
+            "GET /policies/schema" => "policy.schema_read",
+            "POST /policies/validate" => "policy.validated",
+            "POST /policies/dry-run" => "policy.tried",
+            "GET /policies/{id}" => "policy.read",
+            "PATCH /policies/{id}" => "policy.changed",
+            "DELETE /policies/{id}" => "policy.removed",
+            "POST /policies/{id}/enable" => "policy.enabled",
+            "POST /policies/{id}/disable" => "policy.disabled",
+            "GET /policies/{id}/versions" => "policy.versions_read",
             "GET /topology" => "topology.read",
             "GET /key-encryption" => "key_encryption.read",
             "POST /key-encryption/rewrap" => "key_encryption.rewrapped",
@@ -316,6 +336,10 @@ impl Things {
             }
             "POST /grants" => json!({"credential": self.credential, "agent": self.agent}),
             "PATCH /grants/{id}" => json!({"modes": ["proxy"]}),
+            "POST /policies" => json!({"owner": self.owner, "name": format!("{tag}-made"), "text": FORBIDS_NOBODY}),
+            "PATCH /policies/{id}" => json!({"text": format!("// changed\n{FORBIDS_NOBODY}")}),
+            "POST /policies/validate" => json!({"text": FORBIDS_NOBODY}),
+            "POST /policies/dry-run" => json!({"owner": self.owner, "text": FORBIDS_NOBODY}),
             "POST /exchange-rules" => self.rule_body(),
             "POST /exchange-rules/explain" => json!({
                 "actor": self.agent, "audience": [self.uri],
@@ -342,6 +366,7 @@ fn kind(operation: &str) -> Kind {
         | "GET /budgets"
         | "GET /credentials"
         | "GET /grants"
+        | "GET /policies"
         | "GET /topology"
         | "GET /revocations"
         | "GET /audit" => Kind::List,
@@ -352,7 +377,7 @@ fn kind(operation: &str) -> Kind {
         | "POST /key-encryption/rewrap"
         | "GET /audit/writers"
         | "GET /audit/export" => Kind::Deployment,
-        "GET /whoami" | "GET /signing-keys" => Kind::Open,
+        "GET /whoami" | "GET /signing-keys" | "GET /policies/schema" | "POST /policies/validate" => Kind::Open,
         _ => Kind::Owned,
     }
 }

@@ -99,6 +99,18 @@ const STORY: &[&str] = &[
     "grant update $GRANT --no-expiry --no-constraints --mode proxy",
     "grant disable $GRANT --reason test",
     "grant enable $GRANT",
+    "policy schema",
+    "policy validate --file $POLICY",
+    "policy dry-run --owner acme --file $POLICY --days 1",
+    "policy add quiet --owner acme --file $POLICY --disabled",
+    "policy list",
+    "policy show $POLICY_ID",
+    "policy update $POLICY_ID --file $POLICY --name quieter",
+    "policy enable $POLICY_ID",
+    "policy dry-run --policy $POLICY_ID",
+    "policy versions $POLICY_ID",
+    "policy disable $POLICY_ID",
+    "policy remove $POLICY_ID",
     "topology",
     "grant delete $GRANT",
     "credential destroy acme.llm --reason test",
@@ -137,6 +149,7 @@ async fn tell(json: bool) {
     let (_, jwks) = terminal.key_files("first");
     let key = terminal.file("api.key", "sk-of-a-provider-0123456789\n");
     let value = terminal.file("login.json", r#"{"basic":{"username":"shop","password":"pw-of-a-shop-012345"}}"#);
+    let policy = terminal.file("quiet.cedar", "forbid (principal == Agent::\"acme.nobody\", action, resource);\n");
     let access = format!("{ORDERS}=read,refund");
     for line in STORY {
         let mut args = Vec::new();
@@ -146,6 +159,8 @@ async fn tell(json: bool) {
                 "$NEXT_YEAR" => stipend::cli::print::instant(terminal.server.clock.now() + 365 * 86_400),
                 "$KEY" => key.clone(),
                 "$VALUE" => value.clone(),
+                "$POLICY" => policy.clone(),
+                "$POLICY_ID" => text(&terminal.json(&["policy", "list"]).await[0]["id"]),
                 "$GRANT" => text(&terminal.json(&["grant", "list"]).await[0]["id"]),
                 "$JWK" => jwk.clone(),
                 "$JWKS" => jwks.clone(),

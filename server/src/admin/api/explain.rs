@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::net::IpAddr;
 use stipend_token::rule::ExchangeMode;
 use stipend_token::{Audience, Environment, ScopeSet};
 use utoipa::ToSchema;
@@ -23,6 +24,10 @@ pub struct Explain {
     #[serde(default)]
     #[schema(value_type = Vec<String>, max_items = 8)]
     pub audience: Vec<Audience>,
+    /// Where the request would come from, for policies that ask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, example = "10.1.2.3")]
+    pub source: Option<IpAddr>,
     /// Space separated, as at the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
@@ -64,6 +69,10 @@ pub struct Explained {
     pub granted: Option<Granted>,
     /// What each rule of the actor's owner says.
     pub rules: Vec<RuleExplained>,
+    /// Which policies would refuse what rules allow, of those that the caller may see. Amounts
+    /// are not known here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyExplained>,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
@@ -80,6 +89,15 @@ pub struct Granted {
     pub mode: ExchangeMode,
     /// Ids of the rules it took. Empty: none was needed.
     pub rules: Vec<String>,
+}
+
+/// A statement of a policy that refuses.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct PolicyExplained {
+    pub policy: String,
+    pub version: i64,
+    /// From 1.
+    pub statement: usize,
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]

@@ -13,6 +13,7 @@ mod grants;
 mod issuers;
 mod key_encryption;
 mod owners;
+mod policies;
 mod resources;
 mod revocations;
 mod rules;
@@ -29,11 +30,15 @@ pub use custody::{
     ActivateVersion, Credential, CredentialNotReady, CredentialReadiness, CredentialSettings, CredentialState,
     CredentialVersion, Exposure, NewCredential, PatchCredential, ProbeResult, RotateCredential, VersionState,
 };
-pub use explain::{Explain, ExplainSubject, Explained, Granted, RuleExplained, Verdict, VerdictWord};
+pub use explain::{Explain, ExplainSubject, Explained, Granted, PolicyExplained, RuleExplained, Verdict, VerdictWord};
 pub use grants::{CredentialGrant, Edge, EdgeStatus, GrantQuery, GrantSettings, NewGrant, PatchGrant};
 pub use issuers::{Issuer, NewIssuer, PatchIssuer};
 pub use key_encryption::{KeyEncryptionKey, KeyEncryptionStatus};
 pub use owners::{NewOwner, Owner, State};
+pub use policies::{
+    DryRun, DryRunCount, DryRunExample, DryRunResult, NewPolicy, PatchPolicy, Policy, PolicyChecked, PolicyFault,
+    PolicySchema, PolicyState, PolicyVersion, ValidatePolicy,
+};
 pub use resources::{NewResource, PatchResource, Resource};
 pub use revocations::{NewRevocation, Revocation, RevokeKind, Severity};
 pub use rules::{AcceptRule, NewRule, Rule};

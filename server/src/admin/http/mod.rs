@@ -10,6 +10,7 @@ mod custody;
 mod grants;
 mod issuers;
 mod owners;
+mod policies;
 mod resources;
 mod revocations;
 mod rules;
@@ -127,6 +128,14 @@ table! {
     "/grants/{id}/enable" "POST" { post grants::enable }
     "/agents/{id}/grants" "GET" { get grants::of_agent }
     "/topology" "GET" { get grants::topology }
+    "/policies" "GET, POST" { get policies::list, post policies::create }
+    "/policies/schema" "GET" { get policies::schema }
+    "/policies/validate" "POST" { post policies::validate }
+    "/policies/dry-run" "POST" { post policies::dry_run }
+    "/policies/{id}" "GET, PATCH, DELETE" { get policies::find, patch policies::patch, delete policies::delete }
+    "/policies/{id}/enable" "POST" { post policies::enable }
+    "/policies/{id}/disable" "POST" { post policies::disable }
+    "/policies/{id}/versions" "GET" { get policies::versions }
     "/key-encryption" "GET" { get custody::key_encryption }
     "/key-encryption/rewrap" "POST" { post custody::rewrap }
     "/signing-keys" "GET" { get signing_keys::list }
