@@ -51,6 +51,9 @@ pub const MAX_RECENT_CHANGES: usize = 16_384;
 pub const MAX_DECISIONS: usize = 4;
 /// Age of the view beyond which an answer that commits nothing must ask the database.
 pub const MAX_STALENESS: Duration = Duration::from_secs(1);
+/// Longest remaining life of an assertion that a workload's platform made: what clusters give at
+/// most without being asked for more.
+pub const MAX_FEDERATED_ASSERTION_SECONDS: i64 = 86_400;
 /// Record loads under way at once; further ones wait.
 pub const MAX_CONCURRENT_LOADS: usize = 64;
 

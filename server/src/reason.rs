@@ -153,7 +153,7 @@ reasons! {
     ClientNotActive = "client_not_active", InvalidClient, "client authentication failed";
     WrongAuthMethod = "wrong_auth_method", InvalidClient, "client authentication failed";
     ClientIdMismatch = "client_id_mismatch", InvalidClient, "client authentication failed";
-    AssertionTypeUnknown = "assertion_type_unknown", InvalidClient, "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+    AssertionTypeUnknown = "assertion_type_unknown", InvalidClient, "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer or :jwt-spiffe";
     AssertionTypeMissing = "assertion_type_missing", InvalidRequest, "client_assertion and client_assertion_type go together";
     AssertionMalformed = "assertion_malformed", InvalidClient, "the client assertion is not a well-formed signed JWT";
     AssertionKeyUnknown = "assertion_key_unknown", InvalidClient, "the client assertion was not signed by a registered key of the client";
@@ -164,6 +164,11 @@ reasons! {
     AssertionTimes = "assertion_times", InvalidClient, "a client assertion needs exp, at most five minutes ahead, and must be valid now";
     AssertionJti = "assertion_jti", InvalidClient, "a client assertion needs a jti of at most 256 characters";
     AssertionReplayed = "assertion_replayed", InvalidClient, "the client assertion was used before";
+    AssertionIssuerUntrusted = "assertion_issuer_untrusted", InvalidClient, "the issuer of the client assertion is not trusted to vouch for this client";
+    AssertionIssuerSignature = "assertion_issuer_signature", InvalidClient, "the client assertion was not signed by a key of its issuer";
+    AssertionIssuerKeys = "assertion_issuer_keys", InvalidClient, "the keys of the issuer of the client assertion can not be had";
+    AssertionSubject = "assertion_subject", InvalidClient, "sub or another claim of the client assertion is not what the registration of this client requires";
+    AssertionLife = "assertion_life", InvalidClient, "a client assertion needs exp, at most a day ahead, and must be valid now";
     CertificateHeader = "certificate_header", InvalidRequest, "the proxy must pass on one client certificate, in one header, or none";
     CertificateUntrusted = "certificate_untrusted", InvalidClient, "client authentication failed";
     CertificateNotRegistered = "certificate_not_registered", InvalidClient, "client authentication failed";

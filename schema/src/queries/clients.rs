@@ -1,9 +1,10 @@
 //! A client with all that authenticating it takes.
 
-use crate::db::{Db, DbError, read};
+use crate::db::{Db, DbError, Pools, read};
 use crate::rows::{ClientKeyRow, ClientRow, ClientSecretRow, OwnerRow};
 use crate::tables::{client_keys, client_secrets, clients, owners};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 /// A client, its owner and its credentials. The parts are read one after the other: a change
 /// in between shows in the feed, and the fence refuses what was decided on a mixture.
@@ -54,6 +55,25 @@ pub async fn find_client_secrets(db: &Db, id: &str) -> Result<Vec<ClientSecretRo
             .limit(CREDENTIALS_LIMIT)
             .select(ClientSecretRow::as_select())
     )
+}
+
+/// Clients that a workload's SPIFFE ID is registered for: none, the one, or two of several.
+pub async fn find_clients_by_spiffe_id(db: &Db, spiffe_id: &str) -> Result<Vec<String>, DbError> {
+    // As the index has it, to the letter.
+    let of = match &*db.pools {
+        Pools::Pg(_) => "(settings::json ->> 'spiffe_id') = $1",
+        Pools::Lite(_) => "json_extract(settings, '$.spiffe_id') = ?",
+    };
+    let text = format!("SELECT id FROM clients WHERE {of} AND auth_method IN ('spiffe_jwt', 'spiffe_x509') LIMIT 2");
+    let spiffe_id = spiffe_id.to_owned();
+    let found = read!(db, get_results::<ClientId>, diesel::sql_query(text).bind::<Text, _>(spiffe_id))?;
+    Ok(found.into_iter().map(|client| client.id).collect())
+}
+
+#[derive(QueryableByName)]
+struct ClientId {
+    #[diesel(sql_type = Text)]
+    id: String,
 }
 
 async fn find_client_keys(db: &Db, id: &str) -> Result<Vec<ClientKeyRow>, DbError> {

@@ -20,7 +20,7 @@ pub use budgets::{
     ACCOUNT_LINES_LIMIT, DUE_HOLDS_LIMIT, due_carves, due_holds, find_budget_hold, find_budget_line, lines_of_account,
     list_budget_lines, list_lines_under, uses_of_line,
 };
-pub use clients::{ClientBundle, find_client, find_client_bundle, find_client_secrets};
+pub use clients::{ClientBundle, find_client, find_client_bundle, find_client_secrets, find_clients_by_spiffe_id};
 pub use custody::{
     DUE_VERSIONS_LIMIT, EXPOSURES_LIMIT, VERSIONS_LIMIT, active_version, credential_versions, due_versions,
     exposures_of_agent, exposures_of_credential, find_credential, find_grant, find_version, grant_of, grant_uses,

@@ -16,7 +16,7 @@ pub use header::{HeaderFault, from_header};
 pub use name::{DistinguishedName, NameFault};
 pub use parsed::{CertificateFault, ParsedCertificate};
 pub use subject::{CertificateSubject, SubjectFault};
-pub use trust::{Authorities, Untrusted};
+pub use trust::{Authorities, MAX_AUTHORITIES, Untrusted};
 pub use verifier::AnyCertificate;
 
 use base64::Engine;

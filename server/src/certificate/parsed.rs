@@ -42,6 +42,8 @@ pub struct ParsedCertificate {
     pub subject: DistinguishedName,
     pub names: Vec<AlternativeName>,
     pub is_authority: bool,
+    /// Its key may make signatures.
+    pub signs: bool,
     not_before: i64,
     not_after: i64,
     /// Its key as a JWK, where it is of a kind that has one here.
@@ -60,9 +62,11 @@ impl ParsedCertificate {
             return Err(CertificateFault::Malformed);
         }
         let basic = certificate.basic_constraints().map_err(|_| CertificateFault::Malformed)?;
+        let usage = certificate.key_usage().map_err(|_| CertificateFault::Malformed)?;
         Ok(Self {
             subject: DistinguishedName::of(certificate.subject()).ok_or(CertificateFault::Names)?,
             names: alternative_names(&certificate)?,
+            signs: usage.is_some_and(|usage| usage.value.digital_signature()),
             is_authority: basic.is_some_and(|basic| basic.value.ca),
             not_before: certificate.validity().not_before.timestamp(),
             not_after: certificate.validity().not_after.timestamp(),
@@ -74,6 +78,11 @@ impl ParsedCertificate {
     #[must_use]
     pub fn is_valid_at(&self, now: i64) -> bool {
         (self.not_before..=self.not_after).contains(&now)
+    }
+
+    #[must_use]
+    pub fn not_before(&self) -> i64 {
+        self.not_before
     }
 
     #[must_use]

@@ -309,6 +309,8 @@ fn facts(session: &Session<'_>, agent: Agent) {
     let secrets = agent.secrets.iter().map(|secret| format!("{}  {}", secret.id, end(now, secret.expires_at)));
     let keys =
         agent.keys.iter().map(|key| format!("{}  kid {}  {}  {}", key.id, key.kid, key.alg, end(now, key.expires_at)));
+    // Nothing set is nothing to see.
+    let settings = serde_json::to_string(&agent.settings).ok().filter(|text| text != "{}").unwrap_or_default();
     out.facts(&[
         ("agent", out.paint(Paint::Bold, agent.id)),
         ("kind", word(&agent.kind)),
@@ -318,6 +320,7 @@ fn facts(session: &Session<'_>, agent: Agent) {
         ("ready", ready),
         ("environment", agent.environment.as_str().to_owned()),
         ("authenticates", word(&agent.auth_method)),
+        ("settings", settings),
         ("access", agent.access.iter().map(entry).collect::<Vec<_>>().join("\n")),
         ("ceiling", agent.scope_ceiling.map(|ceiling| ceiling.to_string()).unwrap_or_default()),
         ("token life", format!("{} s at most", agent.ttl_seconds)),

@@ -11,8 +11,16 @@ use stipend_token::budget::BudgetCap;
 use stipend_token::{Audience, Environment, ScopeSet};
 
 const KINDS: &[&str] = &["agent", "service", "admin"];
-const AUTH_METHODS: &[&str] =
-    &["client_secret_basic", "client_secret_post", "private_key_jwt", "tls_client_auth", "self_signed_tls_client_auth"];
+const AUTH_METHODS: &[&str] = &[
+    "client_secret_basic",
+    "client_secret_post",
+    "private_key_jwt",
+    "tls_client_auth",
+    "self_signed_tls_client_auth",
+    "federated_jwt",
+    "spiffe_jwt",
+    "spiffe_x509",
+];
 pub const SEVERITIES: &[&str] = &["low", "medium", "high", "critical"];
 
 const CREATE_EXAMPLES: &str = "\

@@ -1,13 +1,14 @@
 //! `private_key_jwt` (RFC 7523 section 3, with the audience rule of its update): a JWT
 //! signed by a registered key of the client, for us alone, used once.
 
-use super::{AuthFailure, AuthenticatedClient};
+use super::{AuthFailure, AuthenticatedClient, federated};
 use crate::app::App;
 use crate::deps;
 use crate::limits::{LEEWAY_SECONDS, MAX_ASSERTION_SECONDS, MAX_JTI_BYTES};
 use crate::reason::Reason;
 use crate::records::{AuthMethod, Client};
 use serde_json::{Map, Value};
+use std::sync::Arc;
 use stipend_keys::{JwsError, TokenKind, Unverified, Verified, sha256};
 use stipend_schema::Burn;
 use stipend_token::json::{date_member, str_member, string_or_array_member};
@@ -26,7 +27,10 @@ pub(super) async fn authenticate(
     let id = claimed.as_deref().ok_or_else(|| fail(Reason::AssertionIssuer))?;
     // RFC 7521 section 4.2: client_id is optional and must name the same client. Beside a
     // certificate it may name the certificate's: that would be a second method.
-    if client_id.is_some_and(|named| named != id) {
+    if let Some(named) = client_id.filter(|named| *named != id) {
+        if let Some(client) = find_federated(app, named).await.map_err(&fail)? {
+            return federated::authenticate(app, client, unverified).await;
+        }
         return Err(fail(if certified { Reason::SeveralAuthMethods } else { Reason::ClientIdMismatch }));
     }
     let now = app.clock.now();
@@ -42,6 +46,12 @@ pub(super) async fn authenticate(
     }
     let deps = vec![deps::client(&client.id), deps::owner(&client.owner_id)];
     Ok(AuthenticatedClient { client, method: AuthMethod::PrivateKeyJwt, burn: Some(burn), deps })
+}
+
+/// The client whose assertions another issuer makes, if `client_id` names one.
+async fn find_federated(app: &App, id: &str) -> Result<Option<Arc<Client>>, Reason> {
+    let client = app.records.find_client(id).await?;
+    Ok(client.filter(|client| client.auth_method == AuthMethod::FederatedJwt))
 }
 
 /// RFC 8725 section 3.1: only the client's own keys, each with its one algorithm. Headers
@@ -89,13 +99,24 @@ fn check_claims(app: &App, client: &Client, claims: &Map<String, Value>, now: i6
     Ok(Burn { key_hash: sha256(key.as_bytes()), expires_at: exp.saturating_add(2 * LEEWAY_SECONDS) })
 }
 
+fn check_audience(app: &App, client: &Client, claims: &Map<String, Value>) -> Result<(), Reason> {
+    let legacy = client.legacy_assertion_aud.then_some(app.urls.token_endpoint.as_str());
+    match only_audience(claims)? {
+        only if Some(only) == legacy => Ok(()),
+        _ => for_us_alone(app, claims),
+    }
+}
+
 /// The update of RFC 7523, section 4: our issuer, alone, by simple comparison. An audience
 /// that others share lets them replay the assertion here.
-fn check_audience(app: &App, client: &Client, claims: &Map<String, Value>) -> Result<(), Reason> {
+pub(super) fn for_us_alone(app: &App, claims: &Map<String, Value>) -> Result<(), Reason> {
+    if only_audience(claims)? == app.urls.issuer { Ok(()) } else { Err(Reason::AssertionAudience) }
+}
+
+fn only_audience(claims: &Map<String, Value>) -> Result<&str, Reason> {
     let aud = string_or_array_member(claims, "aud", 1).ok().flatten().ok_or(Reason::AssertionAudience)?;
-    let legacy = client.legacy_assertion_aud.then_some(&app.urls.token_endpoint);
     match aud.as_slice() {
-        [only] if *only == app.urls.issuer || legacy.is_some_and(|url| only == url) => Ok(()),
+        [only] => Ok(only),
         _ => Err(Reason::AssertionAudience),
     }
 }

@@ -1,12 +1,17 @@
-//! `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 section 2): the certificate
+//! `tls_client_auth` and `self_signed_tls_client_auth` (RFC 8705 section 2), and `spiffe_x509`
+//! (draft-ietf-oauth-spiffe-client-auth section 3.2): the certificate
 //! whose key the client proved on its connection, judged for the client that `client_id` names.
 
-use super::{AuthFailure, AuthenticatedClient};
+use super::federated::speaks_for;
+use super::{AuthFailure, AuthenticatedClient, SpiffeId, find_named};
 use crate::app::App;
 use crate::certificate::{CertificateSubject, ClientCertificate};
 use crate::deps;
+use crate::federation::IssuerUse;
 use crate::reason::Reason;
 use crate::records::{AuthMethod, Client};
+use stipend_schema::Dep;
+use stipend_token::revoked::RevokedKind;
 
 pub(super) async fn authenticate(
     app: &App,
@@ -15,20 +20,21 @@ pub(super) async fn authenticate(
 ) -> Result<AuthenticatedClient, AuthFailure> {
     let fail = |reason| AuthFailure::new(reason, Some(id));
     let now = app.clock.now();
-    let client = app.records.find_client(id).await.map_err(|_| fail(Reason::StoreUnavailable))?;
-    let client = client.ok_or_else(|| fail(Reason::UnknownClient))?;
+    let client = find_named(app, id).await.map_err(&fail)?;
+    let mut deps = vec![deps::client(&client.id), deps::owner(&client.owner_id)];
     match client.auth_method {
-        AuthMethod::TlsClientAuth => trusted(app, &client, certificate, now),
-        AuthMethod::SelfSignedTlsClientAuth => registered(&client, certificate, now),
-        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::PrivateKeyJwt => {
-            Err(Reason::WrongAuthMethod)
-        }
+        AuthMethod::TlsClientAuth => trusted(app, &client, certificate, now).map_err(&fail)?,
+        AuthMethod::SelfSignedTlsClientAuth => registered(&client, certificate, now).map_err(&fail)?,
+        AuthMethod::SpiffeX509 => deps.extend(svid(app, &client, certificate, now).await.map_err(&fail)?),
+        AuthMethod::ClientSecretBasic
+        | AuthMethod::ClientSecretPost
+        | AuthMethod::PrivateKeyJwt
+        | AuthMethod::FederatedJwt
+        | AuthMethod::SpiffeJwt => return Err(fail(Reason::WrongAuthMethod)),
     }
-    .map_err(&fail)?;
     if !client.stands(now) {
         return Err(fail(Reason::ClientNotActive));
     }
-    let deps = vec![deps::client(&client.id), deps::owner(&client.owner_id)];
     Ok(AuthenticatedClient { method: client.auth_method, client, burn: None, deps })
 }
 
@@ -48,4 +54,32 @@ fn registered(client: &Client, certificate: &ClientCertificate, now: i64) -> Res
         return Err(Reason::CertificateNotRegistered);
     }
     if certificate.parsed().is_valid_at(now) { Ok(()) } else { Err(Reason::CertificateUntrusted) }
+}
+
+/// An X.509-SVID: one SPIFFE ID, the registered one, and a chain to the authorities of its own
+/// trust domain, which are those of its bundle and never the system's. Answers what was asked.
+async fn svid(app: &App, client: &Client, certificate: &ClientCertificate, now: i64) -> Result<Vec<Dep>, Reason> {
+    let parsed = certificate.parsed();
+    let mut uris = parsed.uris();
+    // X509-SVID section 2: exactly one URI name; section 4.1: no authority; 4.3: digitalSignature.
+    let (Some(only), None) = (uris.next(), uris.next()) else { return Err(Reason::CertificateNotRegistered) };
+    let id = SpiffeId::parse(only).ok_or(Reason::CertificateNotRegistered)?;
+    if client.settings.spiffe_id.as_deref() != Some(id.as_str()) {
+        return Err(Reason::CertificateNotRegistered);
+    }
+    if parsed.is_authority || !parsed.signs {
+        return Err(Reason::CertificateUntrusted);
+    }
+    let domain = app.records.find_issuer(id.trust_domain()).await?.ok_or(Reason::CertificateUntrusted)?;
+    if !domain.active || !domain.permits(IssuerUse::ClientAssertion) || !speaks_for(&domain, client) {
+        return Err(Reason::CertificateUntrusted);
+    }
+    // A certificate has no time of issue to compare with: what revoked the trust domain's past
+    // revokes it as from its beginning.
+    if app.live.covers(RevokedKind::Issuer, &domain.id, parsed.not_before()) {
+        return Err(Reason::CertificateUntrusted);
+    }
+    let authorities = app.issuer_keys.authorities(&domain, now).await.map_err(|_| Reason::CertificateUntrusted)?;
+    authorities.verify(certificate, now).map_err(|_| Reason::CertificateUntrusted)?;
+    Ok(vec![deps::issuer(&domain.id), deps::issuer_named(&domain.issuer), deps::owner(&domain.owner_id)])
 }

@@ -4,12 +4,15 @@
 mod assertion;
 mod basic;
 mod certificate;
+mod federated;
 mod proofs;
 mod secret;
+mod spiffe_id;
 mod throttle;
 
 pub use basic::{BasicCredentials, MalformedBasic};
 pub use proofs::Proofs;
+pub use spiffe_id::SpiffeId;
 pub use throttle::Failures;
 
 use crate::app::App;
@@ -19,8 +22,9 @@ use crate::reason::Reason;
 use crate::records::{AuthMethod, Client};
 use std::net::IpAddr;
 use std::sync::Arc;
-use stipend_keys::Secret;
+use stipend_keys::{Secret, Unverified};
 use stipend_schema::{Burn, Dep};
+use stipend_token::json::str_member;
 
 /// A client that has proved who it is.
 #[derive(Debug)]
@@ -60,6 +64,7 @@ pub struct Credentials<'a> {
 enum Presented {
     Secret { id: String, secret: Secret<String>, method: AuthMethod },
     Assertion { jwt: String, client_id: Option<String> },
+    Svid { jwt: String, client_id: Option<String> },
     Certificate { id: String, certificate: ClientCertificate },
 }
 
@@ -75,8 +80,36 @@ pub async fn authenticate(app: &App, credentials: &Credentials<'_>) -> Result<Au
         Presented::Assertion { jwt, client_id } => {
             assertion::authenticate(app, &jwt, client_id.as_deref(), credentials.certificate.is_some()).await
         }
+        Presented::Svid { jwt, client_id } => svid(app, &jwt, client_id.as_deref()).await,
         Presented::Certificate { id, certificate } => certificate::authenticate(app, &id, &certificate).await,
     }
+}
+
+/// A JWT-SVID, of the client that `client_id` names or else of the one that its id is registered
+/// for (RFC 7521 section 4.2: `client_id` is optional where the assertion says it).
+async fn svid(app: &App, jwt: &str, client_id: Option<&str>) -> Result<AuthenticatedClient, AuthFailure> {
+    let fail = |reason| AuthFailure::new(reason, client_id);
+    let token = Unverified::parse(jwt).map_err(|_| fail(Reason::AssertionMalformed))?;
+    let named = client_id.or(str_member(token.claims(), "sub").ok().flatten());
+    let named = named.ok_or_else(|| fail(Reason::AssertionSubject))?.to_owned();
+    let client = find_named(app, &named).await.map_err(&fail)?;
+    if client.auth_method != AuthMethod::SpiffeJwt {
+        return Err(AuthFailure::new(Reason::WrongAuthMethod, Some(&client.id)));
+    }
+    federated::authenticate(app, client, token).await
+}
+
+/// The client of this id, or the one client that this SPIFFE ID is registered for. Where it is
+/// registered for several, it does not say which is meant.
+async fn find_named(app: &App, named: &str) -> Result<Arc<Client>, Reason> {
+    let mut id = named.to_owned();
+    if spiffe_id::is_spiffe(named) {
+        let workload = SpiffeId::parse(named).ok_or(Reason::UnknownClient)?;
+        let found = app.records.clients_of_workload(workload.as_str()).await?;
+        let Ok([only]) = <[String; 1]>::try_from(found) else { return Err(Reason::UnknownClient) };
+        id = only;
+    }
+    app.records.find_client(&id).await?.ok_or(Reason::UnknownClient)
 }
 
 fn presented(credentials: &Credentials<'_>) -> Result<Presented, AuthFailure> {
@@ -115,6 +148,9 @@ fn presented(credentials: &Credentials<'_>) -> Result<Presented, AuthFailure> {
     match (assertion, assertion_type) {
         (Some(jwt), Some(assertion::JWT_BEARER)) => {
             Ok(Presented::Assertion { jwt: jwt.to_owned(), client_id: client_id.map(str::to_owned) })
+        }
+        (Some(jwt), Some(federated::JWT_SPIFFE)) => {
+            Ok(Presented::Svid { jwt: jwt.to_owned(), client_id: client_id.map(str::to_owned) })
         }
         (Some(_), Some(_)) => Err(fail(Reason::AssertionTypeUnknown)),
         (Some(_), None) | (None, Some(_)) => Err(fail(Reason::AssertionTypeMissing)),

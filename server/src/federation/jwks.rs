@@ -9,6 +9,7 @@
 use super::fetch::Fetcher;
 use super::source::{KeySourceFault, fetch_keys};
 use super::spec::{Issuer, KeySource};
+use crate::certificate::Authorities;
 use crate::store::Store;
 use moka::sync::Cache;
 use parking_lot::RwLock;
@@ -37,21 +38,32 @@ pub enum KeyFault {
     Unavailable,
 }
 
-/// An issuer's usable keys, by `kid`.
+/// An issuer's usable keys.
 #[derive(Debug)]
-pub struct KeySet(HashMap<String, Arc<Verifier>>);
+pub struct KeySet {
+    by_kid: HashMap<String, Arc<Verifier>>,
+    /// Of a trust domain: whose certificates its workloads have.
+    authorities: Option<Authorities>,
+}
 
 impl KeySet {
     /// A set as it was read: a `kid` in it is of one key.
     #[must_use]
     pub fn new(set: &PublicJwkSet) -> Self {
         let verifiers = set.keys().iter().filter_map(|jwk| jwk.verifier().ok());
-        Self(verifiers.map(|verifier| (verifier.kid().to_owned(), Arc::new(verifier))).collect())
+        let by_kid = verifiers.map(|verifier| (verifier.kid().to_owned(), Arc::new(verifier))).collect();
+        Self { by_kid, authorities: None }
+    }
+
+    /// The same, with the authorities that the same bundle names.
+    #[must_use]
+    pub fn with_authorities(self, authorities: Option<Authorities>) -> Self {
+        Self { authorities, ..self }
     }
 
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<Arc<Verifier>> {
-        self.0.get(kid).cloned()
+        self.by_kid.get(kid).cloned()
     }
 }
 
@@ -72,12 +84,12 @@ struct Slot {
 
 impl Slot {
     /// What can be said without a fetch; `None` where one is due.
-    fn answer(&self, kid: &str, now: i64) -> Option<Result<Arc<Verifier>, KeyFault>> {
+    fn answer<T>(&self, wanted: &impl Fn(&KeySet) -> Option<T>, now: i64) -> Option<Result<T, KeyFault>> {
         let known = self.known.read();
         let cooling = known.tried_at.is_some_and(|at| now.saturating_sub(at) < COOL_DOWN_SECONDS);
         let age = now.saturating_sub(known.fetched_at);
         let usable = known.keys.as_ref().filter(|_| age < MAX_STALE_SECONDS);
-        let found = usable.and_then(|keys| keys.find(kid));
+        let found = usable.and_then(wanted);
         match found {
             Some(key) if age < FRESH_SECONDS || cooling => Some(Ok(key)),
             None if cooling && usable.is_some() => Some(Err(KeyFault::Unknown)),
@@ -120,24 +132,42 @@ impl IssuerKeys {
     /// # Errors
     /// [`KeyFault`].
     pub async fn find(&self, issuer: &Arc<Issuer>, kid: &str, now: i64) -> Result<Arc<Verifier>, KeyFault> {
+        let kid = kid.to_owned();
+        self.look_up(issuer, move |keys| keys.find(&kid), now).await
+    }
+
+    /// The authorities of a trust domain's certificates, fetched if need be.
+    ///
+    /// # Errors
+    /// [`KeyFault`].
+    pub async fn authorities(&self, issuer: &Arc<Issuer>, now: i64) -> Result<Authorities, KeyFault> {
+        self.look_up(issuer, |keys| keys.authorities.clone(), now).await
+    }
+
+    async fn look_up<T: Send + 'static>(
+        &self,
+        issuer: &Arc<Issuer>,
+        wanted: impl Fn(&KeySet) -> Option<T> + Send + Sync + 'static,
+        now: i64,
+    ) -> Result<T, KeyFault> {
         if let Some(inline) = &issuer.inline {
-            return inline.find(kid).ok_or(KeyFault::Unknown);
+            return wanted(inline).ok_or(KeyFault::Unknown);
         }
         let slot = self.slots.get_with(place(issuer), Arc::default);
-        if let Some(answer) = slot.answer(kid, now) {
+        if let Some(answer) = slot.answer(&wanted, now) {
             return answer;
         }
         let permit = Arc::clone(&self.waiting).try_acquire_owned().map_err(|_| KeyFault::Unavailable)?;
-        let (fetcher, issuer, kid) = (Arc::clone(&self.fetcher), Arc::clone(issuer), kid.to_owned());
+        let (fetcher, issuer) = (Arc::clone(&self.fetcher), Arc::clone(issuer));
         // In a task of its own: who hangs up in the middle must not set the clock back.
         let waited = self.store.run(async move {
             let _permit = permit;
             let _flight = slot.flight.lock().await;
-            if let Some(answer) = slot.answer(&kid, now) {
+            if let Some(answer) = slot.answer(&wanted, now) {
                 return answer;
             }
             slot.settle(fetch_keys(&fetcher, &issuer).await, &issuer, now);
-            slot.answer(&kid, now).unwrap_or(Err(KeyFault::Unavailable))
+            slot.answer(&wanted, now).unwrap_or(Err(KeyFault::Unavailable))
         });
         waited.await.unwrap_or(Err(KeyFault::Unavailable))
     }

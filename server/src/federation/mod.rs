@@ -8,6 +8,7 @@
 //!
 //! What a grant makes of a verified token is the grant's business.
 
+mod bundle;
 mod fetch;
 mod jwks;
 mod source;
@@ -23,5 +24,5 @@ pub use subject::{
     MAX_FOREIGN_SUBJECT_BYTES, federated_subject, is_digest, is_federated, issuer_of_subject, token_digest,
 };
 pub use verify::{
-    ForeignFault, ForeignKind, ForeignToken, MAX_FOREIGN_SECONDS, accepts_audience, issuer_named_by, verify,
+    ForeignFault, ForeignKind, ForeignToken, MAX_FOREIGN_SECONDS, accepts_audience, issuer_named_by, satisfies, verify,
 };

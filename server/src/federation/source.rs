@@ -5,6 +5,7 @@
 //! only where the metadata names that issuer, and its `jwks_uri` only at the issuer's own host or
 //! at one that the registration lists.
 
+use super::bundle::authorities;
 use super::fetch::{FetchFault, Fetcher, MAX_FETCH_BYTES};
 use super::jwks::KeySet;
 use super::spec::{Issuer, IssuerKind, KeySource, MAX_INLINE_BYTES, SpecFault};
@@ -52,7 +53,7 @@ pub(super) async fn fetch_keys(fetcher: &Fetcher, issuer: &Issuer) -> Result<Key
         IssuerKind::Spiffe => PublicJwkSet::from_spiffe_bundle_json(&document.bytes),
     };
     // A set without a usable key is an answer as well: its issuer has taken them all back.
-    set.map(|set| KeySet::new(&set)).map_err(|_| KeySourceFault::KeysForm)
+    set.map(|set| key_set(&set, &document.bytes, issuer.kind)).map_err(|_| KeySourceFault::KeysForm)
 }
 
 /// OpenID Connect Discovery 1.0, section 4.
@@ -81,7 +82,14 @@ async fn discover(fetcher: &Fetcher, issuer: &Issuer) -> Result<Url, KeySourceFa
 #[must_use]
 pub fn inline_keys(source: &KeySource, kind: IssuerKind) -> Option<KeySet> {
     let KeySource::Jwks(set) = source else { return None };
-    parse_inline(set, kind).ok().map(|set| KeySet::new(&set))
+    let text = Value::Object(set.clone()).to_string();
+    parse_inline(set, kind).ok().map(|set| key_set(&set, text.as_bytes(), kind))
+}
+
+/// The keys of a document that was read already; of a trust domain's, the authorities as well.
+fn key_set(set: &PublicJwkSet, document: &[u8], kind: IssuerKind) -> KeySet {
+    let authorities = (kind == IssuerKind::Spiffe).then(|| authorities(document)).flatten();
+    KeySet::new(set).with_authorities(authorities)
 }
 
 fn parse_inline(set: &Map<String, Value>, kind: IssuerKind) -> Result<PublicJwkSet, JwkError> {

@@ -12,6 +12,7 @@ use crate::deps;
 use crate::limits::{LEEWAY_SECONDS, MAX_JTI_BYTES};
 use crate::records::Unavailable;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use stipend_keys::{JwsError, TokenKind, Unverified, Verified};
 use stipend_schema::Dep;
@@ -213,8 +214,7 @@ fn read(issuer: Arc<Issuer>, kind: ForeignKind, verified: &Verified, now: i64) -
     }
     let (issued_at, expires_at) = times(claims, kind, now)?;
     let mapping = &issuer.mapping;
-    let required = mapping.required.iter().all(|(name, allowed)| has_one_of(claim(claims, name), allowed));
-    if !required {
+    if !satisfies(claims, &mapping.required) {
         return Err(ForeignFault::Required);
     }
     let sub = text_claim(claims, mapping.subject.as_deref().unwrap_or("sub"))?;
@@ -257,6 +257,12 @@ fn times(claims: &Map<String, Value>, kind: ForeignKind, now: i64) -> Result<(Op
         return Err(ForeignFault::Times);
     }
     Ok((iat, exp))
+}
+
+/// Whether each of the required claims is there with one of its allowed values.
+#[must_use]
+pub fn satisfies(claims: &Map<String, Value>, required: &BTreeMap<String, Vec<String>>) -> bool {
+    required.iter().all(|(name, allowed)| has_one_of(claim(claims, name), allowed))
 }
 
 /// A claim by its name, or by a JSON pointer to it.

@@ -27,9 +27,13 @@ struct MtlsAliases<'a> {
 /// The methods that can work on this node.
 fn auth_methods(app: &App) -> Vec<&'static str> {
     let can = |method: &AuthMethod| match method {
-        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::PrivateKeyJwt => true,
+        AuthMethod::ClientSecretBasic
+        | AuthMethod::ClientSecretPost
+        | AuthMethod::PrivateKeyJwt
+        | AuthMethod::FederatedJwt
+        | AuthMethod::SpiffeJwt => true,
         AuthMethod::TlsClientAuth => app.authorities.is_some(),
-        AuthMethod::SelfSignedTlsClientAuth => app.config.takes_certificates(),
+        AuthMethod::SelfSignedTlsClientAuth | AuthMethod::SpiffeX509 => app.config.takes_certificates(),
     };
     AuthMethod::ALL.into_iter().filter(can).map(AuthMethod::as_str).collect()
 }

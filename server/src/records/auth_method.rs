@@ -13,6 +13,14 @@ pub enum AuthMethod {
     TlsClientAuth,
     /// A registered certificate (RFC 8705 section 2.2).
     SelfSignedTlsClientAuth,
+    /// An assertion of a trusted issuer that the client runs at. The name is ours: RFC 7523 has
+    /// one for clients that sign for themselves alone.
+    FederatedJwt,
+    /// A JWT-SVID (draft-ietf-oauth-spiffe-client-auth).
+    SpiffeJwt,
+    /// An X.509-SVID.
+    #[serde(rename = "spiffe_x509")]
+    SpiffeX509,
 }
 
 /// What is kept here of a client, for it to authenticate with.
@@ -27,12 +35,15 @@ pub enum CredentialKind {
 }
 
 impl AuthMethod {
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 8] = [
         Self::ClientSecretBasic,
         Self::ClientSecretPost,
         Self::PrivateKeyJwt,
         Self::TlsClientAuth,
         Self::SelfSignedTlsClientAuth,
+        Self::FederatedJwt,
+        Self::SpiffeJwt,
+        Self::SpiffeX509,
     ];
 
     /// Its registered name.
@@ -44,6 +55,9 @@ impl AuthMethod {
             Self::PrivateKeyJwt => "private_key_jwt",
             Self::TlsClientAuth => "tls_client_auth",
             Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
+            Self::FederatedJwt => "federated_jwt",
+            Self::SpiffeJwt => "spiffe_jwt",
+            Self::SpiffeX509 => "spiffe_x509",
         }
     }
 
@@ -53,7 +67,7 @@ impl AuthMethod {
             Self::ClientSecretBasic | Self::ClientSecretPost => CredentialKind::Secret,
             Self::PrivateKeyJwt => CredentialKind::Key,
             Self::SelfSignedTlsClientAuth => CredentialKind::Certificate,
-            Self::TlsClientAuth => CredentialKind::Nothing,
+            Self::TlsClientAuth | Self::FederatedJwt | Self::SpiffeJwt | Self::SpiffeX509 => CredentialKind::Nothing,
         }
     }
 }

@@ -20,7 +20,7 @@ pub use client::{Client, ClientKey, ClientKind, ClientSecret, ClientState, Role,
 pub use credential::{Credential, Grant, Version};
 pub use registered_key::{RegisteredCertificate, RegisteredKey, RegisteredKeyFault};
 pub use resource::Resource;
-pub use settings::ClientSettings;
+pub use settings::{ClientSettings, FederatedIdentity};
 
 use crate::federation::Issuer;
 use crate::limits::{MAX_CACHED_RECORDS, MAX_CONCURRENT_LOADS};
@@ -31,7 +31,7 @@ use moka::future::Cache;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
-use stipend_schema::{Db, DbError, Dep};
+use stipend_schema::{Db, DbError, Dep, queries};
 use stipend_token::budget::AccountKind;
 use stipend_token::rule::ExchangeRule;
 use tokio::sync::Semaphore;
@@ -178,6 +178,16 @@ impl Records {
     /// [`Unavailable`] when it is not in memory and the database does not answer.
     pub async fn find_client(&self, id: &str) -> Result<Option<Arc<Client>>, Unavailable> {
         self.clients.find(&self.live, &self.loader, id, client::load).await
+    }
+
+    /// Clients that a workload's SPIFFE ID is registered for: none, the one, or two of several. It
+    /// says only which client is meant, so it is asked anew each time and nothing leans on it.
+    ///
+    /// # Errors
+    /// [`Unavailable`] when the database does not answer.
+    pub async fn clients_of_workload(&self, spiffe_id: &str) -> Result<Vec<String>, Unavailable> {
+        let (db, spiffe_id) = (self.loader.store.db().clone(), spiffe_id.to_owned());
+        self.loader.run(async move { Ok(queries::find_clients_by_spiffe_id(&db, &spiffe_id).await?) }).await
     }
 
     /// The resource registered under this identifier (its normal form).

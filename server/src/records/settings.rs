@@ -2,6 +2,7 @@
 //! its method: one JSON column, so that each part can come and go without a migration.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Absent members are off or empty; what is off or empty is not written.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
@@ -29,6 +30,38 @@ pub struct ClientSettings {
     /// An email address among them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls_client_auth_san_email: Option<String>,
+    /// For `federated_jwt`: who it is on the platform that it runs on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub federated: Option<FederatedIdentity>,
+    /// For `spiffe_jwt` and `spiffe_x509`: its SPIFFE ID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spiffe_id: Option<String>,
+    /// For `federated_jwt` and `spiffe_jwt`: its platform hands out one token again and again until
+    /// that ends, so it is not used up here.
+    #[serde(skip_serializing_if = "is_off")]
+    pub assertions_reusable: bool,
+}
+
+impl ClientSettings {
+    /// Whether a token's claims are all that the registration requires beside its subject.
+    #[must_use]
+    pub fn federated_claims(&self) -> Option<&BTreeMap<String, Vec<String>>> {
+        self.federated.as_ref().map(|identity| &identity.claims)
+    }
+}
+
+/// A workload, as its platform knows it.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FederatedIdentity {
+    /// `iss` of its tokens: a trusted issuer, registered for client assertions.
+    pub issuer: String,
+    /// `sub` of its tokens.
+    pub subject: String,
+    /// Claims that must be there, each with one of these values, or a list that has one of them.
+    /// A name that begins with a slash is a JSON pointer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub claims: BTreeMap<String, Vec<String>>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]

@@ -1,4 +1,5 @@
-//! Clients that authenticate by something that no one here keeps a secret of: certificates.
+//! Clients that authenticate by something that no secret is kept of here: certificates, and what
+//! their platforms say of them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,9 +10,12 @@
 )]
 
 mod authority;
+mod federated;
 mod handshake;
+mod platforms;
 mod proxied;
 mod registration;
 mod self_signed;
+mod spiffe;
 mod trusted;
 mod world;

@@ -1,10 +1,18 @@
 //! The settings of a client against its method of authentication: what a method needs is there,
 //! and nothing of another method, which would look as if it were asked for.
 
+use super::super::check;
 use super::super::problem::Refusal;
 use crate::app::App;
 use crate::certificate::{CertificateSubject, SubjectFault};
-use crate::records::{AuthMethod, ClientSettings};
+use crate::client::SpiffeId;
+use crate::federation::MAX_FOREIGN_SUBJECT_BYTES;
+use crate::records::{AuthMethod, ClientSettings, FederatedIdentity};
+
+/// Longest issuer, claim's name and value, in bytes.
+const MAX_ISSUER_BYTES: usize = 512;
+/// Required claims, and values of one.
+const MAX_CLAIMS: usize = 16;
 
 pub(super) fn check(app: &App, method: AuthMethod, settings: &ClientSettings) -> Result<(), Refusal> {
     let certificates = app.config.takes_certificates();
@@ -19,20 +27,65 @@ pub(super) fn check(app: &App, method: AuthMethod, settings: &ClientSettings) ->
             CertificateSubject::of(settings).map_err(subject)?;
         }
         AuthMethod::SelfSignedTlsClientAuth if !certificates => return Err(no_certificates("/auth_method")),
+        AuthMethod::SpiffeX509 if !certificates => return Err(no_certificates("/auth_method")),
+        AuthMethod::FederatedJwt => check_federated(settings.federated.as_ref())?,
+        AuthMethod::SpiffeJwt | AuthMethod::SpiffeX509 => check_spiffe_id(settings.spiffe_id.as_deref())?,
         AuthMethod::ClientSecretBasic
         | AuthMethod::ClientSecretPost
         | AuthMethod::PrivateKeyJwt
         | AuthMethod::SelfSignedTlsClientAuth => {}
     }
-    if method != AuthMethod::TlsClientAuth
-        && let Some(name) = certificate_subject(settings)
-    {
-        return Err(Refusal::field(format!("/settings/{name}"), "goes with tls_client_auth only"));
-    }
+    refuse_others(method, settings)?;
     if settings.tls_client_certificate_bound_access_tokens && !certificates {
         return Err(no_certificates("/settings/tls_client_certificate_bound_access_tokens"));
     }
     Ok(())
+}
+
+/// What belongs to another method.
+fn refuse_others(method: AuthMethod, settings: &ClientSettings) -> Result<(), Refusal> {
+    if let Some(name) = certificate_subject(settings).filter(|_| method != AuthMethod::TlsClientAuth) {
+        return Err(Refusal::field(format!("/settings/{name}"), "goes with tls_client_auth only"));
+    }
+    if settings.federated.is_some() && method != AuthMethod::FederatedJwt {
+        return Err(Refusal::field("/settings/federated", "goes with federated_jwt only"));
+    }
+    if settings.spiffe_id.is_some() && !matches!(method, AuthMethod::SpiffeJwt | AuthMethod::SpiffeX509) {
+        return Err(Refusal::field("/settings/spiffe_id", "goes with spiffe_jwt and spiffe_x509 only"));
+    }
+    if settings.assertions_reusable && !matches!(method, AuthMethod::FederatedJwt | AuthMethod::SpiffeJwt) {
+        return Err(Refusal::field("/settings/assertions_reusable", "goes with federated_jwt and spiffe_jwt only"));
+    }
+    Ok(())
+}
+
+/// Who the client is on its platform. Whether its issuer is trusted is asked at each use: it may
+/// be registered later, and go away again.
+fn check_federated(identity: Option<&FederatedIdentity>) -> Result<(), Refusal> {
+    let identity = identity.ok_or_else(|| Refusal::field("/settings/federated", "names the issuer and the subject"))?;
+    check::text("/settings/federated/issuer", &identity.issuer, 1, MAX_ISSUER_BYTES)?;
+    check::text("/settings/federated/subject", &identity.subject, 1, MAX_FOREIGN_SUBJECT_BYTES)?;
+    let is_text = |text: &String| check::text("", text, 1, MAX_ISSUER_BYTES).is_ok();
+    let fits = |(name, values): (&String, &Vec<String>)| {
+        is_text(name) && (1..=MAX_CLAIMS).contains(&values.len()) && values.iter().all(is_text)
+    };
+    if identity.claims.len() > MAX_CLAIMS || !identity.claims.iter().all(fits) {
+        let what = format!(
+            "names at most {MAX_CLAIMS} claims, each with 1 to {MAX_CLAIMS} values of 1 to {MAX_ISSUER_BYTES} bytes"
+        );
+        return Err(Refusal::field("/settings/federated/claims", what));
+    }
+    Ok(())
+}
+
+fn check_spiffe_id(id: Option<&str>) -> Result<(), Refusal> {
+    match id.and_then(SpiffeId::parse) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::field(
+            "/settings/spiffe_id",
+            "must be the SPIFFE ID of a workload, such as spiffe://example.org/ns/billing/sa/refunds",
+        )),
+    }
 }
 
 fn no_certificates(pointer: &str) -> Refusal {

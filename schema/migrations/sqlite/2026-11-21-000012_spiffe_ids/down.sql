@@ -1,0 +1,1 @@
+DROP INDEX clients_by_spiffe_id;

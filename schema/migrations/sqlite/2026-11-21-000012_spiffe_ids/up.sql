@@ -1,0 +1,3 @@
+-- Which clients a workload's SPIFFE ID stands for.
+CREATE INDEX clients_by_spiffe_id ON clients (json_extract(settings, '$.spiffe_id'))
+    WHERE auth_method IN ('spiffe_jwt', 'spiffe_x509');
