@@ -209,7 +209,9 @@ reasons! {
     MissingSubjectTokenType = "missing_subject_token_type", InvalidRequest, "subject_token_type is required";
     ActorTokenWithoutType = "actor_token_without_type", InvalidRequest, "actor_token and actor_token_type go together";
     UnsupportedTokenType = "unsupported_token_type", InvalidRequest, "the token type is not supported: use urn:ietf:params:oauth:token-type:access_token or :jwt";
-    UnsupportedRequestedType = "unsupported_requested_type", InvalidRequest, "requested_token_type must be urn:ietf:params:oauth:token-type:access_token or :jwt";
+    UnsupportedRequestedType = "unsupported_requested_type", InvalidRequest, "requested_token_type must be urn:ietf:params:oauth:token-type:access_token, :jwt or :id-jag";
+    GrantServer = "grant_server", InvalidRequest, "an identity assertion grant is for one authorization server: name its issuer as the audience, once";
+    DetailsAbroad = "details_abroad", InvalidAuthorizationDetails, "an identity assertion grant takes no authorization_details along";
     SubjectMalformed = "subject_malformed", InvalidRequest, "the subject token is not a well-formed access token of this issuer";
     SubjectSignature = "subject_signature", InvalidRequest, "the subject token was not signed by this issuer";
     SubjectExpired = "subject_expired", InvalidRequest, "the subject token has expired or is not yet valid";

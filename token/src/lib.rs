@@ -13,6 +13,7 @@ pub mod constraint;
 pub mod context;
 pub mod details;
 pub mod id;
+pub mod id_jag;
 pub mod json;
 pub mod lineage;
 pub mod narrow;

@@ -82,6 +82,9 @@ pub struct Exchange<'a> {
     pub targets: &'a [Target<'a>],
     pub scope: Option<&'a ScopeSet>,
     pub rules: &'a [ExchangeRule],
+    /// What is asked for is an identity assertion grant: only rules that lead abroad yield one,
+    /// and they yield nothing else.
+    pub abroad: bool,
     pub max_depth: usize,
     pub now: Timestamp,
 }
@@ -106,7 +109,8 @@ pub struct Narrowed {
 /// an exchange names the authority it needs.
 pub fn decide(exchange: &Exchange<'_>) -> Result<Narrowed, Refusal> {
     check_tokens(exchange)?;
-    if exchange.targets.is_empty() {
+    // A grant is presented at one server.
+    if exchange.targets.is_empty() || (exchange.abroad && exchange.targets.len() > 1) {
         return Err(Refusal::TargetNotAllowed);
     }
     let mut scope: Option<ScopeSet> = None;

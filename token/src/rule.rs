@@ -5,6 +5,7 @@
 //! What no rule allows is refused.
 
 use crate::budget::{BudgetCap, units_differ};
+use crate::id_jag::Abroad;
 use crate::{Audience, ScopeSet};
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +81,11 @@ pub struct RuleSpec {
     /// Most tokens with a budget from one subject token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_children: Option<i64>,
+    /// The rule leads out of this domain: what it yields is an identity assertion grant for the
+    /// authorization server that `to_audience` names, and nothing else. Absent: it yields access
+    /// tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_jag: Option<Abroad>,
 }
 
 /// Why a rule's text is refused when it is written.
@@ -95,6 +101,10 @@ pub enum RuleError {
     Budget,
     #[error("max_children is between 1 and 10000")]
     Children,
+    #[error(
+        "id_jag has the issuer that to_audience names, resources that are absolute URIs, each once, and goes with no budget_ceiling; client_id needs one client as the actor"
+    )]
+    IdJag,
 }
 
 impl RuleSpec {
@@ -125,7 +135,16 @@ impl RuleSpec {
         if self.max_children.is_some_and(|children| !(1..=MAX_CHILDREN).contains(&children)) {
             return Err(RuleError::Children);
         }
+        if self.id_jag.as_ref().is_some_and(|abroad| !self.leads_abroad(abroad)) {
+            return Err(RuleError::IdJag);
+        }
         Ok(())
+    }
+
+    /// Budgets never cross, and one name at another server is one client's.
+    fn leads_abroad(&self, abroad: &Abroad) -> bool {
+        let one_client = abroad.client_id.is_none() || matches!(self.actor, PartySelector::Client(_));
+        one_client && self.budget_ceiling.is_none() && abroad.is_well_formed(&self.to_audience)
     }
 
     /// The target's scopes that a subject with these scopes may hand on. Where the
@@ -175,6 +194,7 @@ mod tests {
             max_depth: None,
             budget_ceiling: None,
             max_children: None,
+            id_jag: None,
         }
     }
 
@@ -208,6 +228,24 @@ mod tests {
         assert_eq!(long.validate(), Err(RuleError::Children));
         long.max_children = Some(MAX_CHILDREN);
         assert_eq!(long.validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_rule_that_leads_abroad_takes_no_budget_along_and_gives_one_client_one_name() {
+        let mut rule = rule(&[("a", None)]);
+        let abroad = Abroad { issuer: "https://t/".into(), client_id: Some("c".into()), resources: Vec::new() };
+        rule.id_jag = Some(abroad.clone());
+        assert_eq!(rule.validate(), Ok(()));
+        rule.id_jag = Some(Abroad { issuer: "https://u".into(), ..abroad.clone() });
+        assert_eq!(rule.validate(), Err(RuleError::IdJag));
+        rule.id_jag = Some(abroad.clone());
+        rule.budget_ceiling = Some(Vec::new());
+        assert_eq!(rule.validate(), Err(RuleError::IdJag));
+        rule.budget_ceiling = None;
+        rule.actor = PartySelector::Owner("o".into());
+        assert_eq!(rule.validate(), Err(RuleError::IdJag));
+        rule.id_jag = Some(Abroad { client_id: None, ..abroad });
+        assert_eq!(rule.validate(), Ok(()));
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub(super) async fn explain(session: &Session<'_>, question: &Explain) -> Result
     };
     let actor_token = question.actor_token_present.then(|| own_token(session, &actor));
     let exchanged = match build_exchange(app, &actor, &subject, &question.audience).await? {
-        Ok(exchanged) => exchanged,
+        Ok(exchanged) => exchanged.leading_abroad(question.id_jag),
         Err((reason, _)) => return Ok(refused(reason)),
     };
     let owners: Vec<&str> = owners.iter().map(String::as_str).collect();
@@ -257,6 +257,7 @@ fn describe(verdict: RuleVerdict, audience: &Audience) -> Verdict {
         RuleVerdict::OtherOrigin => VerdictWord::OtherOrigin,
         RuleVerdict::Impersonates => VerdictWord::Impersonates,
         RuleVerdict::ScopeExceeded => VerdictWord::ScopeExceeded,
+        RuleVerdict::OtherForm => VerdictWord::OtherForm,
     };
     said
 }

@@ -33,6 +33,7 @@ mod release;
 mod resource;
 mod revocation;
 mod rule;
+mod rule_abroad;
 mod token;
 mod value;
 

@@ -7,6 +7,7 @@ use super::error::CliError;
 use super::parse;
 use super::print::{moment, word};
 use super::resource::environment;
+use super::rule_abroad::AbroadArgs;
 use crate::admin::api::{AcceptRule, Explain, ExplainSubject, Explained, NewRule, Rule, Verdict, VerdictWord};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
@@ -37,7 +38,7 @@ Exits with 1 where the exchange would be refused";
 pub enum Command {
     /// Propose a rule, and accept it for the owners you administer
     #[command(after_help = CREATE_EXAMPLES)]
-    Create(Create),
+    Create(Box<Create>),
     /// List rules
     List,
     /// Show one rule, and who has yet to accept it
@@ -109,6 +110,8 @@ pub struct Create {
     /// Most tokens with a budget from one subject token
     #[arg(long, value_name = "N")]
     max_children: Option<i64>,
+    #[command(flatten)]
+    abroad: AbroadArgs,
 }
 
 #[derive(Args, Debug)]
@@ -152,6 +155,9 @@ pub struct ExplainArgs {
     /// The address that the request would come from, for policies that ask
     #[arg(long, value_name = "ADDRESS")]
     source: Option<IpAddr>,
+    /// An identity assertion grant is asked for, and the audience is its authorization server
+    #[arg(long)]
+    id_jag: bool,
 }
 
 fn audience(text: &str) -> Result<Audience, String> {
@@ -164,7 +170,7 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
         Command::List => return list(session).await,
         Command::Delete { rule } => return delete(session, &rule).await,
         Command::Explain(args) => return explain(session, *args).await,
-        Command::Create(new) => create(session, new).await?,
+        Command::Create(new) => create(session, *new).await?,
         Command::Show { rule } => api.get(&["exchange-rules", &rule]).await?,
         Command::Accept { rule, owner } => {
             api.post(&["exchange-rules", &rule, "accept"], &AcceptRule { owner }).await?
@@ -188,6 +194,7 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
         max_depth: new.max_depth,
         budget_ceiling: (!new.budget.is_empty()).then_some(new.budget),
         max_children: new.max_children,
+        id_jag: new.abroad.into_abroad(),
     };
     session.api.post(&["exchange-rules"], &body).await
 }
@@ -257,6 +264,7 @@ fn facts(session: &Session<'_>, rule: Rule) {
         ("depth", spec.max_depth.map(|depth| format!("{depth} actors at most")).unwrap_or_default()),
         ("budget", spec.budget_ceiling.map(|caps| caps_text(&caps)).unwrap_or_default()),
         ("children", spec.max_children.map(|most| format!("{most} at most")).unwrap_or_default()),
+        ("grants for", spec.id_jag.map(|abroad| abroad.issuer).unwrap_or_default()),
         ("state", out.state(rule.state.as_str())),
         ("accepted by", rule.accepted_by.join(" ")),
         ("awaiting", rule.awaiting.join(" ")),
@@ -284,6 +292,7 @@ async fn explain(session: &Session<'_>, args: ExplainArgs) -> Result<(), CliErro
         audience: args.audience,
         scope: args.scope.map(|scope| scope.to_string()),
         source: args.source,
+        id_jag: args.id_jag,
     };
     let answer = session.api.post(&["exchange-rules", "explain"], &question).await?;
     let said: Explained = read(&answer)?;
@@ -340,6 +349,7 @@ fn phrase(verdict: &Verdict) -> String {
         VerdictWord::NotAccepted => format!("awaits {}", verdict.owner.as_deref().unwrap_or("an owner")),
         VerdictWord::Impersonates => "impersonates, while an actor token asks for delegation".to_owned(),
         VerdictWord::ScopeExceeded => "does not let these scopes through".to_owned(),
+        VerdictWord::OtherForm => "is for the other of access tokens and identity assertion grants".to_owned(),
     }
 }
 

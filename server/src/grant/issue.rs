@@ -73,18 +73,23 @@ pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
 
 /// Signs claims whose record is durable. Nothing is signed that was not first recorded.
 pub(super) fn sign(app: &App, issued: &Issued) -> Result<TokenResponse, Reason> {
-    let Issued { claims, issued_token_type, since, kid } = issued;
+    let Issued { claims, issued_token_type, leaving, since, kid } = issued;
     let keyring = app.ring.keyring();
     let signer = signer(&keyring, kid.as_deref(), app.clock.now())?;
-    let payload = serde_json::to_vec(claims).map_err(|_| Reason::Internal)?;
-    let access_token = signer.sign(TokenKind::AccessToken, &payload).map_err(|error| {
+    let (kind, payload) = match leaving {
+        None => (TokenKind::AccessToken, serde_json::to_vec(claims)),
+        Some(leaving) => (TokenKind::IdJag, serde_json::to_vec(&leaving.grant(claims))),
+    };
+    let payload = payload.map_err(|_| Reason::Internal)?;
+    let access_token = signer.sign(kind, &payload).map_err(|error| {
         tracing::error!(%error, "signing failed");
         Reason::Internal
     })?;
     Ok(TokenResponse {
         access_token,
         issued_token_type: *issued_token_type,
-        token_type: "Bearer",
+        // RFC 8693 section 2.2.1: what is no access token is used as none.
+        token_type: if leaving.is_some() { "N_A" } else { "Bearer" },
         expires_in: claims.exp.saturating_sub(*since),
         scope: claims.scope.to_string(),
         authorization_details: granted(claims),

@@ -1,6 +1,7 @@
 //! What is remembered of an issue under its `Idempotency-Key`: the recorded claims, from which
 //! the token can be made again. Never the token itself.
 
+use super::id_jag::Leaving;
 use super::token_exchange::issued_type;
 use super::{Issued, Round};
 use crate::app::App;
@@ -18,15 +19,19 @@ struct Kept {
     /// The key that must sign, where the record names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kid: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leaving: Option<Leaving>,
 }
 
 pub(super) fn keep(
     claims: &AccessToken,
     issued_token_type: Option<&'static str>,
+    leaving: Option<&Leaving>,
     kid: Option<&str>,
 ) -> Result<String, Reason> {
     let Ok(Value::Object(claims)) = serde_json::to_value(claims) else { return Err(Reason::Internal) };
-    let kept = Kept { claims, issued_token_type: issued_token_type.map(str::to_owned), kid: kid.map(str::to_owned) };
+    let (issued_token_type, kid) = (issued_token_type.map(str::to_owned), kid.map(str::to_owned));
+    let kept = Kept { claims, issued_token_type, kid, leaving: leaving.cloned() };
     serde_json::to_string(&kept).map_err(|_| Reason::Internal)
 }
 
@@ -46,5 +51,5 @@ pub(super) fn restore(app: &App, kept: Option<&str>) -> Result<Issued, Round> {
         return Err(Round::refused(Reason::KeyTokenDead));
     }
     let issued_token_type = kept.issued_token_type.as_deref().and_then(issued_type);
-    Ok(Issued { claims, issued_token_type, since: now, kid: kept.kid })
+    Ok(Issued { claims, issued_token_type, leaving: kept.leaving, since: now, kid: kept.kid })
 }

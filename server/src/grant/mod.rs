@@ -3,11 +3,13 @@
 
 mod budget;
 mod client_credentials;
+mod id_jag;
 mod issue;
 mod kept;
 mod request;
 mod token_exchange;
 
+pub use id_jag::ID_JAG;
 pub use issue::TokenResponse;
 pub use token_exchange::{Exchanged, build as build_exchange};
 
@@ -24,6 +26,7 @@ use crate::records::ClientKind;
 use crate::retry::spend_key;
 use crate::status::{self, Placed};
 use budget::Plan;
+use id_jag::Leaving;
 use stipend_schema::ledger::{Answer, NewToken, Refusal, Settled, Spend, SpendKey, Step};
 use stipend_schema::{Burn, Dep, Outcome, Work};
 use stipend_token::claims::AccessToken;
@@ -42,6 +45,8 @@ pub struct Authorization {
     pub plan: Plan,
     /// What can kill the token beside what it names itself, where its status is published.
     pub status: Option<Vec<Dep>>,
+    /// What is issued is an identity assertion grant, and this is where it leads.
+    pub leaving: Option<Leaving>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -70,6 +75,7 @@ impl Round {
 struct Issued {
     claims: AccessToken,
     issued_token_type: Option<&'static str>,
+    leaving: Option<Leaving>,
     since: i64,
     /// The key that must sign, where the record names it.
     kid: Option<String>,
@@ -220,7 +226,7 @@ async fn issue(
     key: Option<SpendKey>,
     (client, basis, deps): (&AuthenticatedClient, i64, Vec<Dep>),
 ) -> Round {
-    let Authorization { mut claims, mut draft, issued_token_type, plan, status, .. } = authorization;
+    let Authorization { mut claims, mut draft, issued_token_type, plan, status, leaving, .. } = authorization;
     let placed = match status.map(|others| status::place(app, &mut claims, &others)).transpose() {
         Ok(placed) => placed,
         Err(reason) => return Round::refused(reason),
@@ -236,9 +242,8 @@ async fn issue(
     });
     let order = plan.order(&claims);
     if order.is_some() || key.is_some() {
-        let keep = |key| {
-            kept::keep(&claims, issued_token_type, kid.as_deref()).map(|keep| SpendKey { keep: Some(keep), ..key })
-        };
+        let kept = kept::keep(&claims, issued_token_type, leaving.as_ref(), kid.as_deref());
+        let keep = |key| kept.map(|keep| SpendKey { keep: Some(keep), ..key });
         let key = match key.map(keep).transpose() {
             Ok(key) => key,
             Err(reason) => return Round::refused(reason),
@@ -249,11 +254,11 @@ async fn issue(
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => {
             let since = claims.iat;
-            Round::Issued(Box::new(Issued { claims, issued_token_type, since, kid }))
+            Round::Issued(Box::new(Issued { claims, issued_token_type, leaving, since, kid }))
         }
         Outcome::Settled { settled, .. } => {
             let since = claims.iat;
-            settle(app, Issued { claims, issued_token_type, since, kid }, &settled)
+            settle(app, Issued { claims, issued_token_type, leaving, since, kid }, &settled)
         }
         other => unsuccessful(&other),
     }

@@ -4,6 +4,7 @@
 //! decision of the token crate. Nothing here widens what that decision yields.
 
 use super::budget::{Plan, Question, Source, plan, takes_budgets};
+use super::id_jag::{ID_JAG, Leaving, Wanted};
 use super::{Authorization, Refused, issue, request};
 use crate::app::App;
 use crate::audit::Draft;
@@ -46,6 +47,8 @@ pub struct Exchanged {
     pub targets: Vec<Arc<Resource>>,
     pub rules: Arc<Vec<ExchangeRule>>,
     pub deps: Vec<Dep>,
+    /// What is asked for is an identity assertion grant.
+    pub abroad: bool,
 }
 
 pub(super) async fn decide(
@@ -77,11 +80,17 @@ pub(super) async fn decide(
         }
         None => None,
     };
-    let requested = request::targets(params).map_err(|r| refused(r, &looked_at, &draft))?;
+    let abroad = form.leads_abroad().then(|| Wanted::read(params)).transpose();
+    let abroad = abroad.map_err(|r| refused(r, &looked_at, &draft))?;
+    let requested = match &abroad {
+        Some(wanted) => vec![wanted.server.clone()],
+        None => request::targets(params).map_err(|r| refused(r, &looked_at, &draft))?,
+    };
     let scope = request::scope(params).map_err(|r| refused(r, &looked_at, &draft))?;
     let exchanged = build(app, client, &subject.token.claims, &requested)
         .await?
-        .map_err(|(reason, deps)| refused(reason, &[looked_at.clone(), deps].concat(), &draft))?;
+        .map_err(|(reason, deps)| refused(reason, &[looked_at.clone(), deps].concat(), &draft))?
+        .leading_abroad(abroad.is_some());
     looked_at.extend(exchanged.deps.iter().cloned());
 
     let claims = &subject.token.claims;
@@ -91,6 +100,12 @@ pub(super) async fn decide(
         .decide(app, client, claims, &owners, actor_claims, scope.as_ref())
         .map_err(|refusal| refused(refusal.into(), &looked_at, &draft))?;
     note(&mut draft, &narrowed);
+    if let Some(wanted) = abroad {
+        looked_at.push(deps::subject(&client.subject));
+        let leaving = exchanged.leaving(&narrowed, client, &wanted);
+        let claims = claims_of(app, client, &subject, narrowed, now);
+        return leave(app, leaving, claims, looked_at, draft).map_err(|refused| *refused);
+    }
     let planned = plan_budget(app, claims, &exchanged, &narrowed, asked.budgets.as_deref()).await;
     let plan = planned.map_err(|(reason, deps)| refused(reason, &[looked_at.clone(), deps].concat(), &draft))?;
     // The subject token's ceiling goes along whatever the mode and wherever the child is for, so
@@ -105,7 +120,35 @@ pub(super) async fn decide(
     issue::check_size(app, &claims, status.is_some()).map_err(|r| refused(r, &looked_at, &draft))?;
     looked_at.extend(plan.deps.iter().cloned());
     looked_at.push(deps::subject(&client.subject));
-    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: Some(form.issued_type), plan, status })
+    Ok(Authorization {
+        claims,
+        deps: looked_at,
+        draft,
+        issued_token_type: Some(form.issued_type),
+        plan,
+        status,
+        leaving: None,
+    })
+}
+
+/// A grant for another server: recorded as a token would be, without what means something only
+/// here (a budget, a ceiling on credentials, a place in a status list).
+fn leave(
+    app: &App,
+    leaving: Option<Leaving>,
+    claims: AccessToken,
+    deps: Vec<Dep>,
+    mut draft: Draft,
+) -> Result<Authorization, Box<Refused>> {
+    let claims = AccessToken { exp: Leaving::end(claims.iat, claims.exp), ..claims };
+    let fits = issue::check_size(app, &claims, false);
+    let leaving = match leaving.ok_or(Reason::UnknownTarget).and_then(|leaving| fits.map(|()| leaving)) {
+        Ok(leaving) => leaving,
+        Err(reason) => return Err(Box::new(Refused { reason, deps, draft: Some(draft) })),
+    };
+    draft.put("id_jag", leaving.describe());
+    let (plan, issued_token_type) = (Plan::default(), Some(ID_JAG));
+    Ok(Authorization { claims, deps, draft, issued_token_type, plan, status: None, leaving: Some(leaving) })
 }
 
 /// Under the subject token's lines. A token that has none hands none on, unless a rule says how
@@ -152,9 +195,9 @@ fn parse(params: &Params) -> Result<Form<'_>, Reason> {
     Ok(Form { subject_token, actor_token, issued_type })
 }
 
-/// The types that can be issued (RFC 8693 section 3): for us both are the same token.
+/// The types that can be issued (RFC 8693 section 3): for us the first two are the same token.
 pub(super) fn issued_type(name: &str) -> Option<&'static str> {
-    [ACCESS_TOKEN, JWT].into_iter().find(|known| *known == name)
+    [ACCESS_TOKEN, JWT, ID_JAG].into_iter().find(|known| *known == name)
 }
 
 fn check_type(kind: &str) -> Result<(), Reason> {
@@ -209,10 +252,28 @@ pub async fn build(
         }
     }
     let rules = app.records.rules_of(&client.owner_id).await?;
-    Ok(Ok(Exchanged { targets, rules, deps: looked_at }))
+    Ok(Ok(Exchanged { targets, rules, deps: looked_at, abroad: false }))
+}
+
+impl Form<'_> {
+    fn leads_abroad(&self) -> bool {
+        self.issued_type == ID_JAG
+    }
 }
 
 impl Exchanged {
+    /// Where the rule that was used leads.
+    fn leaving(&self, narrowed: &Narrowed, client: &Client, wanted: &Wanted) -> Option<Leaving> {
+        let [used] = narrowed.rules.as_slice() else { return None };
+        let rule = self.rules.iter().find(|rule| &rule.id == used)?;
+        Leaving::by(rule.spec.id_jag.as_ref()?, &client.id, wanted)
+    }
+
+    #[must_use]
+    pub fn leading_abroad(self, abroad: bool) -> Self {
+        Self { abroad, ..self }
+    }
+
     /// The decision itself.
     ///
     /// # Errors
@@ -272,6 +333,7 @@ impl Exchanged {
             targets,
             scope,
             rules: &self.rules,
+            abroad: self.abroad,
             max_depth: app.config.max_depth,
             now: app.clock.now(),
         }

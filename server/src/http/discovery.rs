@@ -2,7 +2,7 @@
 //! (RFC 7517). Both come from memory and may be cached.
 
 use crate::app::{App, Urls};
-use crate::grant::{CLIENT_CREDENTIALS, TOKEN_EXCHANGE};
+use crate::grant::{CLIENT_CREDENTIALS, ID_JAG, TOKEN_EXCHANGE};
 use crate::limits::JWKS_MAX_AGE_SECONDS;
 use crate::records::AuthMethod;
 use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -61,6 +61,8 @@ struct Metadata<'a> {
     revocation_endpoint: &'a str,
     revocation_endpoint_auth_methods_supported: Vec<&'static str>,
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
+    /// draft-ietf-oauth-identity-chaining, section 3.
+    identity_chaining_requested_token_types_supported: [&'static str; 1],
     /// RFC 9396 section 10.
     authorization_details_types_supported: [&'static str; 2],
     /// Where each type has its JSON Schema.
@@ -96,6 +98,7 @@ fn document(app: &App) -> Metadata<'_> {
         revocation_endpoint: &urls.revocation_endpoint,
         revocation_endpoint_auth_methods_supported: methods,
         revocation_endpoint_auth_signing_alg_values_supported: algs,
+        identity_chaining_requested_token_types_supported: [ID_JAG],
         authorization_details_types_supported: [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE],
         authorization_details_types_metadata_endpoint: &urls.details_types_endpoint,
         budget_endpoint: &urls.budget_endpoint,

@@ -28,6 +28,9 @@ pub enum RuleVerdict {
     /// The client sent an actor token, so it asks for delegation.
     Impersonates,
     ScopeExceeded,
+    /// The rule yields identity assertion grants and an access token is asked for, or the
+    /// other way round.
+    OtherForm,
 }
 
 /// The edge to `target`: the client's own token first, then `may_act`, then the
@@ -40,7 +43,7 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
     let own = subject.client_id == exchange.presenter.client_id;
     let stays = subject.aud.contains(target.audience);
     // A may_act that names someone else was refused before this is asked.
-    if stays && (own || subject.may_act.is_some()) {
+    if stays && !exchange.abroad && (own || subject.may_act.is_some()) {
         return Ok(Edge {
             scope: capped(subject.scope.clone(), exchange, target),
             mode: (!own).then_some(ExchangeMode::Delegation),
@@ -74,6 +77,7 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
             | RuleVerdict::OtherActor
             | RuleVerdict::OtherSubject
             | RuleVerdict::NotAcceptedBy(_)
+            | RuleVerdict::OtherForm
             | RuleVerdict::Impersonates => {}
         }
     }
@@ -93,6 +97,9 @@ pub(super) fn judge(exchange: &Exchange<'_>, target: &Target<'_>, rule: &Exchang
     let holder_owner = exchange.subject_owners.first().copied().unwrap_or_default();
     if !spec.subject.admits(&subject.client_id, holder_owner) {
         return RuleVerdict::OtherSubject;
+    }
+    if spec.id_jag.is_some() != exchange.abroad {
+        return RuleVerdict::OtherForm;
     }
     if &spec.to_audience != target.audience {
         return RuleVerdict::OtherAudience;

@@ -49,6 +49,7 @@ fn rule(id: &str, actor: &str, subject: &str, to: &str, allowed: &[&str]) -> Exc
             max_depth: None,
             budget_ceiling: None,
             max_children: None,
+            id_jag: None,
         },
         accepted_by: vec!["o".into()],
         enabled: true,
@@ -68,6 +69,7 @@ struct Case {
     ceiling: Option<ScopeSet>,
     scope: Option<ScopeSet>,
     rules: Vec<ExchangeRule>,
+    abroad: bool,
     max_depth: usize,
     now: Timestamp,
 }
@@ -85,6 +87,7 @@ impl Case {
             ceiling: None,
             scope: None,
             rules: vec![rule("r1", "o.b", "o.a", "https://x", &["read", "admin"])],
+            abroad: false,
             max_depth: 4,
             now: NOW,
         }
@@ -114,6 +117,7 @@ impl Case {
             targets: &[target],
             scope: self.scope.as_ref(),
             rules: &self.rules,
+            abroad: self.abroad,
             max_depth: self.max_depth,
             now: self.now,
         })
@@ -154,6 +158,32 @@ fn rules_for_others_do_not_help() {
         let got = case.decide();
         assert!(matches!(got, Err(Refusal::NoRule | Refusal::NotTheirs)), "{got:?} {:?}", case.rules);
     }
+}
+
+#[test]
+fn a_rule_that_leads_abroad_yields_a_grant_and_no_other_rule_does() {
+    let abroad = crate::id_jag::Abroad { issuer: "https://b".into(), client_id: None, resources: Vec::new() };
+    for (leads, asked) in [(true, true), (true, false), (false, true)] {
+        let mut case = Case::new();
+        case.target = aud("https://b");
+        case.abroad = asked;
+        let spec = &mut case.rules.first_mut().unwrap().spec;
+        spec.to_audience = aud("https://b");
+        spec.id_jag = leads.then(|| abroad.clone());
+        match case.decide() {
+            Ok(got) => assert!(leads && asked && got.rules == ["r1"], "{got:?}"),
+            Err(refusal) => assert!(leads != asked && refusal == Refusal::NotTheirs, "{refusal:?}"),
+        }
+    }
+}
+
+#[test]
+fn nothing_but_a_rule_leads_abroad_and_to_one_server() {
+    let mut case = Case::new();
+    case.subject = token("o.b", "https://x", "read");
+    assert!(case.decide().is_ok(), "its own token, at its own audience");
+    case.abroad = true;
+    assert_eq!(case.decide(), Err(Refusal::NoRule));
 }
 
 #[test]

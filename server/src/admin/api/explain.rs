@@ -31,6 +31,10 @@ pub struct Explain {
     /// Space separated, as at the token endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+    /// What would be asked for is an identity assertion grant; `audience` is the resource that
+    /// stands for its authorization server.
+    #[serde(default)]
+    pub id_jag: bool,
 }
 
 /// A subject token that is only imagined.
@@ -133,4 +137,5 @@ pub enum VerdictWord {
     NotAccepted,
     Impersonates,
     ScopeExceeded,
+    OtherForm,
 }

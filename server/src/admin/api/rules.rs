@@ -1,10 +1,11 @@
 //! Exchange rules: who may exchange whose tokens, and for what.
 
 use super::owners::State;
-use super::shapes::{BudgetCapShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
+use super::shapes::{AbroadShape, BudgetCapShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
 use serde::{Deserialize, Serialize};
 use stipend_token::Audience;
 use stipend_token::budget::BudgetCap;
+use stipend_token::id_jag::Abroad;
 use stipend_token::rule::{ExchangeMode, PartySelector, RuleSpec, ScopeEdge};
 use utoipa::ToSchema;
 
@@ -43,6 +44,11 @@ pub struct NewRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 10000)]
     pub max_children: Option<i64>,
+    /// The rule yields identity assertion grants for the authorization server that `to_audience`
+    /// names, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<AbroadShape>)]
+    pub id_jag: Option<Abroad>,
 }
 
 impl NewRule {
@@ -59,6 +65,7 @@ impl NewRule {
             max_depth: self.max_depth,
             budget_ceiling: self.budget_ceiling,
             max_children: self.max_children,
+            id_jag: self.id_jag,
         }
     }
 }
@@ -77,6 +84,7 @@ impl From<RuleSpec> for NewRule {
             max_depth: spec.max_depth,
             budget_ceiling: spec.budget_ceiling,
             max_children: spec.max_children,
+            id_jag: spec.id_jag,
         }
     }
 }

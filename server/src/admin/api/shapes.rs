@@ -72,4 +72,20 @@ pub struct RuleSpecShape {
     /// Most budget that goes along; of a unit that is not named, none.
     budget_ceiling: Option<Vec<BudgetCapShape>>,
     max_children: Option<i64>,
+    id_jag: Option<AbroadShape>,
+}
+
+/// Another authorization server, where a rule's identity assertion grants are presented.
+#[derive(Debug, ToSchema)]
+#[schema(as = Abroad)]
+pub struct AbroadShape {
+    /// Its issuer identifier, to the byte; `to_audience` is its normal form.
+    #[schema(max_length = 512)]
+    issuer: String,
+    /// What the client is called there. Absent: as here. Needs one client as the actor.
+    #[schema(max_length = 512)]
+    client_id: Option<String>,
+    /// Resources there that a grant may name, as they are registered there.
+    #[schema(max_items = 32)]
+    resources: Option<Vec<String>>,
 }
