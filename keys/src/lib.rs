@@ -37,5 +37,5 @@ pub use mac::ProcessMac;
 pub use password::{SecretWorker, WorkerError};
 pub use rotation::{RotationPolicy, plan};
 pub use seal::{KeyEncryption, SealError, Sealer, StaticKek};
-pub use secret::{Secret, constant_time_eq, generate_client_secret, random_id, sha256};
+pub use secret::{Secret, constant_time_eq, generate_client_secret, generate_token, random_id, sha256};
 pub use signing::{KeyError, Signer, SigningKey};

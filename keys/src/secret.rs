@@ -82,9 +82,15 @@ pub fn random_id(prefix: &str) -> String {
 /// A new client secret: `sk_` and 256 random bits in base64url. All characters
 /// come from `[A-Za-z0-9_-]`, so form-encoding it or not is the same in HTTP Basic.
 pub fn generate_client_secret() -> Secret<String> {
+    generate_token(CLIENT_SECRET_PREFIX)
+}
+
+/// A new bearer secret of the same make under another prefix. With 256 random bits its SHA-256
+/// can be stored and looked up: there is nothing to guess.
+pub fn generate_token(prefix: &str) -> Secret<String> {
     let mut bytes = random_bytes::<CLIENT_SECRET_BYTES>();
-    let mut text = String::with_capacity(CLIENT_SECRET_PREFIX.len() + CLIENT_SECRET_BYTES * 3 / 2);
-    text.push_str(CLIENT_SECRET_PREFIX);
+    let mut text = String::with_capacity(prefix.len() + CLIENT_SECRET_BYTES * 3 / 2);
+    text.push_str(prefix);
     URL_SAFE_NO_PAD.encode_string(bytes, &mut text);
     bytes.zeroize();
     Secret::new(text)

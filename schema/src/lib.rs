@@ -16,6 +16,7 @@ mod janitor;
 pub mod ledger;
 pub mod policies;
 pub mod queries;
+pub mod registration;
 mod rows;
 pub mod signals;
 mod tables;

@@ -7,6 +7,7 @@ use crate::custody::{
 use crate::federation::IssuerRow;
 use crate::ledger::BudgetLineRow;
 use crate::policies::{PolicyRow, PolicyVersionRow};
+use crate::registration::{ClientRegistrationRow, RegistrationTokenRow};
 use crate::rows::{
     AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,
@@ -35,6 +36,8 @@ pub enum Row {
     Policy(PolicyRow),
     /// Never updated.
     PolicyVersion(PolicyVersionRow),
+    RegistrationToken(RegistrationTokenRow),
+    ClientRegistration(ClientRegistrationRow),
 }
 
 /// Tables a row may be deleted from, by its id (`kid` for signing keys).
@@ -50,6 +53,7 @@ pub enum Table {
     Revocation,
     CredentialGrant,
     Issuer,
+    ClientRegistration,
 }
 
 /// What is noted whether or not it is there already. It conflicts with nothing, so works that
@@ -136,6 +140,8 @@ impl Row {
             Self::Issuer(row) => row.has_nul(),
             Self::Policy(row) => row.has_nul(),
             Self::PolicyVersion(row) => row.has_nul(),
+            Self::RegistrationToken(row) => row.has_nul(),
+            Self::ClientRegistration(row) => row.has_nul(),
         }
     }
 }

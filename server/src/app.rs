@@ -30,6 +30,8 @@ pub struct Urls {
     pub introspection_endpoint: String,
     pub revocation_endpoint: String,
     pub jwks_uri: String,
+    /// Clients register here (RFC 7591), and are managed under it (RFC 7592).
+    pub registration_endpoint: String,
     pub details_types_endpoint: String,
     pub budget_endpoint: String,
     /// Status lists are under it.
@@ -54,6 +56,7 @@ impl Urls {
             introspection_endpoint: format!("{base}/oauth2/introspect"),
             revocation_endpoint: format!("{base}/oauth2/revoke"),
             jwks_uri: format!("{base}/oauth2/jwks"),
+            registration_endpoint: format!("{base}/oauth2/register"),
             details_types_endpoint: format!("{base}/oauth2/authorization-details-types"),
             budget_endpoint: format!("{base}/budget"),
             status_endpoint: format!("{base}/status"),

@@ -104,6 +104,12 @@ pub fn grant_of(credential: &str, agent: &str) -> Dep {
     Dep::new(GRANT_OF, format!("{credential} {agent}"))
 }
 
+/// A token that lets clients register, and how often it was used.
+#[must_use]
+pub fn registration_token(id: &str) -> Dep {
+    Dep::new("registration_token", id)
+}
+
 /// The whole signing keyring: two nodes must not both make the next key.
 #[must_use]
 pub fn keyring() -> Dep {

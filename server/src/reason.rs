@@ -3,101 +3,9 @@
 //! The reason is logged and audited; the wire shows the code and a fixed description,
 //! so that no input and no secret can reach an answer (RFC 6749 section 5.2).
 
+pub use crate::oauth_code::OAuthCode;
+
 use stipend_token::narrow::Refusal;
-
-/// The `error` of a response. The HTTP status is a function of this alone.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum OAuthCode {
-    InvalidRequest,
-    InvalidClient,
-    UnauthorizedClient,
-    UnsupportedGrantType,
-    UnsupportedResponseType,
-    InvalidScope,
-    InvalidTarget,
-    InvalidAuthorizationDetails,
-    /// The body is too large; the code is still `invalid_request`.
-    TooLarge,
-    /// The body did not come in time.
-    TooSlow,
-    /// Too many failed attempts (RFC 6585 section 4).
-    TooManyRequests,
-    /// A token that is of no use at a budget.
-    InvalidToken,
-    InsufficientBudget,
-    /// No bearer token, or none that is good here (RFC 6750 section 3.1).
-    Unauthenticated,
-    InsufficientScope,
-    AccessDenied,
-    ConstraintViolated,
-    RateExceeded,
-    BadGateway,
-    GatewayTimeout,
-    NotFound,
-    HoldEnded,
-    IdempotencyKeyReused,
-    ServerError,
-    TemporarilyUnavailable,
-}
-
-impl OAuthCode {
-    #[must_use]
-    pub fn error(self) -> &'static str {
-        match self {
-            Self::InvalidRequest | Self::TooLarge | Self::TooSlow => "invalid_request",
-            Self::InvalidClient => "invalid_client",
-            Self::UnauthorizedClient => "unauthorized_client",
-            Self::UnsupportedGrantType => "unsupported_grant_type",
-            Self::UnsupportedResponseType => "unsupported_response_type",
-            Self::InvalidScope => "invalid_scope",
-            Self::InvalidTarget => "invalid_target",
-            Self::InvalidAuthorizationDetails => "invalid_authorization_details",
-            Self::TooManyRequests => "too_many_requests",
-            Self::InvalidToken | Self::Unauthenticated => "invalid_token",
-            Self::InsufficientScope => "insufficient_scope",
-            Self::AccessDenied => "access_denied",
-            Self::ConstraintViolated => "constraint_violated",
-            Self::RateExceeded => "rate_exceeded",
-            Self::BadGateway => "bad_gateway",
-            Self::GatewayTimeout => "gateway_timeout",
-            Self::InsufficientBudget => "insufficient_budget",
-            Self::NotFound => "not_found",
-            Self::HoldEnded => "hold_ended",
-            Self::IdempotencyKeyReused => "idempotency_key_reused",
-            Self::ServerError => "server_error",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
-        }
-    }
-
-    #[must_use]
-    pub fn status(self) -> u16 {
-        match self {
-            Self::InvalidRequest
-            | Self::UnauthorizedClient
-            | Self::UnsupportedGrantType
-            | Self::UnsupportedResponseType
-            | Self::InvalidScope
-            | Self::InvalidTarget
-            | Self::InvalidAuthorizationDetails => 400,
-            Self::InvalidClient | Self::Unauthenticated => 401,
-            Self::InvalidToken
-            | Self::InsufficientBudget
-            | Self::InsufficientScope
-            | Self::AccessDenied
-            | Self::ConstraintViolated => 403,
-            Self::NotFound => 404,
-            Self::TooSlow => 408,
-            Self::HoldEnded => 409,
-            Self::TooLarge => 413,
-            Self::IdempotencyKeyReused => 422,
-            Self::TooManyRequests | Self::RateExceeded => 429,
-            Self::ServerError => 500,
-            Self::BadGateway => 502,
-            Self::GatewayTimeout => 504,
-            Self::TemporarilyUnavailable => 503,
-        }
-    }
-}
 
 macro_rules! reasons {
     ($($(#[$meta:meta])* $name:ident = $audit:literal, $code:ident, $text:literal;)+) => {
@@ -290,6 +198,27 @@ reasons! {
     ReferenceNotTheirs = "reference_not_theirs", NotFound, "the reference is unknown, expired or used";
     ReferenceExpired = "reference_expired", NotFound, "the reference is unknown, expired or used";
     ReferenceReused = "reference_reused", NotFound, "the reference is unknown, expired or used";
+    // Registration.
+    RegistrationTokenUnknown = "registration_token_unknown", Unauthenticated, "the access token is not valid here";
+    RegistrationTokenEnded = "registration_token_ended", Unauthenticated, "the access token is not valid here";
+    RegistrationUnknown = "registration_unknown", Unauthenticated, "the access token is not valid here";
+    RegistrationClosed = "registration_closed", AccessDenied, "the client is suspended, or what it was registered by was revoked: it can be read and deleted when it is active again, and not be changed";
+    MetadataNotJson = "metadata_not_json", InvalidClientMetadata, "the body must be application/json: one object of client metadata, no member twice";
+    MetadataMember = "metadata_member", InvalidClientMetadata, "a member of the client metadata has the wrong type, is too long or is no https or http URL";
+    MetadataAuthMethod = "metadata_auth_method", InvalidClientMetadata, "token_endpoint_auth_method is not supported or not among those that may be registered here";
+    MetadataGrantTypes = "metadata_grant_types", InvalidClientMetadata, "grant_types names a grant that is not supported or not among those that may be registered here";
+    MetadataResponseTypes = "metadata_response_types", InvalidClientMetadata, "response_types must be empty: there is no authorization endpoint";
+    MetadataScope = "metadata_scope", InvalidClientMetadata, "scope names more than may be registered here";
+    MetadataKeys = "metadata_keys", InvalidClientMetadata, "jwks must be a JWK set of 1 to 4 public signing keys, each with kid and alg, none twice";
+    MetadataKeysTwice = "metadata_keys_twice", InvalidClientMetadata, "jwks and jwks_uri must not both be present";
+    MetadataKeysMissing = "metadata_keys_missing", InvalidClientMetadata, "private_key_jwt needs jwks";
+    MetadataKeysUnused = "metadata_keys_unused", InvalidClientMetadata, "jwks goes with private_key_jwt only";
+    MetadataJwksUri = "metadata_jwks_uri", InvalidClientMetadata, "no keys are fetched: send them as jwks";
+    MetadataClientId = "metadata_client_id", InvalidClientMetadata, "an update must carry the client_id of the client";
+    MetadataServerSet = "metadata_server_set", InvalidClientMetadata, "registration_access_token, registration_client_uri, client_secret_expires_at and client_id_issued_at are not the client's to send";
+    MetadataSecret = "metadata_secret", InvalidClientMetadata, "client_secret is not the client's to choose: leave it out, or send a current one";
+    SoftwareStatementMalformed = "software_statement_malformed", InvalidSoftwareStatement, "software_statement is not a signed JWT";
+    SoftwareStatementUnapproved = "software_statement_unapproved", UnapprovedSoftwareStatement, "no software statement is approved here";
     // The server's own trouble.
     KeysUnavailable = "keys_unavailable", TemporarilyUnavailable, "the key-encryption service does not answer: try again";
     Overtaken = "overtaken", TemporarilyUnavailable, "the configuration is changing: try again";

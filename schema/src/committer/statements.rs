@@ -245,6 +245,8 @@ macro_rules! async_or_sync_writes {
                 Row::Issuer(row) => into!(issuers, row),
                 Row::Policy(row) => into!(policies, row),
                 Row::PolicyVersion(row) => into!(policy_versions, row),
+                Row::RegistrationToken(row) => into!(registration_tokens, row),
+                Row::ClientRegistration(row) => into!(client_registrations, row),
             }
         }
 
@@ -271,6 +273,8 @@ macro_rules! async_or_sync_writes {
                 Row::ServerSecret(row) => set!(server_secrets, row, name),
                 Row::Issuer(row) => set!(issuers, row, id),
                 Row::Policy(row) => set!(policies, row, id),
+                Row::RegistrationToken(row) => set!(registration_tokens, row, id),
+                Row::ClientRegistration(row) => set!(client_registrations, row, client_id),
                 // Refused before the transaction; never updated.
                 Row::Revocation(_) | Row::AuditCheckpoint(_) | Row::PolicyVersion(_) => Ok(0),
             }
@@ -293,6 +297,7 @@ macro_rules! async_or_sync_writes {
                 Table::Revocation => from!(revocations),
                 Table::CredentialGrant => from!(credential_grants),
                 Table::Issuer => from!(issuers),
+                Table::ClientRegistration => from!(client_registrations),
             }
         }
     };

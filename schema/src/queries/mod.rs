@@ -10,6 +10,7 @@ mod issuers;
 mod lists;
 mod policies;
 mod records;
+mod registrations;
 mod verify;
 
 pub use audit::{
@@ -37,6 +38,9 @@ pub use policies::{
 pub use records::{
     RULES_LIMIT, exchange_rules_of_actor, find_exchange_rule, find_owner, find_resource, find_resource_by_uri,
     find_revocation, signing_keys,
+};
+pub use registrations::{
+    find_client_registration, find_registration_token, find_registration_token_by_hash, list_registration_tokens,
 };
 pub use verify::verify_ledger;
 

@@ -35,6 +35,11 @@ pub const MAX_BUDGETS: usize = 32;
 pub const MAX_PROPOSALS: usize = 50;
 /// Ancestors' clients of an imagined token.
 pub const MAX_EXPLAINED_LINEAGE: usize = 32;
+/// Clients that one registration token registers.
+pub const MAX_REGISTRATION_USES: i64 = 10_000;
+/// Life of a registration token where nothing is said, and at most.
+pub const DEFAULT_REGISTRATION_SECONDS: i64 = 86_400;
+pub const MAX_REGISTRATION_SECONDS: i64 = 90 * 86_400;
 /// Life of a new secret where nothing is said.
 pub const DEFAULT_SECRET_SECONDS: i64 = 90 * 86_400;
 /// Longest life of a secret or a key, and a key's where nothing is said.

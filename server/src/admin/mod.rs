@@ -19,6 +19,7 @@ mod owners;
 mod page;
 mod policies;
 mod problem;
+mod registration_tokens;
 mod resources;
 mod revocations;
 mod roles;
@@ -27,5 +28,8 @@ mod session;
 mod signing_keys;
 mod turns;
 
+// Whoever registers gets secrets and keys by the same rules as whom an admin registers.
+pub(crate) use agents::{FreshSecret, fresh_secret, key_row, parse_jwks};
 pub use http::{openapi, routes};
+pub(crate) use limits::{DEFAULT_SECRET_SECONDS, MAX_CREDENTIAL_SECONDS};
 pub use turns::Turns;

@@ -189,6 +189,18 @@ impl Refusal {
         Self { code: Code::InvalidRequest, detail: Cow::Owned(first.unwrap_or_default()), errors }
     }
 
+    /// The same of a member that stands further in.
+    #[must_use]
+    pub fn under(mut self, pointer: &str) -> Self {
+        for error in &mut self.errors {
+            error.pointer.insert_str(0, pointer);
+        }
+        if let [error] = self.errors.as_slice() {
+            self.detail = Cow::Owned(format!("{}: {}", error.pointer, error.detail));
+        }
+        self
+    }
+
     #[must_use]
     pub fn problem(&self) -> Problem {
         Problem {

@@ -192,7 +192,7 @@ fn claims(claims: Vec<(String, String)>) -> Option<Map<String, Value>> {
 }
 
 /// The entries with what `--defaults` and `--default-budget` say of each.
-fn with_defaults(
+pub(super) fn with_defaults(
     mut access: Vec<AccessEntry>,
     defaults: Vec<AccessEntry>,
     budgets: Vec<(Audience, BudgetCap)>,

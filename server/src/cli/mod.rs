@@ -29,6 +29,7 @@ mod owner;
 mod parse;
 mod policy;
 pub mod print;
+mod registration_token;
 mod release;
 mod resource;
 mod revocation;
@@ -91,6 +92,9 @@ pub enum Command {
     /// Issuers that are not ours, and what their tokens are believed for
     #[command(subcommand)]
     Issuer(Box<issuer::Command>),
+    /// Registration tokens: what lets programs register clients of an owner
+    #[command(subcommand)]
+    RegistrationToken(registration_token::Command),
     /// Exchange rules: who may exchange whose tokens, for what
     #[command(subcommand)]
     Rule(rule::Command),
@@ -257,6 +261,7 @@ async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Agent(command) => agent::run(&session, *command).await,
         Command::Resource(command) => resource::run(&session, command).await,
         Command::Issuer(command) => issuer::run(&session, *command).await,
+        Command::RegistrationToken(command) => registration_token::run(&session, command).await,
         Command::Rule(command) => rule::run(&session, command).await,
         Command::Budget(command) => budget::run(&session, command).await,
         Command::Credential(command) => credential::run(&session, command).await,

@@ -34,6 +34,9 @@ use stipend_token::claims::AccessToken;
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
 pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 
+/// Every grant there is.
+pub const GRANT_TYPES: [&str; 2] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE];
+
 /// What a grant decides: the claims to issue, and all it looked at.
 #[derive(Debug)]
 pub struct Authorization {
@@ -179,6 +182,9 @@ async fn decide(
     let Request { grant, params, key, .. } = request;
     let (client_id, now) = (&client.client.id, app.clock.now());
     let key = key.map(|key| spend_key(key, client_id, "token.issued", None, params, now)).transpose()?;
+    if !params.one("grant_type").is_some_and(|grant_type| client.client.settings.may_use(grant_type)) {
+        return Err(Reason::GrantNotAllowed.into());
+    }
     let authorization = match grant {
         // An administrator acts in its own name only.
         GrantType::TokenExchange if client.client.kind == ClientKind::Admin => Err(Reason::GrantNotAllowed.into()),

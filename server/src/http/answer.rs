@@ -63,6 +63,9 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
         | OAuthCode::InvalidScope
         | OAuthCode::InvalidTarget
         | OAuthCode::InvalidAuthorizationDetails
+        | OAuthCode::InvalidClientMetadata
+        | OAuthCode::InvalidSoftwareStatement
+        | OAuthCode::UnapprovedSoftwareStatement
         | OAuthCode::TooLarge
         | OAuthCode::InvalidToken
         | OAuthCode::InsufficientBudget
@@ -92,6 +95,11 @@ pub(super) fn method_not_allowed(allow: &'static str) -> HttpResponse {
 
 pub(super) fn not_implemented(what: &'static str) -> HttpResponse {
     build(501).body(format!("{{\"error\":\"not_implemented\",\"error_description\":\"{what}\"}}"))
+}
+
+/// 204, for what has nothing to say.
+pub(super) fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish()
 }
 
 /// What no route serves.

@@ -47,6 +47,8 @@ struct Metadata<'a> {
     /// No grant uses it and it refuses everybody; libraries that want a token alone insist on
     /// the member (see `authorize.rs`).
     authorization_endpoint: &'a str,
+    /// It takes an initial access token, always.
+    registration_endpoint: &'a str,
     /// REQUIRED by RFC 8414 although there is no authorization response: `none` is the
     /// registered value for one without parameters.
     response_types_supported: [&'static str; 1],
@@ -87,6 +89,7 @@ fn document(app: &App) -> Metadata<'_> {
         token_endpoint: &urls.token_endpoint,
         jwks_uri: &urls.jwks_uri,
         authorization_endpoint: &urls.authorization_endpoint,
+        registration_endpoint: &urls.registration_endpoint,
         response_types_supported: ["none"],
         grant_types_supported: [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
         token_endpoint_auth_methods_supported: methods.clone(),

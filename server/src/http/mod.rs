@@ -16,6 +16,7 @@ mod introspect;
 mod log;
 mod origin;
 mod proxy;
+mod registration;
 mod revoke;
 mod status;
 mod token;
@@ -64,6 +65,14 @@ fn issuer(config: &mut ServiceConfig) {
         )
         .service(endpoint("/oauth2/introspect").route(web::post().to(introspect::handle)))
         .service(endpoint("/oauth2/revoke").route(web::post().to(revoke::handle)))
+        .service(endpoint("/oauth2/register").route(web::post().to(registration::register)))
+        .service(
+            web::resource("/oauth2/register/{client_id}")
+                .route(web::get().to(registration::read))
+                .route(web::put().to(registration::update))
+                .route(web::delete().to(registration::delete))
+                .default_service(web::to(|| async { answer::method_not_allowed("GET, PUT, DELETE") })),
+        )
         .service(endpoint("/budget/holds").route(web::post().to(budget::hold)))
         .service(endpoint("/budget/holds/{id}/capture").route(web::post().to(budget::capture)))
         .service(endpoint("/budget/holds/{id}/extend").route(web::post().to(budget::extend)))

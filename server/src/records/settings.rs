@@ -40,9 +40,18 @@ pub struct ClientSettings {
     /// that ends, so it is not used up here.
     #[serde(skip_serializing_if = "is_off")]
     pub assertions_reusable: bool,
+    /// The grants it may use (RFC 7591 section 2). Absent: every one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 8)]
+    pub grant_types: Option<Vec<String>>,
 }
 
 impl ClientSettings {
+    #[must_use]
+    pub fn may_use(&self, grant_type: &str) -> bool {
+        self.grant_types.as_ref().is_none_or(|allowed| allowed.iter().any(|allowed| allowed == grant_type))
+    }
+
     /// Whether a token's claims are all that the registration requires beside its subject.
     #[must_use]
     pub fn federated_claims(&self) -> Option<&BTreeMap<String, Vec<String>>> {

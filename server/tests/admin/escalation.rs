@@ -143,6 +143,7 @@ async fn an_admin_without_roles_can_do_nothing_but_ask_who_it_is(
         "/grants",
         "/issuers",
         "/owners",
+        "/registration-tokens",
         "/resources",
         "/revocations",
         "/topology",

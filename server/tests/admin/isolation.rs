@@ -65,6 +65,7 @@ async fn state_of(world: &World, things: &Things) -> Vec<Value> {
         format!("/resources/{}", things.resource),
         format!("/exchange-rules/{}", things.rule),
         format!("/issuers/{}", things.issuer),
+        format!("/registration-tokens/{}", things.registration),
         "/revocations".to_owned(),
     ] {
         all.push(world.get(&path).await);
@@ -103,7 +104,7 @@ async fn lists_show_each_its_own(#[values(Backend::Sqlite, Backend::Postgres)] b
         }
         lists += 1;
     }
-    assert_eq!(lists, 12);
+    assert_eq!(lists, 13);
 }
 
 #[rstest]

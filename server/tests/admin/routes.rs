@@ -38,6 +38,8 @@ pub struct Things {
     pub reached: String,
     /// A credential to be destroyed.
     pub spent: String,
+    /// A registration token.
+    pub registration: String,
     /// A signing key that is published and does not sign yet.
     pub kid: String,
     pub writer: String,
@@ -101,6 +103,7 @@ impl Things {
             policy: String::new(),
             reached: String::new(),
             spent: String::new(),
+            registration: String::new(),
             kid: String::new(),
             writer: text(&world.get("/audit/writers").await["items"][0]["writer"]),
             tag: tag.to_owned(),
@@ -125,6 +128,8 @@ impl Things {
         things.grant = text(&world.post("/grants", grant).await.ok()["id"]);
         let policy = json!({"owner": owner, "name": format!("{tag}-rule"), "text": FORBIDS_NOBODY});
         things.policy = text(&world.post("/policies", policy).await.ok()["id"]);
+        let token = world.post("/registration-tokens", things.registration_body()).await.ok();
+        things.registration = text(&token["registration_token"]["id"]);
         let keys = world.post("/signing-keys/rotate", json!({})).await.ok();
         let published = |key: &&Value| key["status"] == "published";
         things.kid = text(&keys["items"].as_array().unwrap().iter().find(published).unwrap()["kid"]);
@@ -153,6 +158,7 @@ impl Things {
             policy: "pol_none".into(),
             reached: "nowhere.reached".into(),
             spent: "nowhere.spent".into(),
+            registration: "rgt_none".into(),
             kid: "none".into(),
             writer: "w_none".into(),
             tag: "missing".into(),
@@ -173,6 +179,11 @@ impl Things {
         })
     }
 
+    pub fn registration_body(&self) -> Value {
+        let access = json!([{"resource": self.uri, "scopes": ["read"]}]);
+        json!({"owner": self.owner, "name": self.tag, "template": {"access": access}})
+    }
+
     /// What an operation (`GET /admin/v1/owners`) is called with.
     pub fn case(&self, operation: &str) -> Case {
         let operation = operation.replacen("/admin/v1", "", 1);
@@ -190,6 +201,7 @@ impl Things {
             .replace("/credentials/{id}", &format!("/credentials/{}", self.credential))
             .replace("/policies/{id}", &format!("/policies/{}", self.policy))
             .replace("/grants/{id}", &format!("/grants/{}", self.grant))
+            .replace("/registration-tokens/{id}", &format!("/registration-tokens/{}", self.registration))
             .replace("{version}/destroy", &format!("{}/destroy", self.old_version))
             .replace("{version}", &self.version)
             .replace("{secret_id}", &self.secret)
@@ -224,6 +236,10 @@ impl Things {
             "POST /agents/{id}/resume" => "agent.resumed",
             "POST /agents/{id}/secrets" => "agent.secret_added",
             "DELETE /agents/{id}/secrets/{secret_id}" => "agent.secret_deleted",
+            "GET /registration-tokens" => "registration_token.listed",
+            "POST /registration-tokens" => "registration_token.created",
+            "GET /registration-tokens/{id}" => "registration_token.read",
+            "POST /registration-tokens/{id}/revoke" => "registration_token.revoked",
             "GET /resources" => "resource.listed",
             "POST /resources" => "resource.created",
             "GET /resources/{id}" => "resource.read",
@@ -341,6 +357,7 @@ impl Things {
             "POST /policies/validate" => json!({"text": FORBIDS_NOBODY}),
             "POST /policies/dry-run" => json!({"owner": self.owner, "text": FORBIDS_NOBODY}),
             "POST /exchange-rules" => self.rule_body(),
+            "POST /registration-tokens" => self.registration_body(),
             "POST /exchange-rules/explain" => json!({
                 "actor": self.agent, "audience": [self.uri],
                 "subject": {"client_id": self.keyed, "audience": [self.uri], "scope": "read"},
@@ -360,6 +377,7 @@ fn kind(operation: &str) -> Kind {
     match operation {
         "GET /owners"
         | "GET /agents"
+        | "GET /registration-tokens"
         | "GET /resources"
         | "GET /issuers"
         | "GET /exchange-rules"

@@ -19,7 +19,7 @@ use stipend_token::budget::units_differ;
 use stipend_token::{Environment, ScopeSet};
 
 /// Checks every entry that is wider than what the client has; answers what was read.
-pub(super) async fn check_access(
+pub(in super::super) async fn check_access(
     session: &Session<'_>,
     caller: &Caller,
     wanted: &[AccessEntry],

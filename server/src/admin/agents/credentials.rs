@@ -19,13 +19,13 @@ use stipend_schema::{ClientKeyRow, ClientRow, ClientSecretRow, Row, Table, Write
 use tokio::sync::oneshot;
 
 /// A secret that is not stored yet.
-pub(super) struct FreshSecret {
+pub(crate) struct FreshSecret {
     pub shown: ShownSecret,
     pub row: ClientSecretRow,
 }
 
 /// Makes a secret, hashed on the one worker that may.
-pub(super) async fn fresh_secret(
+pub(crate) async fn fresh_secret(
     app: &App,
     client_id: &str,
     created_at: i64,
@@ -104,7 +104,7 @@ pub(in super::super) async fn delete_secret(session: &Session<'_>, id: &str, sec
 }
 
 /// Reads the keys of a registration: all usable, each once.
-pub(super) fn parse_jwks(kind: CredentialKind, jwks: &Map<String, Value>) -> Result<Vec<RegisteredKey>, Refusal> {
+pub(crate) fn parse_jwks(kind: CredentialKind, jwks: &Map<String, Value>) -> Result<Vec<RegisteredKey>, Refusal> {
     if matches!(kind, CredentialKind::Secret | CredentialKind::Nothing) {
         return Err(Refusal::field("/jwks", "goes with private_key_jwt and self_signed_tls_client_auth only"));
     }
@@ -145,7 +145,7 @@ fn parse_jwk(kind: CredentialKind, pointer: &str, jwk: &Map<String, Value>) -> R
     }
 }
 
-pub(super) fn key_row(client_id: &str, key: &RegisteredKey, now: i64, expires_at: i64) -> ClientKeyRow {
+pub(crate) fn key_row(client_id: &str, key: &RegisteredKey, now: i64, expires_at: i64) -> ClientKeyRow {
     ClientKeyRow {
         id: random_id("key_"),
         client_id: client_id.to_owned(),

@@ -13,8 +13,10 @@ mod settings;
 mod state;
 mod view;
 
+pub(super) use access::check_access;
 pub(super) use change::{narrow, patch};
 pub(super) use create::create;
+pub(crate) use credentials::{FreshSecret, fresh_secret, key_row, parse_jwks};
 pub(super) use credentials::{add_key, add_secret, delete_key, delete_secret};
 pub(super) use reissue::reissue;
 pub(super) use state::{Verb, set_state};

@@ -14,6 +14,7 @@ mod issuers;
 mod key_encryption;
 mod owners;
 mod policies;
+mod registration_tokens;
 mod resources;
 mod revocations;
 mod rules;
@@ -38,6 +39,9 @@ pub use owners::{NewOwner, Owner, State};
 pub use policies::{
     DryRun, DryRunCount, DryRunExample, DryRunResult, NewPolicy, PatchPolicy, Policy, PolicyChecked, PolicyFault,
     PolicySchema, PolicyState, PolicyVersion, ValidatePolicy,
+};
+pub use registration_tokens::{
+    NewRegistrationToken, RegistrationToken, RegistrationTokenCreated, RegistrationTokenState,
 };
 pub use resources::{NewResource, PatchResource, Resource};
 pub use revocations::{NewRevocation, Revocation, RevokeKind, Severity};

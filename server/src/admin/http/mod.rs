@@ -11,6 +11,7 @@ mod grants;
 mod issuers;
 mod owners;
 mod policies;
+mod registration_tokens;
 mod resources;
 mod revocations;
 mod rules;
@@ -93,6 +94,9 @@ table! {
     "/agents/{id}/secrets/{secret_id}" "DELETE" { delete credentials::delete_secret }
     "/agents/{id}/keys" "POST" { post credentials::add_key }
     "/agents/{id}/keys/{key_id}" "DELETE" { delete credentials::delete_key }
+    "/registration-tokens" "GET, POST" { get registration_tokens::list, post registration_tokens::create }
+    "/registration-tokens/{id}" "GET" { get registration_tokens::find }
+    "/registration-tokens/{id}/revoke" "POST" { post registration_tokens::revoke }
     "/resources" "GET, POST" { get resources::list, post resources::create }
     "/resources/{id}" "GET, PATCH" { get resources::find, patch resources::patch }
     "/resources/{id}/disable" "POST" { post resources::disable }
