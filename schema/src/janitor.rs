@@ -16,6 +16,8 @@ const ROWS_PER_RUN: i64 = 10_000;
 const CHANGES_KEPT_SECONDS: i64 = 7 * 24 * 3600;
 /// How long a token's line is kept after the token when nothing was done with it, in seconds.
 const UNUSED_LINES_KEPT_SECONDS: i64 = 3600;
+/// How long a request for an approval is kept after its end, for people to look at, in seconds.
+const APPROVALS_KEPT_SECONDS: i64 = 24 * 3600;
 /// Room for clocks that differ, in seconds.
 const SKEW_SECONDS: i64 = 60;
 
@@ -30,6 +32,8 @@ pub struct Swept {
     pub lines: usize,
     /// Counters that count nothing any more.
     pub counters: usize,
+    /// Requests for an approval that were over a day ago.
+    pub approvals: usize,
     pub changes: usize,
     /// Places in status lists of tokens that are over.
     pub places: usize,
@@ -40,9 +44,18 @@ impl Swept {
     #[must_use]
     pub fn is_unfinished(&self) -> bool {
         let limit = usize::try_from(ROWS_PER_RUN).unwrap_or(usize::MAX);
-        [self.burns, self.revocations, self.answers, self.lines, self.counters, self.changes, self.places]
-            .into_iter()
-            .any(|rows| rows >= limit)
+        [
+            self.burns,
+            self.revocations,
+            self.answers,
+            self.lines,
+            self.counters,
+            self.approvals,
+            self.changes,
+            self.places,
+        ]
+        .into_iter()
+        .any(|rows| rows >= limit)
     }
 }
 
@@ -56,9 +69,11 @@ pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     let lines = delete(db, "budget_lines", "id", "expires_at <", unused, NOTHING_DONE).await?;
     let counters = delete(db, "counters", "key", "expires_at <", expired, "").await?;
     let places = delete(db, "status_entries", "list, idx", "expires_at <", expired, "").await?;
+    let over = now.saturating_sub(APPROVALS_KEPT_SECONDS);
+    let approvals = delete(db, "approval_requests", "id", "expires_at <", over, "").await?;
     let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
     let changes = delete(db, "changes", "seq", "seq <=", floor, "").await?;
-    Ok(Swept { burns, revocations, answers, lines, counters, changes, places })
+    Ok(Swept { burns, revocations, answers, lines, counters, approvals, changes, places })
 }
 
 /// What the journal speaks of stays. A hold is not looked for: it leaves a use on each line of

@@ -5,6 +5,7 @@
 //! against revocation and every answer audited. The janitor and migrations are the exceptions.
 //! This crate decides nothing about OAuth: it stores rows, publishes changes, keeps order.
 
+mod approvals;
 pub mod audit;
 mod change;
 mod committer;
@@ -17,6 +18,7 @@ pub mod ledger;
 pub mod policies;
 pub mod queries;
 pub mod registration;
+mod responsibilities;
 mod rows;
 pub mod signals;
 mod tables;
@@ -24,11 +26,13 @@ mod tables;
 pub mod testing;
 mod write;
 
+pub use approvals::{ApprovalRequestRow, Polled};
 pub use change::{Change, Dep};
 pub use committer::{AuditDraft, Burn, Clock, Committer, CommitterConfig, CommitterHandle, Outcome, Position, Work};
 pub use db::{Backend, Db, DbError, Limits};
 pub use feed::{FeedSink, Tailer, TailerConfig, TailerHandle};
 pub use janitor::{Swept, sweep};
+pub use responsibilities::ResponsibilityRow;
 pub use rows::{
     AuditCheckpointRow, AuditRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,

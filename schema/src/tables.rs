@@ -4,9 +4,11 @@
 //! Nothing outside this crate may name these.
 
 mod budget;
+mod people;
 mod registration;
 
 pub use budget::*;
+pub use people::*;
 pub use registration::*;
 
 diesel::table! {

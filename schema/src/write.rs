@@ -1,6 +1,7 @@
 //! What a work may write: whole rows, by primary key. No statement text and no condition
 //! comes from outside; a condition on other rows is what `deps` and the fence are for.
 
+use crate::approvals::{ApprovalRequestRow, Polled};
 use crate::custody::{
     CredentialExposureRow, CredentialGrantRow, CredentialRow, CredentialUseRow, CredentialVersionRow, ServerSecretRow,
 };
@@ -8,6 +9,7 @@ use crate::federation::IssuerRow;
 use crate::ledger::BudgetLineRow;
 use crate::policies::{PolicyRow, PolicyVersionRow};
 use crate::registration::{ClientRegistrationRow, RegistrationTokenRow};
+use crate::responsibilities::ResponsibilityRow;
 use crate::rows::{
     AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,
@@ -38,6 +40,8 @@ pub enum Row {
     PolicyVersion(PolicyVersionRow),
     RegistrationToken(RegistrationTokenRow),
     ClientRegistration(ClientRegistrationRow),
+    ApprovalRequest(ApprovalRequestRow),
+    Responsibility(ResponsibilityRow),
 }
 
 /// Tables a row may be deleted from, by its id (`kid` for signing keys).
@@ -66,6 +70,8 @@ pub enum Note {
     Use(CredentialUseRow),
     /// A token's place in a status list. Places are given once, by one node.
     Status(StatusEntryRow),
+    /// A client has asked how its request stands; one that is gone by now is left alone.
+    Polled(Polled),
 }
 
 impl Note {
@@ -76,6 +82,7 @@ impl Note {
             Self::Exposure(row) => (0, &row.version_id, &row.agent_id),
             Self::Use(row) => (1, &row.grant_id, ""),
             Self::Status(row) => (2, &row.list, ""),
+            Self::Polled(polled) => (3, &polled.id, ""),
         }
     }
 
@@ -84,6 +91,7 @@ impl Note {
             Self::Exposure(row) => row.has_nul(),
             Self::Use(row) => row.has_nul(),
             Self::Status(row) => row.has_nul(),
+            Self::Polled(polled) => polled.id.contains('\0'),
         }
     }
 }
@@ -142,6 +150,8 @@ impl Row {
             Self::PolicyVersion(row) => row.has_nul(),
             Self::RegistrationToken(row) => row.has_nul(),
             Self::ClientRegistration(row) => row.has_nul(),
+            Self::ApprovalRequest(row) => row.has_nul(),
+            Self::Responsibility(row) => row.has_nul(),
         }
     }
 }

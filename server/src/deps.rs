@@ -91,6 +91,28 @@ pub fn policies_of(owner_id: &str) -> Dep {
     Dep::new(POLICIES_OF, owner_id)
 }
 
+/// The feed's word for a request for an approval.
+pub const APPROVAL: &str = "approval";
+/// The feed's word for the requests that a client or an owner has open.
+pub const APPROVALS_OF: &str = "approvals_of";
+
+#[must_use]
+pub fn approval(id: &str) -> Dep {
+    Dep::new(APPROVAL, id)
+}
+
+/// The requests of a client: another one must not be made unseen, for their number is bounded.
+#[must_use]
+pub fn approvals_of_client(id: &str) -> Dep {
+    Dep::new(APPROVALS_OF, format!("client:{id}"))
+}
+
+/// The requests that concern an owner, likewise.
+#[must_use]
+pub fn approvals_of_owner(id: &str) -> Dep {
+    Dep::new(APPROVALS_OF, format!("owner:{id}"))
+}
+
 /// A secret of the deployment itself, as it is sealed.
 #[must_use]
 pub fn server_secret(name: &str) -> Dep {

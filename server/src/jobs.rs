@@ -27,6 +27,8 @@ const HOLDS_INTERVAL: Duration = Duration::from_secs(1);
 const CUSTODY_INTERVAL: Duration = Duration::from_secs(5);
 /// Grants whose uses are noted in one work.
 const USES_AT_ONCE: usize = 500;
+/// How often it is looked whether an orphan's grace is over.
+const ORPHANS_INTERVAL: Duration = Duration::from_secs(5);
 /// Who orders what nobody asked for.
 const OWN_CLIENT: &str = "stipend";
 /// How often expired rows are swept.
@@ -45,6 +47,7 @@ pub fn start(app: &Arc<App>) -> Vec<JoinHandle<()>> {
         app.store.background(end_due_holds(Arc::clone(app))),
         app.store.background(settle_due_carves(Arc::clone(app))),
         app.store.background(keep_custody(Arc::clone(app))),
+        app.store.background(watch_orphans(Arc::clone(app))),
     ]
 }
 
@@ -145,6 +148,14 @@ pub async fn settle_carves(app: &App) {
         if !order(app, "budget.settled", ("line", &carve.line_id), (OWN_CLIENT, step)).await {
             tracing::warn!("a carved line that is due could not be settled");
         }
+    }
+}
+
+/// Clients that nobody answers for are suspended once their grace is over.
+async fn watch_orphans(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(ORPHANS_INTERVAL).await;
+        crate::orphans::suspend(&app).await;
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod app;
+pub mod approval;
 pub mod audit;
 pub mod bootstrap;
 pub mod budget;
@@ -28,6 +29,7 @@ pub mod jobs;
 pub mod limits;
 pub mod live;
 pub mod oauth_code;
+pub mod orphans;
 pub mod policy;
 pub mod proxy;
 pub mod reason;

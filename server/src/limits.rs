@@ -41,6 +41,21 @@ pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 /// How long an `Idempotency-Key` is remembered: a day.
 pub const IDEMPOTENCY_SECONDS: i64 = 86_400;
 
+/// How long people have for an answer where the client says nothing, and at most: no longer than
+/// the subject token lives.
+pub const DEFAULT_APPROVAL_SECONDS: i64 = 300;
+pub const MAX_APPROVAL_SECONDS: i64 = 3600;
+/// How long a client waits between two polls, at first, and how much longer after each
+/// `slow_down` (OpenID CIBA Core section 11, RFC 8628 section 3.5).
+pub const POLL_INTERVAL_SECONDS: i64 = 5;
+pub const SLOW_DOWN_SECONDS: i64 = 5;
+/// A `binding_message` longer than this is refused, in bytes.
+pub const MAX_BINDING_MESSAGE_BYTES: usize = 256;
+/// Requests for approvals that one client has open: 429 beyond.
+pub const MAX_OPEN_APPROVALS_OF_CLIENT: usize = 16;
+/// Those that concern one owner: 429 beyond.
+pub const MAX_OPEN_APPROVALS_OF_OWNER: usize = 256;
+
 /// Cached clients, resources and rule sets each; beyond, the least used goes.
 pub const MAX_CACHED_RECORDS: u64 = 20_000;
 /// Verified token signatures remembered.

@@ -15,6 +15,17 @@ pub enum OAuthCode {
     InvalidClientMetadata,
     InvalidSoftwareStatement,
     UnapprovedSoftwareStatement,
+    /// RFC 6749 section 5.2: what was approved is over, used, or another's.
+    InvalidGrant,
+    /// RFC 8628 section 3.5 and OpenID CIBA Core section 11.
+    AuthorizationPending,
+    SlowDown,
+    ExpiredToken,
+    /// People have said no: `access_denied` as the token endpoint says it.
+    Denied,
+    InvalidBindingMessage,
+    /// People must be asked first.
+    InteractionRequired,
     /// The body is too large; the code is still `invalid_request`.
     TooLarge,
     /// The body did not come in time.
@@ -54,10 +65,16 @@ impl OAuthCode {
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidSoftwareStatement => "invalid_software_statement",
             Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
+            Self::InvalidGrant => "invalid_grant",
+            Self::AuthorizationPending => "authorization_pending",
+            Self::SlowDown => "slow_down",
+            Self::ExpiredToken => "expired_token",
+            Self::InvalidBindingMessage => "invalid_binding_message",
+            Self::InteractionRequired => "interaction_required",
             Self::TooManyRequests => "too_many_requests",
             Self::InvalidToken | Self::Unauthenticated => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
-            Self::AccessDenied => "access_denied",
+            Self::AccessDenied | Self::Denied => "access_denied",
             Self::ConstraintViolated => "constraint_violated",
             Self::RateExceeded => "rate_exceeded",
             Self::BadGateway => "bad_gateway",
@@ -80,6 +97,13 @@ impl OAuthCode {
             | Self::UnsupportedResponseType
             | Self::InvalidScope
             | Self::InvalidTarget
+            | Self::InvalidGrant
+            | Self::AuthorizationPending
+            | Self::SlowDown
+            | Self::ExpiredToken
+            | Self::Denied
+            | Self::InvalidBindingMessage
+            | Self::InteractionRequired
             | Self::InvalidAuthorizationDetails
             | Self::InvalidClientMetadata
             | Self::InvalidSoftwareStatement

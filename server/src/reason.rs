@@ -48,7 +48,7 @@ reasons! {
     RepeatedParameter = "repeated_parameter", InvalidRequest, "a parameter that may appear once appears more than once";
     TooManyParameters = "too_many_parameters", InvalidRequest, "the request has too many parameters";
     MissingGrantType = "missing_grant_type", InvalidRequest, "grant_type is required";
-    UnsupportedGrantType = "unsupported_grant_type", UnsupportedGrantType, "grant_type is not supported: use client_credentials or urn:ietf:params:oauth:grant-type:token-exchange";
+    UnsupportedGrantType = "unsupported_grant_type", UnsupportedGrantType, "grant_type is not supported: use client_credentials, urn:ietf:params:oauth:grant-type:token-exchange or urn:openid:params:grant-type:ciba";
     NobodySignsIn = "nobody_signs_in", UnsupportedResponseType, "nobody signs in here and no client has a redirect URI: ask for tokens at the token endpoint";
     MissingToken = "missing_token", InvalidRequest, "token is required";
     // Client authentication.
@@ -139,6 +139,23 @@ reasons! {
     EnvironmentCrossed = "environment_crossed", InvalidRequest, "tokens do not cross between sandbox and live";
     TokenTooLarge = "token_too_large", InvalidRequest, "the token would be larger than allowed: ask for fewer resources, scopes, credentials or constraints";
     PolicyDenied = "policy_denied", InvalidRequest, "a policy does not allow this token";
+    // Approvals.
+    ApprovalNeeded = "approval_needed", InteractionRequired, "people must approve this exchange: ask at the backchannel_authentication_endpoint and poll";
+    ApprovalNotNeeded = "approval_not_needed", InvalidRequest, "this exchange needs no approval: make it at the token endpoint";
+    ApprovalTargets = "approval_targets", InvalidTarget, "an exchange that people must approve is for exactly one resource";
+    ApprovalHint = "approval_hint", InvalidRequest, "login_hint, login_hint_token and id_token_hint do not go with a subject token, which says whom it is about";
+    BadRequestedExpiry = "bad_requested_expiry", InvalidRequest, "requested_expiry must be a positive integer";
+    BadBindingMessage = "bad_binding_message", InvalidBindingMessage, "binding_message must have at most 256 bytes, without control or direction characters";
+    TooManyApprovals = "too_many_approvals", TooManyRequests, "too many requests wait for an approval: poll for those, or wait until they expire";
+    MissingAuthReqId = "missing_auth_req_id", InvalidRequest, "auth_req_id is required";
+    ApprovalUnknown = "approval_unknown", InvalidGrant, "the auth_req_id is unknown, used or another client's";
+    ApprovalNotTheirs = "approval_not_theirs", InvalidGrant, "the auth_req_id is unknown, used or another client's";
+    ApprovalUsed = "approval_used", InvalidGrant, "the auth_req_id is unknown, used or another client's";
+    ApprovalEnded = "approval_ended", InvalidGrant, "what was to be approved can't be issued any more: a token, a party or the rule has changed";
+    ApprovalPending = "approval_pending", AuthorizationPending, "nobody has answered yet";
+    ApprovalTooFast = "approval_too_fast", SlowDown, "wait five seconds longer between polls";
+    ApprovalExpired = "approval_expired", ExpiredToken, "nobody approved it in time";
+    ApprovalRefused = "approval_refused", Denied, "the request was refused";
     // Revocation.
     NotOwnToken = "not_own_token", UnauthorizedClient, "the token was issued to another client";
     GrantNotAllowed = "grant_not_allowed", UnauthorizedClient, "this client may not use this grant type";

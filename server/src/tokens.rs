@@ -118,7 +118,22 @@ impl Tokens {
     /// # Errors
     /// The [`TokenFault`], or that the records can't be read now.
     pub async fn standing(&self, compact: &str, now: i64) -> Result<StandingToken, Doubt> {
-        let token = self.verify(compact, now)?;
+        self.standing_of(self.verify(compact, now)?, now).await
+    }
+
+    /// The same of a token that was verified before, by what was kept of it: its key must still
+    /// be trusted.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn still_standing(&self, token: VerifiedToken, now: i64) -> Result<StandingToken, Doubt> {
+        if self.ring.keyring().verifier(&token.kid, now).is_none() {
+            return Err(TokenFault::Signature.into());
+        }
+        self.standing_of(Arc::new(token), now).await
+    }
+
+    async fn standing_of(&self, token: Arc<VerifiedToken>, now: i64) -> Result<StandingToken, Doubt> {
         let claims = &token.claims;
         if now >= claims.exp || claims.iat > now.saturating_add(LEEWAY_SECONDS) {
             return Err(TokenFault::Expired.into());

@@ -100,6 +100,8 @@ pub struct Narrowed {
     pub mode: ExchangeMode,
     /// Ids of the rules used, sorted. Empty: none was needed.
     pub rules: Vec<String>,
+    /// The owners whose people must approve before this is issued, sorted. Empty: none must.
+    pub approvers: Vec<String>,
 }
 
 /// Decides an exchange.
@@ -116,6 +118,7 @@ pub fn decide(exchange: &Exchange<'_>) -> Result<Narrowed, Refusal> {
     let mut scope: Option<ScopeSet> = None;
     let mut mode = None;
     let mut rules = Vec::new();
+    let mut approvers = Vec::new();
     let mut max_depth = exchange.max_depth;
     let mut ttl = exchange.presenter.ttl_seconds;
     for target in exchange.targets {
@@ -128,9 +131,12 @@ pub fn decide(exchange: &Exchange<'_>) -> Result<Narrowed, Refusal> {
         max_depth = max_depth.min(edge.max_depth.unwrap_or(max_depth));
         ttl = ttl.min(target.ttl_seconds).min(edge.max_ttl_seconds.unwrap_or(ttl));
         rules.extend(edge.rule);
+        approvers.extend(edge.approvers);
     }
-    rules.sort_unstable();
-    rules.dedup();
+    for each in [&mut rules, &mut approvers] {
+        each.sort_unstable();
+        each.dedup();
+    }
     let scope = narrow_scope(scope.unwrap_or_default(), exchange.scope)?;
     let act = next_chain(exchange, mode);
     if act.depth() > max_depth {
@@ -148,6 +154,7 @@ pub fn decide(exchange: &Exchange<'_>) -> Result<Narrowed, Refusal> {
         exp: life(exchange, ttl),
         mode: mode.unwrap_or(ExchangeMode::Delegation),
         rules,
+        approvers,
     })
 }
 

@@ -54,6 +54,35 @@ pub struct ScopeEdge {
     pub stands_for: Option<String>,
 }
 
+/// Whose people must approve an exchange, before each token.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Approver {
+    /// The owner of the client that exchanges.
+    ActorOwner,
+    /// The owner of the client that the subject token was issued to.
+    SubjectOwner,
+    /// The owner of the resource that the new token is for.
+    TargetOwner,
+}
+
+/// That each exchange along a rule waits for people.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Approval {
+    /// All of these must approve.
+    pub by: Vec<Approver>,
+}
+
+impl Approval {
+    /// Three at most, each once.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let differ = self.by.iter().enumerate().all(|(at, one)| self.by.iter().take(at).all(|before| before != one));
+        !self.by.is_empty() && differ
+    }
+}
+
 /// What a rule says, as it is stored and as the admin API shows it.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -86,6 +115,9 @@ pub struct RuleSpec {
     /// tokens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_jag: Option<Abroad>,
+    /// Each exchange waits until people have approved it. Absent: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
 }
 
 /// Why a rule's text is refused when it is written.
@@ -105,6 +137,8 @@ pub enum RuleError {
         "id_jag has the issuer that to_audience names, resources that are absolute URIs, each once, and goes with no budget_ceiling; client_id needs one client as the actor"
     )]
     IdJag,
+    #[error("approval.by names actor_owner, subject_owner or target_owner, each at most once")]
+    Approval,
 }
 
 impl RuleSpec {
@@ -137,6 +171,9 @@ impl RuleSpec {
         }
         if self.id_jag.as_ref().is_some_and(|abroad| !self.leads_abroad(abroad)) {
             return Err(RuleError::IdJag);
+        }
+        if self.approval.as_ref().is_some_and(|approval| !approval.is_well_formed()) {
+            return Err(RuleError::Approval);
         }
         Ok(())
     }
@@ -195,6 +232,7 @@ mod tests {
             budget_ceiling: None,
             max_children: None,
             id_jag: None,
+            approval: None,
         }
     }
 
@@ -227,6 +265,12 @@ mod tests {
         long.max_children = Some(0);
         assert_eq!(long.validate(), Err(RuleError::Children));
         long.max_children = Some(MAX_CHILDREN);
+        assert_eq!(long.validate(), Ok(()));
+        for by in [vec![], vec![Approver::ActorOwner, Approver::TargetOwner, Approver::ActorOwner]] {
+            long.approval = Some(Approval { by });
+            assert_eq!(long.validate(), Err(RuleError::Approval));
+        }
+        long.approval = Some(Approval { by: vec![Approver::SubjectOwner, Approver::ActorOwner] });
         assert_eq!(long.validate(), Ok(()));
     }
 

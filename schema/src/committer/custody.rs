@@ -37,6 +37,14 @@ macro_rules! custody_statements {
                 }
                 // Written all at once.
                 Note::Status(_) => 0,
+                Note::Polled(polled) => {
+                    diesel::update(approval_requests::table.find(&polled.id))
+                        .set((
+                            approval_requests::polled_at.eq(polled.at),
+                            approval_requests::interval_seconds.eq(polled.interval_seconds),
+                        ))
+                        .execute(conn)$($wait)*?
+                }
             };
             Ok(())
         }

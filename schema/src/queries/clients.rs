@@ -1,6 +1,8 @@
 //! A client with all that authenticating it takes.
 
+use super::responsibilities::find_responsibility;
 use crate::db::{Db, DbError, Pools, read};
+use crate::responsibilities::ResponsibilityRow;
 use crate::rows::{ClientKeyRow, ClientRow, ClientSecretRow, OwnerRow};
 use crate::tables::{client_keys, client_secrets, clients, owners};
 use diesel::prelude::*;
@@ -14,6 +16,8 @@ pub struct ClientBundle {
     pub owner: OwnerRow,
     pub secrets: Vec<ClientSecretRow>,
     pub keys: Vec<ClientKeyRow>,
+    /// Who answers for it, where somebody is named.
+    pub responsibility: Option<ResponsibilityRow>,
 }
 
 pub async fn find_client_bundle(db: &Db, id: &str) -> Result<Option<ClientBundle>, DbError> {
@@ -34,6 +38,7 @@ pub async fn find_client_bundle(db: &Db, id: &str) -> Result<Option<ClientBundle
         owner,
         secrets: find_client_secrets(db, id).await?,
         keys: find_client_keys(db, id).await?,
+        responsibility: find_responsibility(db, id).await?,
     }))
 }
 

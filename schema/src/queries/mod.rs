@@ -2,6 +2,7 @@
 //! by offset, and never longer than their limit. No function here writes, and none decides
 //! who may see a row beyond the [`OwnerFilter`] it is given.
 
+mod approvals;
 mod audit;
 mod budgets;
 mod clients;
@@ -11,8 +12,12 @@ mod lists;
 mod policies;
 mod records;
 mod registrations;
+mod responsibilities;
 mod verify;
 
+pub use approvals::{
+    find_approval, find_approval_by_handle, list_approvals, open_approvals_of_client, open_approvals_of_owner,
+};
 pub use audit::{
     AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, WRITER_PAGE_LIMIT, audit_anchors, audit_export, audit_records,
     audit_writers, checkpoints_of, newest_checkpoint,
@@ -42,6 +47,7 @@ pub use records::{
 pub use registrations::{
     find_client_registration, find_registration_token, find_registration_token_by_hash, list_registration_tokens,
 };
+pub use responsibilities::{RESPONSIBILITIES_LIMIT, due_orphans, find_responsibility, responsibilities_of_person};
 pub use verify::verify_ledger;
 
 use crate::db::{Db, DbError, Pools};

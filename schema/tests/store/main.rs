@@ -11,6 +11,7 @@
     clippy::disallowed_methods
 )]
 
+mod approvals;
 mod audit;
 mod burns;
 mod constraints;

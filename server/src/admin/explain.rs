@@ -60,6 +60,7 @@ pub(super) async fn explain(session: &Session<'_>, question: &Explain) -> Result
         expires_in: narrowed.exp.saturating_sub(now),
         mode: narrowed.mode,
         rules: narrowed.rules,
+        approvers: narrowed.approvers,
     };
     Ok(Explained { allowed: true, error: None, reason: None, granted: Some(granted), rules, policies: Vec::new() })
 }

@@ -8,10 +8,10 @@ use super::limits::{MAX_NAME_BYTES, MAX_REASON_BYTES};
 use super::page;
 use super::problem::{Code, Refusal};
 use super::revocations::{Entry, entry};
-use super::roles::Action;
+use super::roles::{Action, is_well_formed};
 use super::session::{Change, Session};
 use crate::deps;
-use crate::federation::{ClaimMapping, IssuerSpec, IssuerUse, SpecFault};
+use crate::federation::{AdminLogin, ClaimMapping, IssuerSpec, IssuerUse, SpecFault};
 use stipend_keys::{Algorithm, random_id};
 use stipend_schema::federation::IssuerRow;
 use stipend_schema::{Dep, Row, Table, Write, queries};
@@ -133,6 +133,7 @@ fn row(session: &Session<'_>, caller: &Caller, new: &NewIssuer) -> Result<Issuer
         return Err(Refusal::field("/issuer", "is this server itself"));
     }
     new.mapping.check()?;
+    check_login(caller, &new.owner, &spec, (None, new.mapping.admin_login.as_ref()))?;
     let now = session.now();
     Ok(IssuerRow {
         id: random_id("iss_"),
@@ -158,6 +159,23 @@ fn check_uses(caller: &Caller, had: &[IssuerUse], wanted: &[IssuerUse]) -> Resul
     Ok(())
 }
 
+/// The same of which claims make them one, be it for later.
+fn check_login(
+    caller: &Caller,
+    owner: &str,
+    spec: &IssuerSpec,
+    (had, wanted): (Option<&AdminLogin>, Option<&AdminLogin>),
+) -> Result<(), Refusal> {
+    if had != wanted && !caller.may(Action::ManageAdmin, None) {
+        return Err(Refusal::forbidden());
+    }
+    let Some(login) = wanted else { return Ok(()) };
+    if !login.roles.iter().all(|one| is_well_formed(&one.grant())) {
+        return Err(Refusal::field("/mapping/admin_login/roles", "owner goes with each role but platform-admin"));
+    }
+    Ok(login.check(spec, owner)?)
+}
+
 pub(super) async fn patch(session: &Session<'_>, id: &str, patch: &PatchIssuer) -> Result<Issuer, Refusal> {
     session
         .change(id, async |caller| {
@@ -171,6 +189,10 @@ pub(super) async fn patch(session: &Session<'_>, id: &str, patch: &PatchIssuer) 
             let patched = patched(&row, before.clone(), patch)?;
             let after: IssuerSpec = check::parse_column(&patched.spec)?;
             check_uses(caller, &before.uses, &after.uses)?;
+            let (had, has): (ClaimMapping, ClaimMapping) =
+                (check::parse_column(&row.mapping)?, check::parse_column(&patched.mapping)?);
+            let logins = (had.admin_login.as_ref(), has.admin_login.as_ref());
+            check_login(caller, &row.owner_id, &after, logins)?;
             store(session, &row, patched, Vec::new())
         })
         .await

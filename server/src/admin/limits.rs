@@ -31,6 +31,11 @@ pub const MAX_MAY_ACT_BYTES: usize = 512;
 pub const MAX_RULES: usize = 1000;
 /// Budgets of one account, each in a unit of its own. Fewer than are read at once.
 pub const MAX_BUDGETS: usize = 32;
+/// Longest name of a person who answers for clients, in bytes.
+pub const MAX_PERSON_BYTES: usize = 256;
+/// How long a client whose person has gone goes on where nothing is said, and at most.
+pub const DEFAULT_GRACE_SECONDS: i64 = 7 * 86_400;
+pub const MAX_GRACE_SECONDS: i64 = 90 * 86_400;
 /// Rules that others proposed to an owner and it has not accepted.
 pub const MAX_PROPOSALS: usize = 50;
 /// Ancestors' clients of an imagined token.

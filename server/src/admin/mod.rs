@@ -1,4 +1,4 @@
-//! The admin API: owners, agents, resources, exchange rules, signing keys, revocations, audit.
+//! The admin API: owners, agents, resources, exchange rules, approvals, signing keys, revocations, audit.
 //!
 //! Bearer tokens of our own, no back door: the CLI comes this way too. One file per collection,
 //! each change as load, decide, write; `roles` alone knows who may do what, `session` alone
@@ -6,6 +6,7 @@
 
 mod agents;
 pub mod api;
+mod approvals;
 mod audit;
 mod budgets;
 mod caller;
@@ -17,6 +18,7 @@ mod issuers;
 mod limits;
 mod owners;
 mod page;
+mod person;
 mod policies;
 mod problem;
 mod registration_tokens;

@@ -14,6 +14,8 @@ pub enum Code {
     InvalidRequest,
     NoToken,
     InvalidToken,
+    /// RFC 9470: the person authenticated too long ago.
+    StaleLogin,
     InsufficientScope,
     Forbidden,
     NotFound,
@@ -29,6 +31,7 @@ pub enum Code {
     TooManyPolicies,
     BuiltIn,
     OwnClient,
+    OwnOffer,
     TooLarge,
     UnsupportedMediaType,
     Internal,
@@ -37,10 +40,11 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::InvalidRequest,
         Self::NoToken,
         Self::InvalidToken,
+        Self::StaleLogin,
         Self::InsufficientScope,
         Self::Forbidden,
         Self::NotFound,
@@ -56,6 +60,7 @@ impl Code {
         Self::TooManyPolicies,
         Self::BuiltIn,
         Self::OwnClient,
+        Self::OwnOffer,
         Self::TooLarge,
         Self::UnsupportedMediaType,
         Self::Internal,
@@ -69,6 +74,7 @@ impl Code {
             Self::InvalidRequest => "invalid_request",
             Self::NoToken => "no_token",
             Self::InvalidToken => "invalid_token",
+            Self::StaleLogin => "insufficient_user_authentication",
             Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
@@ -84,6 +90,7 @@ impl Code {
             Self::TooManyPolicies => "too_many_policies",
             Self::BuiltIn => "built_in",
             Self::OwnClient => "own_client",
+            Self::OwnOffer => "own_offer",
             Self::TooLarge => "too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::Internal => "internal",
@@ -96,7 +103,7 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,
-            Self::NoToken | Self::InvalidToken => 401,
+            Self::NoToken | Self::InvalidToken | Self::StaleLogin => 401,
             Self::InsufficientScope | Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
@@ -110,7 +117,8 @@ impl Code {
             | Self::TooManyBudgets
             | Self::TooManyPolicies
             | Self::BuiltIn
-            | Self::OwnClient => 409,
+            | Self::OwnClient
+            | Self::OwnOffer => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::Internal => 500,

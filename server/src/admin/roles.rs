@@ -25,6 +25,9 @@ pub enum Action {
     ManageIssuer,
     ReadRule,
     ManageRule,
+    ReadApproval,
+    /// To answer for an owner whether an exchange may be made.
+    DecideApproval,
     ReadBudget,
     ManageBudget,
     /// Credentials in custody, without their values.
@@ -51,7 +54,7 @@ pub enum Action {
 
 #[cfg(test)]
 impl Action {
-    const ALL: [Self; 33] = [
+    const ALL: [Self; 35] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,
@@ -66,6 +69,8 @@ impl Action {
         Self::ManageIssuer,
         Self::ReadRule,
         Self::ManageRule,
+        Self::ReadApproval,
+        Self::DecideApproval,
         Self::ReadBudget,
         Self::ManageBudget,
         Self::ReadCredential,
@@ -139,6 +144,12 @@ pub fn is_well_formed(grant: &RoleGrant) -> bool {
     }
 }
 
+/// Whether a role changes anything at all.
+#[must_use]
+pub fn may_change(grant: &RoleGrant) -> bool {
+    grant.role != Role::Auditor
+}
+
 fn is_global(grant: &RoleGrant) -> bool {
     match grant.role {
         Role::PlatformAdmin => true,
@@ -176,6 +187,7 @@ fn is_read(action: Action) -> bool {
             | Action::ReadResource
             | Action::ReadIssuer
             | Action::ReadRule
+            | Action::ReadApproval
             | Action::ReadBudget
             | Action::ReadCredential
             | Action::ReadGrant
@@ -198,6 +210,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ManageIssuer
         | Action::ReadRule
         | Action::ManageRule
+        | Action::ReadApproval
+        | Action::DecideApproval
         | Action::ReadBudget
         | Action::ManageBudget
         | Action::ReadCredential

@@ -4,6 +4,7 @@
 //! it when any of that changed meanwhile; then it is decided again from scratch, the caller
 //! included. Nothing is written outside [`Session::change`], and every refusal is recorded.
 
+use super::api::SCOPE_WRITE;
 use super::caller::{Caller, authenticate};
 use super::problem::{Code, Refusal};
 use crate::app::App;
@@ -78,10 +79,13 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Refusal> {
         let caller = authenticate(app, &bearer).await?;
         let session = Self { app, origin, event, target: None, bearer, caller };
-        if session.caller.scope.contains(scope) {
+        let refusal = if !session.caller.scope.contains(scope) {
+            Refusal::new(Code::InsufficientScope, "the access token lacks the scope this needs")
+        } else if scope == SCOPE_WRITE && session.caller.person().is_some_and(|person| !person.is_fresh) {
+            Refusal::new(Code::StaleLogin, "for changes, log in again: the issuer's registration says how recently")
+        } else {
             return Ok(session);
-        }
-        let refusal = Refusal::new(Code::InsufficientScope, "the access token lacks the scope this needs");
+        };
         Err(session.refused(refusal).await)
     }
 
@@ -149,8 +153,8 @@ impl<'a> Session<'a> {
 
     fn work<T>(&self, caller: &Caller, basis: i64, change: Change<T>) -> (Work, T) {
         let mut draft = self.draft();
-        draft.client(caller.id(), change.owner.as_deref().unwrap_or(&caller.client.owner_id));
-        draft.subject_owner(change.other_owner.as_deref().unwrap_or(&caller.client.owner_id));
+        draft.client(caller.id(), change.owner.as_deref().unwrap_or(caller.owner()));
+        draft.subject_owner(change.other_owner.as_deref().unwrap_or(caller.owner()));
         for (name, value) in change.detail {
             draft.put(&name, value);
         }
@@ -170,6 +174,9 @@ impl<'a> Session<'a> {
         if let Some(target) = &self.target {
             draft.put("target", target.clone());
         }
+        if let Some(person) = self.caller.person() {
+            draft.put("person", person.describe());
+        }
         draft
     }
 
@@ -179,7 +186,7 @@ impl<'a> Session<'a> {
             return refusal;
         }
         let mut draft = self.draft();
-        draft.client(self.caller.id(), &self.caller.client.owner_id);
+        draft.client(self.caller.id(), self.caller.owner());
         let record: AuditDraft = draft.refused_as(refusal.code.as_str());
         let work = Work::recording(self.app.live.applied(), record);
         match self.app.committer.submit(work).await {

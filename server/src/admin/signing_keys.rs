@@ -67,8 +67,7 @@ pub(super) async fn distrust(session: &Session<'_>, kid: &str, why: &Distrust) -
 }
 
 async fn order(session: &Session<'_>, order: &KeyOrder) -> Result<(), Refusal> {
-    let client = &session.caller().client;
-    let by = Some((client.id.as_str(), client.owner_id.as_str()));
+    let by = Some((session.caller().id(), session.caller().owner()));
     for _ in 0..MAX_DECISIONS {
         match ring::order(session.app, order, &session.origin, by).await? {
             Ordered::Done | Ordered::NothingToDo => return Ok(()),

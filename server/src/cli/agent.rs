@@ -9,10 +9,11 @@ use super::parse::object_file;
 use super::print::{Paint, instant, moment, relative, word};
 use crate::admin::api::{
     Agent, AgentCreated, AgentKey, ChangeState, NarrowAgent, NewAgent, NewKey, NewSecret, PatchAgent, Readiness,
-    ReissueAgent, RevokeAgent, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE, SecretCreated, ShownSecret, audience,
+    ReissueAgent, Responsible, RevokeAgent, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE, SecretCreated, ShownSecret, Transfer,
+    audience,
 };
 use crate::records::{AuthMethod, ClientKind, CredentialKind, Role, RoleGrant};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use stipend_token::access::AccessEntry;
 use stipend_token::budget::BudgetCap;
 use stipend_token::{Audience, ScopeSet};
@@ -28,6 +29,10 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
         Command::Show { agent } => api.get(&["agents", &agent]).await?,
         Command::Update(update) => self::update(session, *update).await?,
         Command::Narrow(to) => narrow(session, to).await?,
+        Command::Transfer { agent, to } => {
+            api.post(&["agents", &agent, "responsible"], &Transfer { person: to }).await?
+        }
+        Command::Accept { agent } => api.post(&["agents", &agent, "responsible", "accept"], &json!({})).await?,
         Command::Suspend(change) => change_state(session, change, "suspend").await?,
         Command::Resume(change) => change_state(session, change, "resume").await?,
         Command::Retire(change) => change_state(session, change, "retire").await?,
@@ -293,6 +298,14 @@ fn show_secret(session: &Session<'_>, secret: &ShownSecret, expires_at: Option<i
     out.note("The secret is shown only now: keep it where the agent reads it. Nobody can show it again.");
 }
 
+/// Who answers for it, to whom that is offered, and what happens when nobody does.
+fn responsible(now: i64, who: &Responsible) -> String {
+    let offered = who.offered_to.as_deref().map(|to| format!("; offered to {to}")).unwrap_or_default();
+    let gone = who.orphaned_at.map(|at| format!(" (gone since {})", moment(now, at))).unwrap_or_default();
+    let ends = who.suspend_at.map(|at| format!("; suspended {}", moment(now, at))).unwrap_or_default();
+    format!("{}{gone}{offered}{ends}", who.person)
+}
+
 fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
     session.show(answer, |agent| facts(session, agent))
 }
@@ -318,6 +331,7 @@ fn facts(session: &Session<'_>, agent: Agent) {
         ("purpose", agent.purpose),
         ("state", state),
         ("ready", ready),
+        ("answers for it", agent.responsible.map(|one| responsible(now, &one)).unwrap_or_default()),
         ("environment", agent.environment.as_str().to_owned()),
         ("authenticates", word(&agent.auth_method)),
         ("settings", settings),

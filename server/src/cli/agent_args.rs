@@ -54,6 +54,20 @@ pub enum Command {
         after_help = "Example:\n  stipend agent narrow payments.refunds --access https://orders.example=orders:read --ttl 1m"
     )]
     Narrow(Narrow),
+    /// Name the person who answers for it; where somebody does, it is offered
+    #[command(after_help = "Example:\n  stipend agent transfer payments.refunds --to ann@payments.example")]
+    Transfer {
+        /// Its id
+        agent: String,
+        /// `user:<issuer>:<sub>` for one who can log in, or any name that people know
+        #[arg(long, value_name = "PERSON")]
+        to: String,
+    },
+    /// Accept what is offered: as that person, or as another admin than who offered it
+    Accept {
+        /// Its id
+        agent: String,
+    },
     /// Stop it and its tokens until it is resumed
     Suspend(Change),
     /// Let a suspended one go on

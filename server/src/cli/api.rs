@@ -39,8 +39,8 @@ impl<'a> Api<'a> {
     pub async fn token(&self) -> Result<&Secret<String>, CliError> {
         self.token
             .get_or_try_init(|| async {
-                if let Some(token) = self.connection.access_token.as_ref().filter(|token| !token.expose().is_empty()) {
-                    return Ok(token.clone());
+                if let Some(token) = self.connection.find_token()? {
+                    return Ok(token);
                 }
                 let secret = self.connection.load_secret()?;
                 let endpoint = &self.metadata().await?.token_endpoint;

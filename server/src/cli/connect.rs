@@ -39,9 +39,13 @@ pub struct Connection {
     /// A file with its secret
     #[arg(long, global = true, env = "STIPEND_CLIENT_SECRET_FILE", value_name = "FILE")]
     pub client_secret_file: Option<PathBuf>,
-    /// An access token for the admin API, instead of getting one with the secret
+    /// An access token for the admin API, instead of getting one with the secret: of a client, or
+    /// a person's, from an issuer that is trusted for it
     #[arg(long, global = true, env = "STIPEND_TOKEN", hide_env_values = true, value_name = "TOKEN", value_parser = secret)]
     pub access_token: Option<Secret<String>>,
+    /// A file with it
+    #[arg(long, global = true, env = "STIPEND_TOKEN_FILE", value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
     /// Certificates (PEM) of authorities to trust besides the system's
     #[arg(long, global = true, env = "STIPEND_CA_FILE", value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
@@ -68,10 +72,20 @@ impl Connection {
             client_secret: Some(secret.clone()),
             client_secret_file: None,
             access_token: None,
+            token_file: None,
             ca_file: None,
             json: false,
             no_color: true,
         }
+    }
+
+    /// The token that was given, as it is or in its file.
+    pub fn find_token(&self) -> Result<Option<Secret<String>>, CliError> {
+        if let Some(token) = self.access_token.as_ref().filter(|token| !token.expose().is_empty()) {
+            return Ok(Some(token.clone()));
+        }
+        let Some(path) = &self.token_file else { return Ok(None) };
+        Ok(Some(Secret::new(read_text(path)?.trim().to_owned())))
     }
 
     /// The client's secret, from the environment or its file.

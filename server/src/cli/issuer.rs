@@ -8,7 +8,7 @@ use super::parse;
 use super::print::{moment, word};
 use super::resource::environment;
 use crate::admin::api::{ChangeState, Issuer, NewIssuer, PatchIssuer};
-use crate::federation::{ClaimMapping, IssuerKind, IssuerUse, KeySource};
+use crate::federation::{AdminLogin, ClaimMapping, IssuerKind, IssuerUse, KeySource};
 use clap::{Args, Subcommand};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -120,6 +120,10 @@ pub struct Claims {
     /// A claim that must have this value; may be repeated, for other values of it as well
     #[arg(long, value_name = "CLAIM=VALUE", value_parser = parse::claim)]
     require: Vec<(String, String)>,
+    /// Who of its people administers this server, as JSON:
+    /// {"audiences":["console"],"roles":[{"claim":"groups","value":"leads","role":"owner-admin","owner":"payments"}]}
+    #[arg(long, value_name = "JSON", value_parser = parse::admin_login)]
+    admin_login: Option<AdminLogin>,
 }
 
 #[derive(Args, Debug)]
@@ -147,7 +151,7 @@ pub struct Update {
     #[command(flatten)]
     claims: Claims,
     /// Read its claims as if nothing had been said of them
-    #[arg(long, conflicts_with_all = ["subject_claim", "tenant_claim", "require"])]
+    #[arg(long, conflicts_with_all = ["subject_claim", "tenant_claim", "require", "admin_login"])]
     no_mapping: bool,
     /// All hosts beside its own that its keys may be fetched from; may be repeated
     #[arg(long = "host", value_name = "HOST")]
@@ -175,7 +179,12 @@ impl Claims {
         for (name, value) in self.require {
             required.entry(name).or_default().push(value);
         }
-        let mapping = ClaimMapping { subject: self.subject_claim, tenant: self.tenant_claim, required };
+        let mapping = ClaimMapping {
+            subject: self.subject_claim,
+            tenant: self.tenant_claim,
+            required,
+            admin_login: self.admin_login,
+        };
         (mapping != ClaimMapping::default()).then_some(mapping)
     }
 }
@@ -274,6 +283,15 @@ fn source(keys: &KeySource) -> String {
     }
 }
 
+/// Which claims make somebody what.
+fn administers(login: &AdminLogin) -> String {
+    let each = login.roles.iter().map(|one| {
+        let over = one.owner.as_deref().map(|owner| format!(":{owner}")).unwrap_or_default();
+        format!("{}={} is {}{over}", one.claim, one.value, word(&one.role))
+    });
+    each.collect::<Vec<_>>().join("\n")
+}
+
 async fn list(session: &Session<'_>) -> Result<(), CliError> {
     let out = session.out;
     let row = |issuer: Issuer| {
@@ -303,6 +321,7 @@ fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
             ("subject", mapping.subject.clone().unwrap_or_else(|| "sub".to_owned())),
             ("tenant", mapping.tenant.clone().unwrap_or_default()),
             ("requires", required.collect::<Vec<_>>().join("\n")),
+            ("administers", mapping.admin_login.as_ref().map(administers).unwrap_or_default()),
             ("environment", issuer.environment.map_or("any", Environment::as_str).to_owned()),
             ("made by", issuer.created_by.clone()),
             ("created", moment(session.now, issuer.created_at)),

@@ -7,6 +7,7 @@
 mod agent;
 mod agent_args;
 mod api;
+mod approval;
 mod audit;
 pub(crate) mod budget;
 pub(crate) mod budget_tree;
@@ -98,6 +99,9 @@ pub enum Command {
     /// Exchange rules: who may exchange whose tokens, for what
     #[command(subcommand)]
     Rule(rule::Command),
+    /// Approvals: exchanges that wait for people
+    #[command(subcommand)]
+    Approval(approval::Command),
     /// Budgets: what owners and agents may spend
     #[command(subcommand)]
     Budget(budget::Command),
@@ -263,6 +267,7 @@ async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Issuer(command) => issuer::run(&session, *command).await,
         Command::RegistrationToken(command) => registration_token::run(&session, command).await,
         Command::Rule(command) => rule::run(&session, command).await,
+        Command::Approval(command) => approval::run(&session, command).await,
         Command::Budget(command) => budget::run(&session, command).await,
         Command::Credential(command) => credential::run(&session, command).await,
         Command::Grant(command) => grant::run(&session, *command).await,

@@ -87,6 +87,7 @@ pub async fn whoami(session: &Session<'_>) -> Result<(), CliError> {
     let roles = who.roles.iter().map(role).collect::<Vec<_>>().join("\n");
     out.facts(&[
         ("client", out.paint(Paint::Bold, who.client_id)),
+        ("logged in at", who.person.as_ref().map(|person| person.issuer.clone()).unwrap_or_default()),
         ("owner", who.owner),
         ("issuer", session.api.connection.issuer.clone()),
         ("roles", roles),

@@ -2,8 +2,9 @@
 
 use super::Session;
 use super::error::CliError;
+use super::parse;
 use super::print::{moment, relative};
-use crate::admin::api::{ChangeState, NewOwner, Owner};
+use crate::admin::api::{ChangeState, Departed, Departure, NewOwner, Owner};
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -33,6 +34,23 @@ pub enum Command {
         #[arg(long)]
         reason: Option<String>,
     },
+    /// Say that a person has gone: what nobody answers for then is suspended after a grace
+    #[command(
+        after_help = "Example:\n  stipend owner departed ann@payments.example --grace 3d --reason \"left the company\""
+    )]
+    Departed {
+        /// The person, as `stipend agent transfer` named them
+        person: String,
+        /// How long those agents go on (3d, 12h); a week where left out
+        #[arg(long, value_parser = parse::duration)]
+        grace: Option<i64>,
+        /// They go on no longer
+        #[arg(long, conflicts_with = "grace")]
+        at_once: bool,
+        /// Why, for the audit
+        #[arg(long)]
+        reason: Option<String>,
+    },
     /// Switch an owner on again; what was issued before stays dead
     Enable {
         /// Its id
@@ -44,6 +62,10 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
     let api = &session.api;
     let answer = match command {
         Command::List => return list(session).await,
+        Command::Departed { person, grace, at_once, reason } => {
+            let gone = Departed { person, grace_seconds: if at_once { Some(0) } else { grace }, reason };
+            return departed(session, &api.post(&["people", "departed"], &gone).await?);
+        }
         Command::Create { id, name } => {
             let name = name.unwrap_or_else(|| id.clone());
             api.post(&["owners"], &NewOwner { id, name }).await?
@@ -73,6 +95,21 @@ fn show(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
             ("state", out.state(owner.state.as_str())),
             ("created", moment(session.now, owner.created_at)),
             ("changed", moment(session.now, owner.updated_at)),
+        ]);
+    })
+}
+
+fn departed(session: &Session<'_>, answer: &Value) -> Result<(), CliError> {
+    let out = session.out;
+    session.show(answer, |left: Departure| {
+        if left.more {
+            out.note("There are more: say it again.");
+        }
+        out.facts(&[
+            ("gone", left.person),
+            ("orphaned", left.orphaned.join("\n")),
+            ("withdrawn", left.withdrawn.join("\n")),
+            ("suspended", moment(session.now, left.suspend_at)),
         ]);
     })
 }

@@ -2,6 +2,7 @@
 
 use super::connect::read_text;
 use super::error::CliError;
+use crate::federation::AdminLogin;
 use crate::records::{ClientSettings, Role, RoleGrant};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::de::DeserializeOwned;
@@ -12,7 +13,7 @@ use stipend_token::access::AccessEntry;
 use stipend_token::budget::{Amount, BudgetCap, MAX_DETAILS_BYTES, Unit};
 use stipend_token::constraint::{Action, Constraints, CredentialRelease, Rate};
 use stipend_token::json::{DEPTH_CEILING, Limits, parse_value};
-use stipend_token::rule::{PartySelector, ScopeEdge};
+use stipend_token::rule::{Approver, PartySelector, ScopeEdge};
 use stipend_token::{Audience, ScopeSet};
 
 /// `90d`, `12h`, `30m`, `45s`, or seconds.
@@ -77,6 +78,16 @@ pub fn scope_set(text: &str) -> Result<ScopeSet, String> {
     ScopeSet::from_tokens(text.split([',', ' '])).map_err(|error| error.to_string())
 }
 
+/// Whose people approve.
+pub fn approver(text: &str) -> Result<Approver, String> {
+    match text {
+        "actor" => Ok(Approver::ActorOwner),
+        "subject" => Ok(Approver::SubjectOwner),
+        "target" => Ok(Approver::TargetOwner),
+        _ => Err("write actor, subject or target".to_owned()),
+    }
+}
+
 /// `payments.refunds` is a client, `payments` any client of that owner.
 pub fn party(text: &str) -> Result<PartySelector, String> {
     match text.split_once('.') {
@@ -134,6 +145,11 @@ pub fn role(text: &str) -> Result<RoleGrant, String> {
         "write platform-admin, auditor, or owner-admin:OWNER, credential-admin:OWNER, budget-admin:OWNER".to_owned()
     })?;
     Ok(RoleGrant { role, owner })
+}
+
+/// Who of an issuer's people administers this server, as the admin API writes it.
+pub fn admin_login(text: &str) -> Result<AdminLogin, String> {
+    serde_json::from_str(text).map_err(|error| format!("not who administers: {error}"))
 }
 
 /// The settings of a client, as the admin API writes them.

@@ -13,7 +13,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 use std::net::IpAddr;
 use stipend_token::budget::BudgetCap;
-use stipend_token::rule::{ExchangeMode, PartySelector, ScopeEdge};
+use stipend_token::rule::{Approval, Approver, ExchangeMode, PartySelector, ScopeEdge};
 use stipend_token::{Audience, Environment, ScopeSet};
 
 const CREATE_EXAMPLES: &str = "\
@@ -112,6 +112,10 @@ pub struct Create {
     max_children: Option<i64>,
     #[command(flatten)]
     abroad: AbroadArgs,
+    /// Each exchange waits until people of these owners approve it: actor, subject, target;
+    /// separated by commas
+    #[arg(long, value_name = "OWNERS", value_delimiter = ',', value_parser = parse::approver)]
+    approval: Vec<Approver>,
 }
 
 #[derive(Args, Debug)]
@@ -195,6 +199,7 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
         budget_ceiling: (!new.budget.is_empty()).then_some(new.budget),
         max_children: new.max_children,
         id_jag: new.abroad.into_abroad(),
+        approval: (!new.approval.is_empty()).then_some(Approval { by: new.approval }),
     };
     session.api.post(&["exchange-rules"], &body).await
 }
@@ -263,6 +268,12 @@ fn facts(session: &Session<'_>, rule: Rule) {
         ("token life", spec.max_ttl_seconds.map(|ttl| format!("{ttl} s at most")).unwrap_or_default()),
         ("depth", spec.max_depth.map(|depth| format!("{depth} actors at most")).unwrap_or_default()),
         ("budget", spec.budget_ceiling.map(|caps| caps_text(&caps)).unwrap_or_default()),
+        (
+            "approval",
+            spec.approval
+                .map(|approval| approval.by.iter().map(word).collect::<Vec<_>>().join(" and "))
+                .unwrap_or_default(),
+        ),
         ("children", spec.max_children.map(|most| format!("{most} at most")).unwrap_or_default()),
         ("grants for", spec.id_jag.map(|abroad| abroad.issuer).unwrap_or_default()),
         ("state", out.state(rule.state.as_str())),
@@ -332,6 +343,7 @@ fn show_explained(session: &Session<'_>, said: &Explained) {
         ("token life", format!("{} s", granted.expires_in)),
         ("mode", word(&granted.mode)),
         ("rules", rules),
+        ("approval by", granted.approvers.join(" and ")),
     ]);
 }
 

@@ -11,6 +11,7 @@
 mod bundle;
 mod fetch;
 mod jwks;
+mod login;
 mod source;
 mod spec;
 mod subject;
@@ -18,6 +19,7 @@ mod verify;
 
 pub use fetch::{FETCH_DEADLINE, FetchConfig, FetchFault, Fetched, Fetcher, MAX_FETCH_BYTES};
 pub use jwks::{COOL_DOWN_SECONDS, FRESH_SECONDS, IssuerKeys, KeyFault, KeySet, MAX_CACHED_ISSUERS, MAX_STALE_SECONDS};
+pub use login::{AdminLogin, MAX_AUTH_AGE_SECONDS, MAX_ROLE_MAPPINGS, RoleMapping};
 pub use source::{KeySourceFault, inline_keys};
 pub use spec::{ClaimMapping, Issuer, IssuerKind, IssuerSpec, IssuerUse, KeySource, SpecFault};
 pub use subject::{

@@ -1,6 +1,7 @@
 //! What is registered of a trusted issuer: values, and the checks that their types cannot make.
 
 use super::jwks::KeySet;
+use super::login::AdminLogin;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -67,6 +68,9 @@ pub struct ClaimMapping {
     /// Claims that must be there, each with one of these values, or a list that has one of them.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub required: BTreeMap<String, Vec<String>>,
+    /// Which of its people administer this server, and how far. Only a platform-admin says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub admin_login: Option<AdminLogin>,
 }
 
 /// What is registered of an issuer beside its name and its claims.
@@ -115,7 +119,7 @@ pub struct SpecFault {
     pub detail: &'static str,
 }
 
-const fn fault(pointer: &'static str, detail: &'static str) -> SpecFault {
+pub(super) const fn fault(pointer: &'static str, detail: &'static str) -> SpecFault {
     SpecFault { pointer, detail }
 }
 
@@ -177,11 +181,11 @@ impl ClaimMapping {
     }
 }
 
-fn is_text(text: &str) -> bool {
+pub(super) fn is_text(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_TEXT_BYTES && !text.chars().any(char::is_control)
 }
 
-fn check_texts(pointer: &'static str, texts: &[String]) -> Result<(), SpecFault> {
+pub(super) fn check_texts(pointer: &'static str, texts: &[String]) -> Result<(), SpecFault> {
     if texts.len() > MAX_ENTRIES || has_repeats(texts) || texts.iter().any(|text| !is_text(text)) {
         return Err(fault(pointer, "names at most 32, each once, each of 1 to 512 bytes"));
     }

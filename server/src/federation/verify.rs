@@ -266,7 +266,7 @@ pub fn satisfies(claims: &Map<String, Value>, required: &BTreeMap<String, Vec<St
 }
 
 /// A claim by its name, or by a JSON pointer to it.
-fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+pub(super) fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     let Some(path) = name.strip_prefix('/') else { return claims.get(name) };
     let (first, rest) = path.split_once('/').map_or((path, None), |(first, rest)| (first, Some(rest)));
     let value = claims.get(&first.replace("~1", "/").replace("~0", "~"))?;
@@ -276,7 +276,7 @@ fn claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     }
 }
 
-fn has_one_of(value: Option<&Value>, allowed: &[String]) -> bool {
+pub(super) fn has_one_of(value: Option<&Value>, allowed: &[String]) -> bool {
     let fits = |value: &Value| match value {
         Value::String(text) => allowed.contains(text),
         Value::Bool(flag) => allowed.contains(&flag.to_string()),

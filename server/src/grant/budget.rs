@@ -32,6 +32,8 @@ pub(super) struct Question<'a> {
     pub targets: &'a [Arc<Resource>],
     pub asked: Option<&'a [Asked]>,
     pub rules: &'a [&'a RuleSpec],
+    /// What people have approved; nothing beyond it.
+    pub approved: Option<&'a [BudgetCap]>,
     pub exp: i64,
 }
 
@@ -86,7 +88,7 @@ async fn lines(app: &App, source: &mut Source<'_>, question: &Question<'_>) -> R
     let mut lines = Vec::new();
     for wish in wishes(source, question.asked)? {
         let found = match find(app, source, &wish).await? {
-            Some((path, cap)) => cap.under(ceilings(question.rules)).map(|cap| (path, cap)),
+            Some((path, cap)) => cap.under(ceilings(question.rules).chain(question.approved)).map(|cap| (path, cap)),
             None => None,
         };
         let Some((path, cap)) = found else {
@@ -198,6 +200,17 @@ impl Plan {
             value: line.amount.parts(),
         };
         self.lines.iter().map(amount).collect()
+    }
+
+    /// Most that the token may spend, in each unit.
+    #[must_use]
+    pub fn caps(&self) -> Vec<BudgetCap> {
+        let cap = |line: &NewLine| BudgetCap {
+            unit: line.unit.clone(),
+            amount: line.amount,
+            per_call: Some(line.per_call.unwrap_or(line.amount)),
+        };
+        self.lines.iter().map(cap).collect()
     }
 
     /// The order to the ledger; none where there is nothing to order.

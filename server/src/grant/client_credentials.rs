@@ -65,7 +65,8 @@ pub(super) async fn decide(
     } else {
         Source::Nothing
     };
-    let question = Question { targets: &resources, asked: asked.budgets.as_deref(), rules: &[], exp: claims.exp };
+    let question =
+        Question { targets: &resources, asked: asked.budgets.as_deref(), rules: &[], approved: None, exp: claims.exp };
     let plan = plan(app, source, &question).await;
     let plan = match plan {
         Ok(plan) => plan,

@@ -2,7 +2,7 @@
 //! the token can be made again. Never the token itself.
 
 use super::id_jag::Leaving;
-use super::token_exchange::issued_type;
+use super::presented::issued_type;
 use super::{Issued, Round};
 use crate::app::App;
 use crate::reason::Reason;

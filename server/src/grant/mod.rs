@@ -1,14 +1,18 @@
 //! The token endpoint's phases, shared by every grant: authenticate, decide, record,
 //! commit, sign. A grant is one file that returns an [`Authorization`].
 
+mod backchannel;
 mod budget;
+mod ciba;
 mod client_credentials;
 mod id_jag;
 mod issue;
 mod kept;
+mod presented;
 mod request;
 mod token_exchange;
 
+pub use backchannel::{Started, start as start_backchannel};
 pub use id_jag::ID_JAG;
 pub use issue::TokenResponse;
 pub use token_exchange::{Exchanged, build as build_exchange};
@@ -28,11 +32,13 @@ use crate::status::{self, Placed};
 use budget::Plan;
 use id_jag::Leaving;
 use stipend_schema::ledger::{Answer, NewToken, Refusal, Settled, Spend, SpendKey, Step};
-use stipend_schema::{Burn, Dep, Outcome, Work};
+use stipend_schema::{Burn, Dep, Outcome, Work, Write};
 use stipend_token::claims::AccessToken;
 
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
 pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// OpenID CIBA Core section 4: fetching what people have approved.
+pub const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
 /// Every grant there is.
 pub const GRANT_TYPES: [&str; 2] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE];
@@ -56,6 +62,7 @@ pub struct Authorization {
 enum GrantType {
     ClientCredentials,
     TokenExchange,
+    Ciba,
 }
 
 /// How one round of deciding and committing ended.
@@ -133,6 +140,7 @@ fn grant_type(params: &Params) -> Result<GrantType, Reason> {
     match params.one("grant_type") {
         Some(CLIENT_CREDENTIALS) => Ok(GrantType::ClientCredentials),
         Some(TOKEN_EXCHANGE) => Ok(GrantType::TokenExchange),
+        Some(CIBA) => Ok(GrantType::Ciba),
         Some(_) => Err(Reason::UnsupportedGrantType),
         None => Err(Reason::MissingGrantType),
     }
@@ -148,14 +156,16 @@ pub async fn refuse_stranger(app: &App, failure: &AuthFailure, origin: &Origin) 
 }
 
 async fn round(app: &App, request: Request<'_>, client: &AuthenticatedClient, basis: i64) -> Round {
-    let mut draft = Draft::new("token.issued", request.origin);
-    draft.client(&client.client.id, &client.client.owner_id);
-    draft.put("auth_method", client.method.as_str());
+    if request.grant == GrantType::Ciba {
+        return ciba::round(app, request, client, basis).await;
+    }
+    let draft = opening("token.issued", client, request.origin);
     let mut deps = client.deps.clone();
     match decide(app, request, client, &draft).await {
         Ok((authorization, key)) => {
             deps.extend(authorization.deps.iter().cloned());
-            issue(app, authorization, key, (client, basis, deps)).await
+            issue(app, authorization, key, Commit { client, basis, deps, writes: Vec::new(), changes: Vec::new() })
+                .await
         }
         Err(refused) => {
             if refused.reason.is_own_trouble() {
@@ -171,6 +181,23 @@ async fn round(app: &App, request: Request<'_>, client: &AuthenticatedClient, ba
             }
         }
     }
+}
+
+/// A record about to be drafted, of a client that has proved who it is.
+fn opening(event: &'static str, client: &AuthenticatedClient, origin: &Origin) -> Draft {
+    let mut draft = Draft::new(event, origin);
+    draft.client(&client.client.id, &client.client.owner_id);
+    draft.put("auth_method", client.method.as_str());
+    draft
+}
+
+/// What an issue leans on, and what else is done in its commit.
+struct Commit<'a> {
+    client: &'a AuthenticatedClient,
+    basis: i64,
+    deps: Vec<Dep>,
+    writes: Vec<Write>,
+    changes: Vec<Dep>,
 }
 
 async fn decide(
@@ -190,25 +217,37 @@ async fn decide(
         GrantType::TokenExchange if client.client.kind == ClientKind::Admin => Err(Reason::GrantNotAllowed.into()),
         GrantType::ClientCredentials => client_credentials::decide(app, client, params, draft.clone()).await,
         GrantType::TokenExchange => token_exchange::decide(app, client, params, draft.clone()).await,
+        // It has a round of its own, because there is more to its answers than a token.
+        GrantType::Ciba => Err(Reason::Internal.into()),
     };
-    restrict(app, request, client, authorization?).await.map(|authorization| (authorization, key))
+    let named = params.one("grant_type").unwrap_or_default();
+    let asked = Restricted { grant_type: named, exchange: grant == GrantType::TokenExchange, origin: request.origin };
+    restrict(app, asked, client, authorization?).await.map(|authorization| (authorization, key))
+}
+
+/// How a token is asked for, as policies see it.
+#[derive(Clone, Copy)]
+struct Restricted<'a> {
+    grant_type: &'a str,
+    exchange: bool,
+    origin: &'a Origin,
 }
 
 /// Policies: after rows have decided, and before the ledger does (the plan only reads).
 async fn restrict(
     app: &App,
-    request: Request<'_>,
+    asked: Restricted<'_>,
     client: &AuthenticatedClient,
     mut authorization: Authorization,
 ) -> Result<Authorization, Refused> {
     let amounts = authorization.plan.amounts();
     let question = TokenQuestion {
         client: &client.client,
-        grant_type: request.params.one("grant_type").unwrap_or_default(),
-        exchange: request.grant == GrantType::TokenExchange,
+        grant_type: asked.grant_type,
+        exchange: asked.exchange,
         claims: &authorization.claims,
         amounts: &amounts,
-        source: request.origin.source,
+        source: asked.origin.source,
         now: app.clock.now(),
     };
     let admission = policy::of_token(&app.records, &question).await?;
@@ -226,12 +265,8 @@ async fn restrict(
 }
 
 /// Commits what was decided: the record, and with it the lines of the token's budget.
-async fn issue(
-    app: &App,
-    authorization: Authorization,
-    key: Option<SpendKey>,
-    (client, basis, deps): (&AuthenticatedClient, i64, Vec<Dep>),
-) -> Round {
+async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, commit: Commit<'_>) -> Round {
+    let Commit { client, basis, deps, writes, changes } = commit;
     let Authorization { mut claims, mut draft, issued_token_type, plan, status, leaving, .. } = authorization;
     let placed = match status.map(|others| status::place(app, &mut claims, &others)).transpose() {
         Ok(placed) => placed,
@@ -240,6 +275,7 @@ async fn issue(
     draft.jti(&claims.jti);
     draft.describe("token", &claims);
     let mut work = work(basis, deps, client.burn.clone(), draft.outcome(ISSUED));
+    (work.writes, work.changes) = (writes, changes);
     let kid = placed.map(|Placed { write, kid }| {
         // Who is distrusted meanwhile signs nothing.
         work.deps.push(deps::key(&kid));

@@ -42,7 +42,11 @@ pub(super) struct Details {
 
 /// RFC 9396 section 5: what is not supported is refused, never ignored.
 pub(super) fn details(params: &Params) -> Result<Details, Reason> {
-    let Some(text) = params.one("authorization_details") else { return Ok(Details::default()) };
+    details_in(params.one("authorization_details"))
+}
+
+pub(super) fn details_in(text: Option<&str>) -> Result<Details, Reason> {
+    let Some(text) = text else { return Ok(Details::default()) };
     let parts = parse_and_split(text).map_err(|error| match error {
         SplitError::Malformed => Reason::DetailsMalformed,
         SplitError::UnknownType => Reason::DetailsType,

@@ -4,7 +4,8 @@
 //! decision of the token crate. Nothing here widens what that decision yields.
 
 use super::budget::{Plan, Question, Source, plan, takes_budgets};
-use super::id_jag::{ID_JAG, Leaving, Wanted};
+use super::id_jag::{self, ID_JAG, Leaving};
+use super::presented::{Presented, Wanted, read};
 use super::{Authorization, Refused, issue, request};
 use crate::app::App;
 use crate::audit::Draft;
@@ -16,30 +17,13 @@ use crate::limits::MAX_TARGETS;
 use crate::reason::Reason;
 use crate::records::{Client, Resource, Unavailable};
 use crate::status;
-use crate::tokens::{Doubt, StandingToken, TokenFault};
+use crate::tokens::StandingToken;
 use std::sync::Arc;
 use stipend_schema::Dep;
-use stipend_token::budget::Asked;
+use stipend_token::budget::{Asked, BudgetCap};
 use stipend_token::narrow::{self, Exchange, Narrowed, Presenter, Target};
 use stipend_token::rule::{ExchangeMode, ExchangeRule};
 use stipend_token::{AccessToken, Audience, ScopeSet};
-
-const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
-const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
-
-/// The parts of the form that are this grant's own.
-struct Form<'a> {
-    subject_token: &'a str,
-    actor_token: Option<&'a str>,
-    issued_type: &'static str,
-}
-
-/// Which token of the request is at fault.
-#[derive(Clone, Copy)]
-enum Which {
-    Subject,
-    Actor,
-}
 
 /// An exchange with its records at hand: what [`narrow::decide`] judges.
 #[derive(Debug)]
@@ -51,6 +35,18 @@ pub struct Exchanged {
     pub abroad: bool,
 }
 
+/// What an exchange would issue, and on whose word.
+pub(super) struct Judged {
+    pub authorization: Authorization,
+    pub targets: Vec<Arc<Resource>>,
+    /// Owner of the client that holds the subject token.
+    pub subject_owner: Option<String>,
+    pub mode: ExchangeMode,
+    pub rules: Vec<String>,
+    /// The owners whose people must approve it first.
+    pub approvers: Vec<String>,
+}
+
 pub(super) async fn decide(
     app: &App,
     authenticated: &AuthenticatedClient,
@@ -58,77 +54,81 @@ pub(super) async fn decide(
     mut draft: Draft,
 ) -> Result<Authorization, Refused> {
     draft.put("grant_type", super::TOKEN_EXCHANGE);
-    let form = parse(params)?;
-    let asked = request::details(params)?;
+    let (presented, wanted) = read(app, params, &mut draft).await?;
+    let Judged { authorization, approvers, .. } = judge(app, authenticated, &presented, wanted, draft).await?;
+    if approvers.is_empty() {
+        return Ok(authorization);
+    }
+    // Who must be asked is no secret to whom the rule names; it is in the record for its owners.
+    let Authorization { deps, mut draft, .. } = authorization;
+    draft.put("approvers", approvers);
+    Err(Refused { reason: Reason::ApprovalNeeded, deps, draft: Some(draft) })
+}
+
+/// Decides the exchange.
+pub(super) async fn judge(
+    app: &App,
+    authenticated: &AuthenticatedClient,
+    presented: &Presented,
+    wanted: Wanted<'_>,
+    mut draft: Draft,
+) -> Result<Judged, Refused> {
     let client = &authenticated.client;
     let now = app.clock.now();
+    let Presented { subject, actor } = presented;
     let refused =
         |reason, deps: &[Dep], draft: &Draft| Refused { reason, deps: deps.to_vec(), draft: Some(draft.clone()) };
-
-    let subject = standing(app, form.subject_token, Which::Subject, now).await.map_err(|r| refused(r, &[], &draft))?;
-    draft.describe("subject_token", &subject.token.claims);
-    if let Some(owner) = subject.owners.first() {
-        draft.subject_owner(owner);
-    }
-    let mut looked_at = subject.deps.clone();
-    let actor = match form.actor_token {
-        Some(token) => {
-            let actor = standing(app, token, Which::Actor, now).await.map_err(|r| refused(r, &looked_at, &draft))?;
-            draft.describe("actor_token", &actor.token.claims);
-            looked_at.extend(actor.deps.iter().cloned());
-            Some(actor)
-        }
-        None => None,
-    };
-    let abroad = form.leads_abroad().then(|| Wanted::read(params)).transpose();
-    let abroad = abroad.map_err(|r| refused(r, &looked_at, &draft))?;
-    let requested = match &abroad {
-        Some(wanted) => vec![wanted.server.clone()],
-        None => request::targets(params).map_err(|r| refused(r, &looked_at, &draft))?,
-    };
-    let scope = request::scope(params).map_err(|r| refused(r, &looked_at, &draft))?;
-    let exchanged = build(app, client, &subject.token.claims, &requested)
+    let mut looked_at: Vec<Dep> =
+        subject.deps.iter().chain(actor.iter().flat_map(|actor| &actor.deps)).cloned().collect();
+    let exchanged = build(app, client, &subject.token.claims, &wanted.targets)
         .await?
         .map_err(|(reason, deps)| refused(reason, &[looked_at.clone(), deps].concat(), &draft))?
-        .leading_abroad(abroad.is_some());
+        .leading_abroad(wanted.abroad.is_some());
     looked_at.extend(exchanged.deps.iter().cloned());
 
     let claims = &subject.token.claims;
     let owners: Vec<&str> = subject.owners.iter().map(String::as_str).collect();
     let actor_claims = actor.as_ref().map(|actor| &actor.token.claims);
-    let narrowed = exchanged
-        .decide(app, client, claims, &owners, actor_claims, scope.as_ref())
+    let scope = wanted.approved.map_or(wanted.scope.as_ref(), |offer| Some(&offer.scope));
+    let mut narrowed = exchanged
+        .decide(app, client, claims, &owners, actor_claims, scope)
         .map_err(|refusal| refused(refusal.into(), &looked_at, &draft))?;
-    note(&mut draft, &narrowed);
-    if let Some(wanted) = abroad {
-        looked_at.push(deps::subject(&client.subject));
-        let leaving = exchanged.leaving(&narrowed, client, &wanted);
-        let claims = claims_of(app, client, &subject, narrowed, now);
-        return leave(app, leaving, claims, looked_at, draft).map_err(|refused| *refused);
+    if let Some(offer) = wanted.approved {
+        narrowed.exp = narrowed.exp.min(now.saturating_add(offer.ttl_seconds));
     }
-    let planned = plan_budget(app, claims, &exchanged, &narrowed, asked.budgets.as_deref()).await;
+    note(&mut draft, &narrowed);
+    let (mode, rules, approvers) = (narrowed.mode, narrowed.rules.clone(), narrowed.approvers.clone());
+    let subject_owner = subject.owners.first().cloned();
+    if let Some(abroad) = &wanted.abroad {
+        looked_at.push(deps::subject(&client.subject));
+        let leaving = exchanged.leaving(&narrowed, client, abroad);
+        let claims = claims_of(app, client, subject, narrowed, now);
+        let authorization = leave(app, leaving, claims, looked_at, draft).map_err(|refused| *refused)?;
+        return Ok(Judged { authorization, targets: exchanged.targets, subject_owner, mode, rules, approvers });
+    }
+    let approved = wanted.approved.map(|offer| offer.budget.as_slice());
+    // A unit that people took out is not asked for any more.
+    let left = |asked: &Asked| approved.is_none_or(|caps| caps.iter().any(|cap| cap.unit == asked.unit));
+    let asked: Option<Vec<Asked>> =
+        wanted.details.budgets.as_ref().map(|asked| asked.iter().filter(|asked| left(asked)).cloned().collect());
+    let planned = plan_budget(app, claims, &exchanged, &narrowed, (asked.as_deref(), approved)).await;
     let plan = planned.map_err(|(reason, deps)| refused(reason, &[looked_at.clone(), deps].concat(), &draft))?;
     // The subject token's ceiling goes along whatever the mode and wherever the child is for, so
     // that no detour loses it. The actor token's caps nothing: it says who acts, and as with scope
     // and budget nothing of what it allows is read; whoever acts could leave it out.
     let held = claims.authorization_details.as_deref();
-    let mut claims = claims_of(app, client, &subject, narrowed, now);
+    let mut claims = claims_of(app, client, subject, narrowed, now);
     claims.budget = plan.claim();
-    claims.authorization_details = request::ceiling(held, asked.credentials.as_deref(), &claims.jti)
+    claims.authorization_details = request::ceiling(held, wanted.details.credentials.as_deref(), &claims.jti)
         .map_err(|r| refused(r, &[looked_at.clone(), plan.deps.clone()].concat(), &draft))?;
     let status = status::wanted(owners.iter().copied().chain([client.owner_id.as_str()]), &exchanged.targets);
     issue::check_size(app, &claims, status.is_some()).map_err(|r| refused(r, &looked_at, &draft))?;
     looked_at.extend(plan.deps.iter().cloned());
     looked_at.push(deps::subject(&client.subject));
-    Ok(Authorization {
-        claims,
-        deps: looked_at,
-        draft,
-        issued_token_type: Some(form.issued_type),
-        plan,
-        status,
-        leaving: None,
-    })
+    let issued_token_type = Some(wanted.issued_type);
+    let authorization =
+        Authorization { claims, deps: looked_at, draft, issued_token_type, plan, status, leaving: None };
+    Ok(Judged { authorization, targets: exchanged.targets, subject_owner, mode, rules, approvers })
 }
 
 /// A grant for another server: recorded as a token would be, without what means something only
@@ -158,11 +158,11 @@ async fn plan_budget(
     subject: &AccessToken,
     exchanged: &Exchanged,
     narrowed: &Narrowed,
-    asked: Option<&[Asked]>,
+    (asked, approved): (Option<&[Asked]>, Option<&[BudgetCap]>),
 ) -> Result<Plan, (Reason, Vec<Dep>)> {
     let used = exchanged.rules.iter().filter(|rule| narrowed.rules.contains(&rule.id));
     let rules: Vec<_> = used.map(|rule| &rule.spec).collect();
-    let question = Question { targets: &exchanged.targets, asked, rules: &rules, exp: narrowed.exp };
+    let question = Question { targets: &exchanged.targets, asked, rules: &rules, approved, exp: narrowed.exp };
     let ceiling = rules.iter().find_map(|rule| rule.budget_ceiling.clone());
     let source = match (&subject.budget, ceiling) {
         (Some(lines), _) => Source::Token(lines),
@@ -176,55 +176,6 @@ async fn plan_budget(
         (None, _) => Source::Nothing,
     };
     plan(app, source, &question).await
-}
-
-/// RFC 8693 section 2.1.
-fn parse(params: &Params) -> Result<Form<'_>, Reason> {
-    let subject_token = params.one("subject_token").ok_or(Reason::MissingSubjectToken)?;
-    let subject_type = params.one("subject_token_type").ok_or(Reason::MissingSubjectTokenType)?;
-    check_type(subject_type)?;
-    let actor_token = params.one("actor_token");
-    match (actor_token, params.one("actor_token_type")) {
-        // actor_token_type is REQUIRED with actor_token and MUST NOT come without it.
-        (Some(_), None) | (None, Some(_)) => return Err(Reason::ActorTokenWithoutType),
-        (Some(_), Some(kind)) => check_type(kind)?,
-        (None, None) => {}
-    }
-    let requested = params.one("requested_token_type").unwrap_or(ACCESS_TOKEN);
-    let issued_type = issued_type(requested).ok_or(Reason::UnsupportedRequestedType)?;
-    Ok(Form { subject_token, actor_token, issued_type })
-}
-
-/// The types that can be issued (RFC 8693 section 3): for us the first two are the same token.
-pub(super) fn issued_type(name: &str) -> Option<&'static str> {
-    [ACCESS_TOKEN, JWT, ID_JAG].into_iter().find(|known| *known == name)
-}
-
-fn check_type(kind: &str) -> Result<(), Reason> {
-    match kind {
-        ACCESS_TOKEN | JWT => Ok(()),
-        _ => Err(Reason::UnsupportedTokenType),
-    }
-}
-
-async fn standing(app: &App, token: &str, which: Which, now: i64) -> Result<StandingToken, Reason> {
-    app.tokens.standing(token, now).await.map_err(|doubt| match (which, doubt) {
-        (_, Doubt::Unavailable) => Reason::StoreUnavailable,
-        (Which::Subject, Doubt::Fault(fault)) => match fault {
-            TokenFault::Malformed => Reason::SubjectMalformed,
-            TokenFault::Signature => Reason::SubjectSignature,
-            TokenFault::Expired => Reason::SubjectExpired,
-            TokenFault::Revoked(_) => Reason::SubjectRevoked,
-            TokenFault::NotStanding => Reason::SubjectNotStanding,
-        },
-        (Which::Actor, Doubt::Fault(fault)) => match fault {
-            TokenFault::Malformed => Reason::ActorMalformed,
-            TokenFault::Signature => Reason::ActorSignature,
-            TokenFault::Expired => Reason::ActorExpired,
-            TokenFault::Revoked(_) => Reason::ActorRevoked,
-            TokenFault::NotStanding => Reason::ActorNotStanding,
-        },
-    })
 }
 
 /// Brings the targets and rules of an exchange together; with none requested, the subject
@@ -255,15 +206,9 @@ pub async fn build(
     Ok(Ok(Exchanged { targets, rules, deps: looked_at, abroad: false }))
 }
 
-impl Form<'_> {
-    fn leads_abroad(&self) -> bool {
-        self.issued_type == ID_JAG
-    }
-}
-
 impl Exchanged {
     /// Where the rule that was used leads.
-    fn leaving(&self, narrowed: &Narrowed, client: &Client, wanted: &Wanted) -> Option<Leaving> {
+    fn leaving(&self, narrowed: &Narrowed, client: &Client, wanted: &id_jag::Wanted) -> Option<Leaving> {
         let [used] = narrowed.rules.as_slice() else { return None };
         let rule = self.rules.iter().find(|rule| &rule.id == used)?;
         Leaving::by(rule.spec.id_jag.as_ref()?, &client.id, wanted)

@@ -62,6 +62,13 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
         | OAuthCode::UnsupportedResponseType
         | OAuthCode::InvalidScope
         | OAuthCode::InvalidTarget
+        | OAuthCode::InvalidGrant
+        | OAuthCode::AuthorizationPending
+        | OAuthCode::SlowDown
+        | OAuthCode::ExpiredToken
+        | OAuthCode::Denied
+        | OAuthCode::InvalidBindingMessage
+        | OAuthCode::InteractionRequired
         | OAuthCode::InvalidAuthorizationDetails
         | OAuthCode::InvalidClientMetadata
         | OAuthCode::InvalidSoftwareStatement

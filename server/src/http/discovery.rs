@@ -2,7 +2,7 @@
 //! (RFC 7517). Both come from memory and may be cached.
 
 use crate::app::{App, Urls};
-use crate::grant::{CLIENT_CREDENTIALS, ID_JAG, TOKEN_EXCHANGE};
+use crate::grant::{CIBA, CLIENT_CREDENTIALS, ID_JAG, TOKEN_EXCHANGE};
 use crate::limits::JWKS_MAX_AGE_SECONDS;
 use crate::records::AuthMethod;
 use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -20,6 +20,7 @@ use stipend_token::constraint::CREDENTIAL_RELEASE_TYPE;
 #[derive(Serialize)]
 struct MtlsAliases<'a> {
     token_endpoint: &'a str,
+    backchannel_authentication_endpoint: &'a str,
     introspection_endpoint: &'a str,
     revocation_endpoint: &'a str,
 }
@@ -52,7 +53,7 @@ struct Metadata<'a> {
     /// REQUIRED by RFC 8414 although there is no authorization response: `none` is the
     /// registered value for one without parameters.
     response_types_supported: [&'static str; 1],
-    grant_types_supported: [&'static str; 2],
+    grant_types_supported: [&'static str; 3],
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     introspection_endpoint: &'a str,
@@ -65,6 +66,10 @@ struct Metadata<'a> {
     revocation_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     /// draft-ietf-oauth-identity-chaining, section 3.
     identity_chaining_requested_token_types_supported: [&'static str; 1],
+    /// OpenID CIBA Core section 4: polling, and no code that a user would type.
+    backchannel_authentication_endpoint: &'a str,
+    backchannel_token_delivery_modes_supported: [&'static str; 1],
+    backchannel_user_code_parameter_supported: bool,
     /// RFC 9396 section 10.
     authorization_details_types_supported: [&'static str; 2],
     /// Where each type has its JSON Schema.
@@ -91,7 +96,7 @@ fn document(app: &App) -> Metadata<'_> {
         authorization_endpoint: &urls.authorization_endpoint,
         registration_endpoint: &urls.registration_endpoint,
         response_types_supported: ["none"],
-        grant_types_supported: [CLIENT_CREDENTIALS, TOKEN_EXCHANGE],
+        grant_types_supported: [CLIENT_CREDENTIALS, TOKEN_EXCHANGE, CIBA],
         token_endpoint_auth_methods_supported: methods.clone(),
         token_endpoint_auth_signing_alg_values_supported: algs,
         introspection_endpoint: &urls.introspection_endpoint,
@@ -102,12 +107,16 @@ fn document(app: &App) -> Metadata<'_> {
         revocation_endpoint_auth_methods_supported: methods,
         revocation_endpoint_auth_signing_alg_values_supported: algs,
         identity_chaining_requested_token_types_supported: [ID_JAG],
+        backchannel_authentication_endpoint: &urls.backchannel_endpoint,
+        backchannel_token_delivery_modes_supported: ["poll"],
+        backchannel_user_code_parameter_supported: false,
         authorization_details_types_supported: [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE],
         authorization_details_types_metadata_endpoint: &urls.details_types_endpoint,
         budget_endpoint: &urls.budget_endpoint,
         tls_client_certificate_bound_access_tokens: certificates.then_some(true),
         mtls_endpoint_aliases: certificates.then_some(MtlsAliases {
             token_endpoint: &urls.token_endpoint,
+            backchannel_authentication_endpoint: &urls.backchannel_endpoint,
             introspection_endpoint: &urls.introspection_endpoint,
             revocation_endpoint: &urls.revocation_endpoint,
         }),

@@ -4,6 +4,7 @@
 mod accept;
 mod answer;
 mod authorize;
+mod backchannel;
 mod body;
 mod budget;
 mod certificate;
@@ -63,6 +64,7 @@ fn issuer(config: &mut ServiceConfig) {
                 .route(web::post().to(authorize::handle))
                 .default_service(web::to(|| async { answer::method_not_allowed("GET, POST") })),
         )
+        .service(endpoint("/oauth2/bc-authorize").route(web::post().to(backchannel::handle)))
         .service(endpoint("/oauth2/introspect").route(web::post().to(introspect::handle)))
         .service(endpoint("/oauth2/revoke").route(web::post().to(revoke::handle)))
         .service(endpoint("/oauth2/register").route(web::post().to(registration::register)))

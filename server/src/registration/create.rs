@@ -82,7 +82,7 @@ async fn registered_by(
         Some(FreshSecret { shown, row }) => (Some(shown), vec![row]),
         None => (None, Vec::new()),
     };
-    let bundle = ClientBundle { client: row, owner: initial.owner, secrets, keys };
+    let bundle = ClientBundle { client: row, owner: initial.owner, secrets, keys, responsibility: None };
     // After the hashing of the secret, which takes longest.
     let _turn = app.turns.take(&initial.token.id).await.map_err(|_| Reason::Overtaken)?;
     for _ in 0..MAX_DECISIONS {

@@ -142,7 +142,13 @@ async fn changed(app: &App, held: Held, metadata: &Map<String, Value>) -> Result
         ..held.registration
     };
     writes.push(Write::Update(Row::ClientRegistration(registration)));
-    let bundle = ClientBundle { client: row, owner: held.bundle.owner, secrets, keys };
+    let bundle = ClientBundle {
+        client: row,
+        owner: held.bundle.owner,
+        secrets,
+        keys,
+        responsibility: held.bundle.responsibility,
+    };
     let answer = registered(app, &bundle, (&stored.said, &stored.made), &access_token, shown)?;
     Ok(Decision { writes, changes: vec![deps::client(&id)], answer })
 }

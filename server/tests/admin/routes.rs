@@ -26,6 +26,9 @@ pub struct Things {
     pub rule: String,
     /// A trusted issuer.
     pub issuer: String,
+    /// Requests that wait for people: one to be approved, one to be refused.
+    pub approval: String,
+    pub unwanted: String,
     pub budget: String,
     /// In custody, with a version that waits, and a grant of it.
     pub credential: String,
@@ -95,6 +98,8 @@ impl Things {
             uri,
             rule: String::new(),
             issuer: String::new(),
+            approval: String::new(),
+            unwanted: String::new(),
             budget: String::new(),
             credential: String::new(),
             version: String::new(),
@@ -110,6 +115,11 @@ impl Things {
         };
         things.rule = text(&world.post("/exchange-rules", things.rule_body()).await.ok()["id"]);
         things.issuer = text(&world.post("/issuers", things.issuer_body("trusted")).await.ok()["id"]);
+        for person in ["ann@example.com", "ben@example.com"] {
+            let path = format!("/agents/{}/responsible", things.keyed);
+            world.post(&path, json!({ "person": person })).await.ok();
+        }
+        [things.approval, things.unwanted] = waiting(world, &things).await;
         let line = json!({"agent": things.agent, "unit": "call", "decimals": 0, "amount": 5});
         things.budget = text(&world.post("/budgets", line).await.ok()["id"]);
         let custody = |name: &str| json!({"owner": owner, "name": format!("{tag}-{name}"), "value": {"api_key": {"key": "sk-first-0123"}}});
@@ -150,6 +160,8 @@ impl Things {
             uri: "https://nowhere.example".into(),
             rule: "rule_none".into(),
             issuer: "iss_none".into(),
+            approval: "apr_none".into(),
+            unwanted: "apr_none".into(),
             budget: "bl_none".into(),
             credential: "nowhere.key".into(),
             version: "cv_none".into(),
@@ -195,6 +207,8 @@ impl Things {
             .replace("/resources/{id}", &format!("/resources/{}", self.resource))
             .replace("/exchange-rules/{id}", &format!("/exchange-rules/{}", self.rule))
             .replace("/issuers/{id}", &format!("/issuers/{}", self.issuer))
+            .replace("/approvals/{id}/refuse", &format!("/approvals/{}/refuse", self.unwanted))
+            .replace("/approvals/{id}", &format!("/approvals/{}", self.approval))
             .replace("/budgets/{id}", &format!("/budgets/{}", self.budget))
             .replace("/credentials/{id}/probe", &format!("/credentials/{}/probe", self.reached))
             .replace("/credentials/{id}/destroy", &format!("/credentials/{}/destroy", self.spent))
@@ -261,6 +275,10 @@ impl Things {
             "POST /exchange-rules/{id}/accept" => "rule.accepted",
             "POST /exchange-rules/{id}/disable" => "rule.disabled",
             "POST /exchange-rules/{id}/enable" => "rule.enabled",
+            "GET /approvals" => "approval.listed",
+            "GET /approvals/{id}" => "approval.read",
+            "POST /approvals/{id}/approve" => "approval.approved",
+            "POST /approvals/{id}/refuse" => "approval.refused",
             "GET /budgets" => "budget.listed",
             "POST /budgets" => "budget.created",
             "GET /budgets/{id}" => "budget.read",
@@ -310,6 +328,9 @@ impl Things {
             "GET /audit/writers" => "audit.writers_listed",
             "GET /audit/export" => "audit.exported",
             "GET /whoami" => "whoami",
+            "POST /agents/{id}/responsible" => "agent.transferred",
+            "POST /people/departed" => "person.departed",
+            "POST /agents/{id}/responsible/accept" => return (&self.keyed, "agent.transfer_accepted"),
             "POST /agents/{id}/revoke" => return (&self.doomed, "agent.revoked"),
             "POST /agents/{id}/retire" => return (&self.ended, "agent.retired"),
             "POST /agents/{id}/reissue" => return (&self.keyed, "agent.reissued"),
@@ -339,6 +360,9 @@ impl Things {
             "PATCH /resources/{id}" => json!({"name": "changed"}),
             "POST /issuers" => self.issuer_body("made"),
             "PATCH /issuers/{id}" => json!({"audiences": ["stipend", "changed"]}),
+            "POST /agents/{id}/responsible" => json!({"person": "ben@example.com"}),
+            "POST /people/departed" => json!({"person": "nobody@example.com"}),
+            "POST /approvals/{id}/refuse" => json!({"reason": "test"}),
             "POST /budgets" => json!({"agent": self.agent, "unit": "token", "decimals": 0, "amount": 5}),
             "PATCH /budgets/{id}" => json!({"amount": 7}),
             "POST /budgets/{id}/increase" => json!({"amount": 1, "seconds": 60}),
@@ -373,6 +397,29 @@ impl Things {
     }
 }
 
+/// Two requests that wait, by a rule of their own.
+async fn waiting(world: &World, things: &Things) -> [String; 2] {
+    let Things { owner, uri, tag, .. } = things;
+    let subject =
+        world.server.create_client(owner, &format!("{tag}-teller"), "agent", &[(uri.as_str(), &["read"])]).await;
+    let asks = world.server.create_client(owner, &format!("{tag}-asker"), "agent", &[]).await;
+    let rule = json!({
+        "actor": {"client": asks.id}, "subject": {"client": subject.id}, "to_audience": uri,
+        "scopes": [{"scope": "read"}], "mode": "delegation", "approval": {"by": ["subject_owner"]},
+    });
+    world.post("/exchange-rules", rule).await.ok();
+    let token = world.server.token(&subject, &[]).await;
+    let kind = "urn:ietf:params:oauth:token-type:access_token";
+    for _ in 0..2 {
+        let form = [("subject_token", token.as_str()), ("subject_token_type", kind)];
+        let (status, body) = world.server.form("/oauth2/bc-authorize", &asks, &form).await;
+        assert_eq!(status, 200, "{body}");
+    }
+    let page = world.get("/approvals?limit=200").await;
+    let mut ids = page["items"].as_array().unwrap().iter().filter(|item| item["client_id"] == json!(asks.id));
+    [(); 2].map(|()| ids.next().unwrap()["id"].as_str().unwrap().to_owned())
+}
+
 fn kind(operation: &str) -> Kind {
     match operation {
         "GET /owners"
@@ -381,6 +428,7 @@ fn kind(operation: &str) -> Kind {
         | "GET /resources"
         | "GET /issuers"
         | "GET /exchange-rules"
+        | "GET /approvals"
         | "GET /budgets"
         | "GET /credentials"
         | "GET /grants"
@@ -396,6 +444,8 @@ fn kind(operation: &str) -> Kind {
         | "GET /audit/writers"
         | "GET /audit/export" => Kind::Deployment,
         "GET /whoami" | "GET /signing-keys" | "GET /policies/schema" | "POST /policies/validate" => Kind::Open,
+        // Each says it for the owners it administers.
+        "POST /people/departed" => Kind::Open,
         _ => Kind::Owned,
     }
 }

@@ -1,9 +1,11 @@
 //! Each command once for people and once for programs, along a story in which all of them work.
 
 use crate::terminal::{ORDERS, Terminal};
-use serde_json::Value;
+use reqwest::Method;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use stipend::clock::Clock;
+use stipend::testing::TestClient;
 
 /// Commands that need more than a server and its admin: a process that stays, a database of their
 /// own, or an agent.
@@ -66,9 +68,17 @@ const STORY: &[&str] = &[
     "rule enable acme.refunding",
     "rule accept acme.refunding --owner acme",
     "rule explain --actor acme.refunds --subject acme.planner --subject-audience https://orders.example --subject-scope refund --scope refund",
+    "approval list --all",
+    "approval show $APPROVAL",
+    "approval approve $APPROVAL --scope refund --ttl 1m --no-budget --reason test",
+    "approval refuse $APPROVAL --reason test",
     "rule delete acme.refunding",
     "revocation create --kind client --value acme.planner --reason test --severity low",
     "revocation list",
+    "agent transfer acme.refunds --to ann@example.com",
+    "agent accept $OFFERED",
+    "owner departed ben@example.com --grace 3d --reason test",
+    "owner departed ann@example.com --at-once",
     "agent suspend acme.refunds --reason test",
     "agent resume acme.refunds",
     "agent reissue acme.refunds --name refunds-2",
@@ -171,6 +181,8 @@ async fn tell(json: bool) {
                 "$ADMIN" => format!("{}/admin", terminal.server.issuer),
                 "$TOKEN" => text(&terminal.json(&["token", "get"]).await["access_token"]),
                 "$NEW_FILE" => terminal.folder.path().join("audit.jsonl").display().to_string(),
+                "$APPROVAL" => waiting(&terminal).await,
+                "$OFFERED" => offered(&terminal).await,
                 "$BUDGET" => text(&terminal.json(&["budget", "list"]).await[0]["id"]),
                 "$REGISTRATION" => text(&terminal.json(&["registration-token", "list"]).await[0]["id"]),
                 "$SECRET_ID" => of_agent(&terminal, "acme.refunds", "secrets").await,
@@ -195,6 +207,47 @@ async fn tell(json: bool) {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap().to_owned()
+}
+
+/// An agent that another admin has offered to somebody.
+async fn offered(terminal: &Terminal) -> String {
+    let server = &terminal.server;
+    let all = ["admin:read", "admin:write"];
+    let body = json!({
+        "owner": "acme", "name": "offers", "kind": "admin", "auth_method": "client_secret_basic",
+        "roles": [{"role": "owner-admin", "owner": "acme"}],
+        "access": [{"resource": server.app.urls.admin_resource, "scopes": all, "default_scopes": all}],
+    });
+    let made = server.create("/agents", body).await;
+    let offers = TestClient { id: text(&made["agent"]["id"]), secret: text(&made["client_secret"]) };
+    let token = server.token(&offers, &[]).await;
+    let to = json!({"person": "ben@example.com"});
+    let (status, body) = server.admin_as(&token, Method::POST, "/agents/acme.refunds/responsible", Some(&to)).await;
+    assert_eq!(status, 200, "{body}");
+    "acme.refunds".to_owned()
+}
+
+/// An exchange that waits for people: a new one each time, since an answer is given once.
+async fn waiting(terminal: &Terminal) -> String {
+    let server = &terminal.server;
+    let asker = format!("asker-{}", server.clock.now());
+    let teller = format!("teller-{}", server.clock.now());
+    server.clock.advance(1);
+    let subject = server.create_client("acme", &teller, "agent", &[(ORDERS, &["refund"])]).await;
+    let asks = server.create_client("acme", &asker, "agent", &[]).await;
+    let rule = json!({
+        "actor": {"client": asks.id}, "subject": {"client": subject.id}, "to_audience": ORDERS,
+        "scopes": [{"scope": "refund"}], "mode": "delegation", "approval": {"by": ["actor_owner"]},
+    });
+    server.create("/exchange-rules", rule).await;
+    let token = server.token(&subject, &[]).await;
+    let kind = "urn:ietf:params:oauth:token-type:access_token";
+    let form = [("subject_token", token.as_str()), ("subject_token_type", kind)];
+    let (status, body) = server.form("/oauth2/bc-authorize", &asks, &form).await;
+    assert_eq!(status, 200, "{body}");
+    let waits = terminal.json(&["approval", "list"]).await;
+    let found = waits.as_array().unwrap().iter().find(|one| one["client_id"] == json!(asks.id));
+    text(&found.unwrap()["id"])
 }
 
 /// The id of an agent's newest secret or key.

@@ -2,7 +2,7 @@
 
 use super::{Exchange, Refusal, Target};
 use crate::ScopeSet;
-use crate::rule::{ExchangeMode, ExchangeRule};
+use crate::rule::{Approver, ExchangeMode, ExchangeRule};
 
 /// What may go to one target.
 pub(super) struct Edge {
@@ -12,6 +12,8 @@ pub(super) struct Edge {
     pub rule: Option<String>,
     pub max_ttl_seconds: Option<i64>,
     pub max_depth: Option<usize>,
+    /// The owners whose people must approve.
+    pub approvers: Vec<String>,
 }
 
 /// What one rule says to one target of an exchange.
@@ -34,7 +36,8 @@ pub enum RuleVerdict {
 }
 
 /// The edge to `target`: the client's own token first, then `may_act`, then the
-/// rules, delegation before impersonation and by id, so that no order decides.
+/// rules, delegation before impersonation, what needs no approval before what does, and by
+/// id, so that no order decides.
 pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge, Refusal> {
     if target.environment.is_some_and(|env| env != exchange.presenter.environment) {
         return Err(Refusal::EnvironmentCrossed);
@@ -50,10 +53,11 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
             rule: None,
             max_ttl_seconds: None,
             max_depth: None,
+            approvers: Vec::new(),
         });
     }
     let mut rules: Vec<&ExchangeRule> = exchange.rules.iter().collect();
-    rules.sort_unstable_by_key(|rule| (rule.spec.mode, rule.id.as_str()));
+    rules.sort_unstable_by_key(|rule| (rule.spec.mode, rule.spec.approval.is_some(), rule.id.as_str()));
     let mut refusal = if own || subject.may_act.is_some() { Refusal::NoRule } else { Refusal::NotTheirs };
     for rule in rules {
         match judge(exchange, target, rule) {
@@ -64,6 +68,7 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
                     rule: Some(rule.id.clone()),
                     max_ttl_seconds: rule.spec.max_ttl_seconds,
                     max_depth: rule.spec.max_depth,
+                    approvers: approvers(exchange, target, rule),
                 });
             }
             RuleVerdict::ScopeExceeded => refusal = Refusal::ScopeWider,
@@ -82,6 +87,15 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
         }
     }
     Err(refusal)
+}
+
+fn approvers(exchange: &Exchange<'_>, target: &Target<'_>, rule: &ExchangeRule) -> Vec<String> {
+    let owner = |approver: &Approver| match approver {
+        Approver::ActorOwner => exchange.presenter.owner_id,
+        Approver::SubjectOwner => exchange.subject_owners.first().copied().unwrap_or_default(),
+        Approver::TargetOwner => target.owner_id,
+    };
+    rule.spec.approval.iter().flat_map(|approval| &approval.by).map(|approver| owner(approver).to_owned()).collect()
 }
 
 /// What one rule says to one target.

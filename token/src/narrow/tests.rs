@@ -1,5 +1,5 @@
 use super::*;
-use crate::rule::{PartySelector, RuleSpec, ScopeEdge};
+use crate::rule::{Approval, Approver, PartySelector, RuleSpec, ScopeEdge};
 use proptest::prelude::*;
 
 const NOW: Timestamp = 1_000;
@@ -50,6 +50,7 @@ fn rule(id: &str, actor: &str, subject: &str, to: &str, allowed: &[&str]) -> Exc
             budget_ceiling: None,
             max_children: None,
             id_jag: None,
+            approval: None,
         },
         accepted_by: vec!["o".into()],
         enabled: true,
@@ -218,6 +219,28 @@ fn the_holder_may_narrow_its_own_token_without_a_rule_and_without_act() {
     assert!(got.act.is_empty() && got.rules.is_empty());
     case.target = aud("https://y");
     assert_eq!(case.decide(), Err(Refusal::NoRule), "another audience needs an edge");
+}
+
+#[test]
+fn a_rule_that_waits_names_whose_people_approve_and_gives_way_to_one_that_does_not() {
+    let mut case = Case::new();
+    case.owners = vec!["p", "o"];
+    case.target_owner = "q";
+    let waits = |id: &str, by: Vec<Approver>| {
+        let mut rule = rule(id, "o.b", "o.a", "https://x", &["read"]);
+        rule.spec.approval = Some(Approval { by });
+        rule.accepted_by = ["o", "p", "q"].map(Into::into).into();
+        rule
+    };
+    case.rules = vec![waits("r1", vec![Approver::TargetOwner, Approver::ActorOwner, Approver::SubjectOwner])];
+    assert_eq!(case.decide().unwrap().approvers, ["o", "p", "q"], "the subject's is who holds the token");
+    case.rules = vec![waits("r1", vec![Approver::SubjectOwner])];
+    assert_eq!(case.decide().unwrap().approvers, ["p"]);
+    let mut free = waits("r2", Vec::new());
+    free.spec.approval = None;
+    case.rules.push(free);
+    let decided = case.decide().unwrap();
+    assert_eq!((decided.approvers, decided.rules), (vec![], vec!["r2".to_owned()]));
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod change;
 mod create;
 mod credentials;
 mod reissue;
+mod responsible;
 mod settings;
 mod state;
 mod view;
@@ -19,6 +20,7 @@ pub(super) use create::create;
 pub(crate) use credentials::{FreshSecret, fresh_secret, key_row, parse_jwks};
 pub(super) use credentials::{add_key, add_secret, delete_key, delete_secret};
 pub(super) use reissue::reissue;
+pub(super) use responsible::{accept, departed, transfer};
 pub(super) use state::{Verb, set_state};
 
 use super::api::{Agent, ListQuery, Page};

@@ -6,9 +6,10 @@ use super::super::problem::{Code, Refusal};
 use super::super::roles::Action;
 use super::super::session::{Change, Session};
 use super::create::{Registration, find, register};
+use super::view::responsible;
 use super::{credentials, deps_of, load};
 use crate::records::ClientState;
-use stipend_schema::ClientRow;
+use stipend_schema::{ClientRow, ResponsibilityRow, Row, Write};
 use stipend_token::id::client_id;
 
 /// Answers the clone, and whether it is new.
@@ -54,8 +55,25 @@ async fn decide(
         ..origin
     };
     deps.extend(deps_of(&row));
+    if bundle.responsibility.as_ref().is_some_and(|row| row.orphaned_at.is_some()) {
+        return Err(Refusal::new(Code::InvalidState, "nobody answers for the agent: transfer it first"));
+    }
+    // Whoever answers for the original answers for its clone.
+    let responsibility = bundle.responsibility.map(|row| ResponsibilityRow {
+        client_id: clone_id.clone(),
+        offered_to: None,
+        offered_by: None,
+        created_at: now,
+        updated_at: now,
+        ..row
+    });
     let have = find(session, &clone_id).await?;
+    let is_new = have.is_none();
     let new = Registration { row, owner: bundle.owner, keys, credential_seconds: new.secret_expires_in_seconds, deps };
-    let change = register(session, new, have).await?;
+    let mut change = register(session, new, have).await?;
+    if let Some(row) = responsibility.filter(|_| is_new) {
+        change.answer.1.agent.responsible = Some(responsible(row.clone()));
+        change.writes.push(Write::Insert(Row::Responsibility(row)));
+    }
     Ok(change.with("reissue_of", id))
 }

@@ -58,6 +58,10 @@ pub(in super::super) async fn set_state(
             let Some(to) = next(from, verb) else {
                 return Err(Refusal::new(Code::InvalidState, "the agent's state does not allow this"));
             };
+            let orphaned = bundle.responsibility.as_ref().is_some_and(|row| row.orphaned_at.is_some());
+            if verb == Verb::Resume && orphaned && to != from {
+                return Err(Refusal::new(Code::InvalidState, "nobody answers for the agent: transfer it first"));
+            }
             let (now, owner, deps) = (session.now(), bundle.client.owner_id.clone(), deps_of(&bundle.client));
             if to == from {
                 return Ok(Change::none(&owner, deps, view::view(bundle, now)?));

@@ -1,11 +1,11 @@
 //! A client as the API shows it, and whether it could get a token now.
 
-use super::super::api::{Agent, AgentCertificate, AgentKey, AgentSecret, NotReady, Readiness};
+use super::super::api::{Agent, AgentCertificate, AgentKey, AgentSecret, NotReady, Readiness, Responsible, Warning};
 use super::super::check;
 use super::super::problem::Refusal;
 use crate::records::{AuthMethod, ClientState, CredentialKind, RegisteredKey};
 use stipend_schema::queries::ClientBundle;
-use stipend_schema::{ClientKeyRow, ClientSecretRow};
+use stipend_schema::{ClientKeyRow, ClientSecretRow, ResponsibilityRow};
 use stipend_token::Environment;
 
 pub(super) fn view(bundle: ClientBundle, now: i64) -> Result<Agent, Refusal> {
@@ -33,9 +33,20 @@ pub(super) fn view(bundle: ClientBundle, now: i64) -> Result<Agent, Refusal> {
         created_at: row.created_at,
         updated_at: row.updated_at,
         readiness,
+        responsible: bundle.responsibility.map(responsible),
         secrets: bundle.secrets.iter().map(secret).collect(),
         keys: bundle.keys.iter().map(key).collect::<Result<_, _>>()?,
     })
+}
+
+pub(super) fn responsible(row: ResponsibilityRow) -> Responsible {
+    Responsible {
+        person: row.person,
+        offered_to: row.offered_to,
+        offered_by: row.offered_by,
+        orphaned_at: row.orphaned_at,
+        suspend_at: row.suspend_at,
+    }
 }
 
 fn secret(row: &ClientSecretRow) -> AgentSecret {
@@ -81,7 +92,9 @@ fn readiness(bundle: &ClientBundle, now: i64) -> Result<Readiness, Refusal> {
     }
     let access: Vec<serde_json::Value> = check::parse_column(&row.access)?;
     note(access.is_empty(), NotReady::NoAccess);
-    Ok(Readiness { ready: reasons.is_empty(), reasons })
+    let orphaned = bundle.responsibility.as_ref().is_some_and(|row| row.orphaned_at.is_some());
+    let warnings = if orphaned { vec![Warning::Orphaned] } else { Vec::new() };
+    Ok(Readiness { ready: reasons.is_empty(), reasons, warnings })
 }
 
 #[cfg(test)]
@@ -122,6 +135,7 @@ mod tests {
                 expires_at: 50,
             }],
             keys: Vec::new(),
+            responsibility: None,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Agents, relying services and admins: everything that authenticates.
 
+use super::responsible::Responsible;
 use super::revocations::Severity;
 use super::shapes::AccessEntryShape;
 use super::{ShownSecret, present};
@@ -111,6 +112,9 @@ pub struct Agent {
     pub created_at: i64,
     pub updated_at: i64,
     pub readiness: Readiness,
+    /// Who answers for it, where somebody is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub responsible: Option<Responsible>,
     pub secrets: Vec<AgentSecret>,
     pub keys: Vec<AgentKey>,
 }
@@ -120,6 +124,17 @@ pub struct Agent {
 pub struct Readiness {
     pub ready: bool,
     pub reasons: Vec<NotReady>,
+    /// What does not keep it from a token yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<Warning>,
+}
+
+/// What will keep a client from getting a token unless somebody does something.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// Nobody answers for it any more.
+    Orphaned,
 }
 
 /// What keeps a client from getting a token.

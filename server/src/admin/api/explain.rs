@@ -93,6 +93,9 @@ pub struct Granted {
     pub mode: ExchangeMode,
     /// Ids of the rules it took. Empty: none was needed.
     pub rules: Vec<String>,
+    /// The owners whose people must approve first. Empty: the token endpoint issues it at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub approvers: Vec<String>,
 }
 
 /// A statement of a policy that refuses.

@@ -5,6 +5,7 @@
 //! type but the answer meant for it.
 
 mod agents;
+mod approvals;
 mod audit;
 mod budgets;
 mod custody;
@@ -16,6 +17,7 @@ mod owners;
 mod policies;
 mod registration_tokens;
 mod resources;
+mod responsible;
 mod revocations;
 mod rules;
 mod shapes;
@@ -23,8 +25,9 @@ mod signing_keys;
 
 pub use agents::{
     Agent, AgentCertificate, AgentCreated, AgentKey, AgentSecret, ChangeState, KeyCreated, NarrowAgent, NewAgent,
-    NewKey, NewSecret, NotReady, PatchAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated,
+    NewKey, NewSecret, NotReady, PatchAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated, Warning,
 };
+pub use approvals::{ApprovalQuery, ApprovalRequest, ApprovalStatus, Approve, Refuse};
 pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
 pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
 pub use custody::{
@@ -44,9 +47,12 @@ pub use registration_tokens::{
     NewRegistrationToken, RegistrationToken, RegistrationTokenCreated, RegistrationTokenState,
 };
 pub use resources::{NewResource, PatchResource, Resource};
+pub use responsible::{Departed, Departure, Responsible, Transfer};
 pub use revocations::{NewRevocation, Revocation, RevokeKind, Severity};
 pub use rules::{AcceptRule, NewRule, Rule};
-pub use shapes::{AccessEntryShape, BudgetCapShape, KeySourceShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
+pub use shapes::{
+    AccessEntryShape, ApprovalShape, BudgetCapShape, KeySourceShape, PartyShape, RuleSpecShape, ScopeEdgeShape,
+};
 pub use signing_keys::{Distrust, KeyStatus, SigningKey};
 
 use crate::records::RoleGrant;
@@ -96,10 +102,24 @@ pub struct ListQuery {
 /// Who is calling.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 pub struct WhoAmI {
+    /// The client, or the person's subject here.
     pub client_id: String,
     pub owner: String,
     pub roles: Vec<RoleGrant>,
     pub scopes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<WhoAmIPerson>,
+}
+
+/// A person who logged in at a trusted issuer.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+pub struct WhoAmIPerson {
+    pub issuer: String,
+    pub subject: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
 }
 
 /// RFC 9457: why a request was refused.

@@ -1,12 +1,12 @@
 //! Exchange rules: who may exchange whose tokens, and for what.
 
 use super::owners::State;
-use super::shapes::{AbroadShape, BudgetCapShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
+use super::shapes::{AbroadShape, ApprovalShape, BudgetCapShape, PartyShape, RuleSpecShape, ScopeEdgeShape};
 use serde::{Deserialize, Serialize};
 use stipend_token::Audience;
 use stipend_token::budget::BudgetCap;
 use stipend_token::id_jag::Abroad;
-use stipend_token::rule::{ExchangeMode, PartySelector, RuleSpec, ScopeEdge};
+use stipend_token::rule::{Approval, ExchangeMode, PartySelector, RuleSpec, ScopeEdge};
 use utoipa::ToSchema;
 
 /// A rule as it is written: a `RuleSpec`, and its id where the writer chooses one.
@@ -49,6 +49,10 @@ pub struct NewRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<AbroadShape>)]
     pub id_jag: Option<Abroad>,
+    /// Each exchange waits until people have approved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ApprovalShape>)]
+    pub approval: Option<Approval>,
 }
 
 impl NewRule {
@@ -66,6 +70,7 @@ impl NewRule {
             budget_ceiling: self.budget_ceiling,
             max_children: self.max_children,
             id_jag: self.id_jag,
+            approval: self.approval,
         }
     }
 }
@@ -85,6 +90,7 @@ impl From<RuleSpec> for NewRule {
             budget_ceiling: spec.budget_ceiling,
             max_children: spec.max_children,
             id_jag: spec.id_jag,
+            approval: spec.approval,
         }
     }
 }

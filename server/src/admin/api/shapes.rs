@@ -73,6 +73,8 @@ pub struct RuleSpecShape {
     budget_ceiling: Option<Vec<BudgetCapShape>>,
     max_children: Option<i64>,
     id_jag: Option<AbroadShape>,
+    /// Each exchange waits until people have approved it.
+    approval: Option<ApprovalShape>,
 }
 
 /// Another authorization server, where a rule's identity assertion grants are presented.
@@ -88,4 +90,13 @@ pub struct AbroadShape {
     /// Resources there that a grant may name, as they are registered there.
     #[schema(max_items = 32)]
     resources: Option<Vec<String>>,
+}
+
+/// Whose people must approve: all of these.
+#[derive(Debug, ToSchema)]
+#[schema(as = Approval)]
+pub struct ApprovalShape {
+    /// `actor_owner`, `subject_owner`, `target_owner`, each at most once.
+    #[schema(min_items = 1, max_items = 3)]
+    by: Vec<String>,
 }

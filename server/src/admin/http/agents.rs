@@ -2,11 +2,11 @@
 
 use super::super::agents::{self as collection, Verb};
 use super::super::api::{
-    Agent, AgentCreated, ChangeState, ListQuery, NarrowAgent, NewAgent, Page, PatchAgent, ReissueAgent, RevokeAgent,
-    SCOPE_READ, SCOPE_WRITE,
+    Agent, AgentCreated, ChangeState, Departed, Departure, ListQuery, NarrowAgent, NewAgent, Page, PatchAgent,
+    ReissueAgent, RevokeAgent, SCOPE_READ, SCOPE_WRITE, Transfer,
 };
 use super::Refused;
-use super::call::{answer, body, created, optional_body, query, segment, serve};
+use super::call::{answer, body, created, no_body, optional_body, query, segment, serve};
 use crate::app::App;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -111,6 +111,37 @@ pub(super) async fn reissue(app: Data<App>, request: HttpRequest, payload: Paylo
         let new: ReissueAgent = body(&request, payload).await?;
         let (is_new, agent) = collection::reissue(session, segment(&request, "id")?, &new).await?;
         created(is_new, &agent)
+    })
+    .await
+}
+
+/// Names who answers for a client; one that somebody answers for is offered, and accepted.
+#[utoipa::path(post, path = "/admin/v1/agents/{id}/responsible", tag = "agents", params(("id" = String, Path)), request_body = Transfer, responses((status = 200, body = Agent), Refused))]
+pub(super) async fn transfer(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    serve(&app, &request, SCOPE_WRITE, "agent.transferred", async |session| {
+        let to: Transfer = body(&request, payload).await?;
+        answer(200, &collection::transfer(session, segment(&request, "id")?, &to.person).await?)
+    })
+    .await
+}
+
+/// Accepts it: by the person it is offered to, or another admin than who offered it.
+#[utoipa::path(post, path = "/admin/v1/agents/{id}/responsible/accept", tag = "agents", params(("id" = String, Path)), responses((status = 200, body = Agent), Refused))]
+pub(super) async fn accept(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    serve(&app, &request, SCOPE_WRITE, "agent.transfer_accepted", async |session| {
+        no_body(&request, payload).await?;
+        answer(200, &collection::accept(session, segment(&request, "id")?).await?)
+    })
+    .await
+}
+
+/// A person has gone: the clients of the owners that the caller administers which that person
+/// answered for are orphans, and suspended after a grace unless somebody else answers for them.
+#[utoipa::path(post, path = "/admin/v1/people/departed", tag = "agents", request_body = Departed, responses((status = 200, body = Departure), Refused))]
+pub(super) async fn departed(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    serve(&app, &request, SCOPE_WRITE, "person.departed", async |session| {
+        let gone: Departed = body(&request, payload).await?;
+        answer(200, &collection::departed(session, &gone).await?)
     })
     .await
 }

@@ -1,7 +1,8 @@
 //! `/admin/v1/audit` and `/whoami`: bodies and answers; what happens is in the collection's own module.
 
 use super::super::api::{
-    AuditExport, AuditItem, AuditQuery, ExportQuery, ListQuery, Page, SCOPE_AUDIT, SCOPE_READ, WhoAmI, Writer,
+    AuditExport, AuditItem, AuditQuery, ExportQuery, ListQuery, Page, SCOPE_AUDIT, SCOPE_READ, WhoAmI, WhoAmIPerson,
+    Writer,
 };
 use super::super::audit as collection;
 use super::Refused;
@@ -44,8 +45,14 @@ pub(super) async fn whoami(app: Data<App>, request: HttpRequest) -> HttpResponse
         let caller = session.caller();
         let who = WhoAmI {
             client_id: caller.id().to_owned(),
-            owner: caller.client.owner_id.clone(),
-            roles: caller.client.roles.clone(),
+            owner: caller.owner().to_owned(),
+            roles: caller.roles().to_vec(),
+            person: caller.person().map(|person| WhoAmIPerson {
+                issuer: person.issuer.issuer.clone(),
+                subject: person.subject.clone(),
+                acr: person.user.acr.clone(),
+                auth_time: person.user.auth_time,
+            }),
             scopes: caller.scope.iter().map(str::to_owned).collect(),
         };
         answer(200, &who)

@@ -155,6 +155,10 @@ fn problem(refusal: &Refusal, scope: &str) -> HttpResponse {
     let challenge = match refusal.code {
         Code::NoToken => Some(format!("Bearer realm=\"admin\", scope=\"{scope}\"")),
         Code::InvalidToken => Some(format!("Bearer realm=\"admin\", error=\"invalid_token\", scope=\"{scope}\"")),
+        // RFC 9470 section 3.
+        Code::StaleLogin => {
+            Some(format!("Bearer realm=\"admin\", error=\"insufficient_user_authentication\", scope=\"{scope}\""))
+        }
         Code::InsufficientScope | Code::Forbidden => {
             Some(format!("Bearer realm=\"admin\", error=\"insufficient_scope\", scope=\"{scope}\""))
         }

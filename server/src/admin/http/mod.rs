@@ -2,6 +2,7 @@
 //! handlers, nothing that decides.
 
 mod agents;
+mod approvals;
 mod audit;
 mod budgets;
 mod call;
@@ -90,6 +91,9 @@ table! {
     "/agents/{id}/revoke" "POST" { post agents::revoke }
     "/agents/{id}/retire" "POST" { post agents::retire }
     "/agents/{id}/reissue" "POST" { post agents::reissue }
+    "/agents/{id}/responsible" "POST" { post agents::transfer }
+    "/agents/{id}/responsible/accept" "POST" { post agents::accept }
+    "/people/departed" "POST" { post agents::departed }
     "/agents/{id}/secrets" "POST" { post credentials::add_secret }
     "/agents/{id}/secrets/{secret_id}" "DELETE" { delete credentials::delete_secret }
     "/agents/{id}/keys" "POST" { post credentials::add_key }
@@ -111,6 +115,10 @@ table! {
     "/exchange-rules/{id}/accept" "POST" { post rules::accept }
     "/exchange-rules/{id}/disable" "POST" { post rules::disable }
     "/exchange-rules/{id}/enable" "POST" { post rules::enable }
+    "/approvals" "GET" { get approvals::list }
+    "/approvals/{id}" "GET" { get approvals::find }
+    "/approvals/{id}/approve" "POST" { post approvals::approve }
+    "/approvals/{id}/refuse" "POST" { post approvals::refuse }
     "/budgets" "GET, POST" { get budgets::list, post budgets::create }
     "/budgets/{id}" "GET, PATCH" { get budgets::find, patch budgets::patch }
     "/budgets/{id}/children" "GET" { get budgets::children }

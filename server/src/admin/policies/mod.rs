@@ -198,7 +198,7 @@ fn version(caller: &Caller, row: &PolicyRow) -> Write {
 
 /// The record of a deployment's policy belongs to whoever changed it.
 fn unchanged<T>(caller: &Caller, owner: Option<&str>, deps: Vec<Dep>, answer: T) -> Change<T> {
-    Change::none(owner.unwrap_or(&caller.client.owner_id), deps, answer)
+    Change::none(owner.unwrap_or(caller.owner()), deps, answer)
 }
 
 pub(super) async fn patch(session: &Session<'_>, id: &str, patch: &PatchPolicy) -> Result<Policy, Refusal> {
