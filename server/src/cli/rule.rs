@@ -331,6 +331,7 @@ fn show_explained(session: &Session<'_>, said: &Explained) {
             ("answer", answer),
             ("error", said.error.clone().unwrap_or_default()),
             ("reason", said.reason.clone().unwrap_or_default()),
+            ("policies", said.policies.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
         ]);
         return;
     };
@@ -379,6 +380,14 @@ fn refusal(said: &Explained) -> CliError {
     }
     if found(VerdictWord::ScopeExceeded).is_some() {
         return failed.hint("ask for fewer scopes, or for one that a rule lets through: `stipend rule show`");
+    }
+    if reason == "policy_denied" {
+        return failed.hint(match said.policies.first() {
+            Some(policy) => format!("`stipend policy show {}` says what it forbids", policy.policy),
+            None => {
+                "the policy is not yours to see: ask who administers the other owners, or the deployment".to_owned()
+            }
+        });
     }
     match said.rules.is_empty() {
         true => failed.hint("no rule was weighed: is the actor active, and the subject token alive?"),

@@ -87,7 +87,13 @@ pub async fn of_token(records: &Records, question: &TokenQuestion<'_>) -> Result
         let (uri, owner) = (resource.audience.as_str().to_owned(), resource.owner_id.clone());
         targets.push(Target::Resource { uri, owner, environment: resource.environment });
     }
+    let voucher = match &claims.user.idp {
+        // Whoever trusts the issuer that vouched for the user has a say in what it is good for.
+        Some(idp) => Some(records.find_issuer_by_id(idp).await?.ok_or(Unavailable)?.owner_id.clone()),
+        None => None,
+    };
     let owners = targets.iter().map(Target::owner).chain(claims.parties().filter_map(owner_of));
+    let owners = owners.chain(voucher.as_deref());
     let applicable = Applicable::load(records, owners.chain([client.owner_id.as_str()])).await?;
     if applicable.is_empty() {
         return Ok(Admission { deps: applicable.deps, ..Admission::default() });

@@ -216,6 +216,9 @@ fn what_is_wrong_is_told_with_its_place() {
     assert!(line == 2 && column >= 8, "{line}:{column} {message}");
     let (line, _, message) = place("forbid (principal, action, resource) when {\n  context.acr == \"x\" };");
     assert!(line == 2 && message.contains("acr"), "an optional member needs `has`: {line} {message}");
+    let second =
+        "forbid (principal, action, resource);\nforbid (principal, action, resource) when { context.acr == \"x\" };";
+    assert!(place(second).2.starts_with("statement 2: "), "{:?}", place(second));
     for text in [
         "forbid (principal, action == Action::\"token:isue\", resource);",
         "forbid (principal, action, resource) when { context.mode == \"proxy\" };",
@@ -322,18 +325,4 @@ fn unicode_in_strings_is_text() {
     assert!(!forbids(text, &facts));
     facts.subject = "Zoë 😀".to_owned();
     assert!(forbids(text, &facts));
-}
-
-/// Not a benchmark: it prints what a decision takes, for whoever asks with `--nocapture`.
-#[test]
-fn a_decision_by_ten_policies() {
-    let text = "forbid (principal in Owner::\"other\", action, resource) when { context.now.hour < 4 && context has source && !context.source.isInRange(ip(\"10.0.0.0/8\")) };";
-    let rows: Vec<PolicyRow> = (0..10).map(|n| row(&format!("pol_{n}"), text)).collect();
-    let compiled = Compiled::new("acme", &rows).unwrap();
-    let facts = full(issue());
-    let began = std::time::Instant::now();
-    for _ in 0..1000 {
-        assert!(compiled.denials(&facts).is_empty());
-    }
-    println!("{:?} a decision", began.elapsed() / 1000);
 }

@@ -143,10 +143,19 @@ fn faults(text: &str, error: &DetailedError) -> Vec<Fault> {
     let detail = error.source_locations.first().and_then(|label| label.label.clone());
     let short = |message: &str| message.chars().take(MAX_MESSAGE_CHARS).collect::<String>();
     let help = error.help.as_deref().or(detail.as_deref()).map(short);
-    let mut found = vec![Fault { message: short(&error.message), help, line, column }];
+    let mut found = vec![Fault { message: short(&of_statement(&error.message)), help, line, column }];
     found.extend(error.related.iter().flat_map(|related| faults(text, related)));
     found.truncate(MAX_FAULTS);
     found
+}
+
+/// Cedar numbers what it reads from zero, by names of its own; people count statements from one.
+fn of_statement(message: &str) -> String {
+    let named = message.strip_prefix("for policy `policy").and_then(|rest| rest.split_once("`, "));
+    match named.and_then(|(number, rest)| Some((number.parse::<usize>().ok()?, rest))) {
+        Some((number, rest)) => format!("statement {}: {rest}", number.saturating_add(1)),
+        None => message.to_owned(),
+    }
 }
 
 fn position(text: &str, at: usize) -> (usize, usize) {

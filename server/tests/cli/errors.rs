@@ -136,3 +136,26 @@ async fn a_client_without_the_admin_api_is_told_so() {
     let said = run_in(&vars, &["agent", "list"]).await.refused(1);
     assert!(said.contains("acme.planner has no access to the admin API"), "{said}");
 }
+
+#[tokio::test]
+async fn a_faulty_policy_is_shown_with_its_place() {
+    let terminal = Terminal::new().await;
+    terminal.run(&["owner", "create", "acme"]).await.done();
+    let bad = terminal.file("bad.cedar", "// everything\npermit (principal, action, resource);\n");
+    let ran = terminal.run(&["policy", "validate", "--file", &bad]).await;
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.out.starts_with("error at line 2, column 1: permit has no meaning here"), "{ran:?}");
+    assert!(ran.err.contains("`stipend policy schema`"), "{ran:?}");
+    let said = terminal.run(&["policy", "add", "bad", "--owner", "acme", "--file", &bad]).await.refused(1);
+    assert!(said.contains("line 2, column 1") && said.contains("unless"), "{said}");
+    assert_eq!(terminal.json(&["policy", "list"]).await, serde_json::json!([]));
+    for line in [
+        ["policy", "dry-run", "--owner", "acme", "--days", "3"].as_slice(),
+        &["policy", "dry-run", "--policy", "pol_x", "--owner", "acme"],
+        &["policy", "dry-run", "--policy", "pol_x", "--days", "32"],
+        &["policy", "validate"],
+        &["rule", "explain", "--actor", "acme.a", "--subject-token", "x", "--source", "nowhere"],
+    ] {
+        terminal.run(line).await.refused(2);
+    }
+}

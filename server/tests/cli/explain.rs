@@ -88,3 +88,32 @@ async fn a_real_token_may_come_from_standard_input() {
     assert_eq!((ran.code, fact(&ran.out, "answer")), (1, "refused".to_owned()));
     assert!(ran.out.contains("No rule was weighed.") && ran.err.contains("subject token alive"), "{ran:?}");
 }
+
+#[tokio::test]
+async fn a_policy_that_would_refuse_is_named() {
+    let terminal = Terminal::new().await;
+    for line in [
+        "owner create acme",
+        "resource create https://orders.example --owner acme --scopes read",
+        "agent create acme.planner --access https://orders.example=read",
+        "agent create acme.refunds --access https://orders.example=read",
+        "rule create --actor acme.refunds --subject acme.planner --to https://orders.example --scopes read",
+    ] {
+        terminal.run(&line.split(' ').collect::<Vec<_>>()).await.done();
+    }
+    let inside = "forbid (principal, action, resource)\nunless { context has source && context.source.isInRange(ip(\"10.0.0.0/8\")) };\n";
+    let file = terminal.file("inside.cedar", inside);
+    let added = terminal.json(&["policy", "add", "inside", "--owner", "acme", "--file", &file]).await;
+    let id = added["id"].as_str().unwrap();
+    let explain = async |source: &str| {
+        let words = format!(
+            "rule explain --actor acme.refunds --subject acme.planner --subject-audience https://orders.example --subject-scope read --scope read --source {source}"
+        );
+        terminal.run(&words.split(' ').collect::<Vec<_>>()).await
+    };
+    let said = explain("192.0.2.1").await;
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.contains(&format!("{id} version 1, statement 1")), "{said:?}");
+    assert!(said.err.contains(&format!("`stipend policy show {id}`")), "{said:?}");
+    explain("10.1.2.3").await.done();
+}

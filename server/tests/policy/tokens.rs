@@ -286,3 +286,26 @@ async fn explaining_an_exchange_says_what_policies_would_say(
     assert_eq!((&said["allowed"], &said["reason"]), (&json!(false), &json!("policy_denied")), "{said}");
     assert!(said.get("policies").is_none(), "{said}");
 }
+
+#[rstest]
+#[tokio::test]
+async fn who_trusts_an_issuer_has_a_say_in_what_its_users_are_good_for(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let world = World::new(backend).await;
+    let issuer = json!({
+        "owner": "globex", "issuer": "https://login.globex.example", "keys": "discovery", "audiences": ["stipend"],
+        "uses": ["subject_token"],
+    });
+    let idp = world.server.create("/issuers", issuer).await["id"].clone();
+    let theirs = world.with_user(json!({"idp": idp, "amr": ["pwd"]})).await;
+    let ours = world.with_user(json!({"amr": ["pwd"]})).await;
+    let text = when("token:exchange", "!context.amr.contains(\"mfa\")");
+    world.forbid(Some("globex"), "mfa", &text).await;
+    // Its own tokens a client may narrow without a rule.
+    let narrow = async |token: &str| world.server.exchange(&world.planner, token, &[("scope", "read")]).await;
+    assert_refused(&narrow(&theirs).await);
+    assert_eq!(narrow(&ours).await.0, StatusCode::OK, "users of others are none of globex's");
+    let record = world.record("token.issued").await;
+    assert!(record["detail"].get("policy_sets").is_none(), "{record}");
+}

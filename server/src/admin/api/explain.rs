@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::fmt;
 use std::net::IpAddr;
 use stipend_token::rule::ExchangeMode;
 use stipend_token::{Audience, Environment, ScopeSet};
@@ -105,6 +106,12 @@ pub struct PolicyExplained {
     pub version: i64,
     /// From 1.
     pub statement: usize,
+}
+
+impl fmt::Display for PolicyExplained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} version {}, statement {}", self.policy, self.version, self.statement)
+    }
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
