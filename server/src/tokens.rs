@@ -4,6 +4,7 @@
 //! and the records each time.
 
 use crate::deps;
+use crate::federation::Vouched;
 use crate::limits::{LEEWAY_SECONDS, MAX_CACHED_TOKENS};
 use crate::live::Live;
 use crate::records::{Client, Records, Unavailable};
@@ -45,6 +46,8 @@ pub struct StandingToken {
     /// user, each once.
     pub owners: Vec<String>,
     pub deps: Vec<Dep>,
+    /// Who vouches for its subject, where the token itself is not ours.
+    pub federated: Option<Arc<Vouched>>,
 }
 
 #[derive(Debug)]
@@ -170,7 +173,7 @@ impl Tokens {
         }
         let mut deps: Vec<Dep> = deps::of_token(claims, &token.kid).collect();
         deps.extend(owners.iter().map(|owner| deps::owner(owner)));
-        Ok(StandingToken { token, owners, deps })
+        Ok(StandingToken { token, owners, deps, federated: None })
     }
 
     async fn standing_party(&self, id: &str, now: i64) -> Result<Arc<Client>, Doubt> {

@@ -68,13 +68,28 @@ pub struct Target<'a> {
     pub ttl_seconds: i64,
 }
 
+/// Whom another issuer vouches for: the subject of a token that is not ours. What of that token
+/// is the subject's goes into an [`AccessToken`] without scope and audience, whose `jti` is its
+/// digest and whose client is the presenter.
+#[derive(Clone, Copy, Debug)]
+pub struct Federated<'a> {
+    /// The issuer's id here.
+    pub issuer: &'a str,
+    /// The subject's name there.
+    pub name: &'a str,
+    /// Its token says that somebody acts for it already.
+    pub delegated: bool,
+}
+
 /// Everything an exchange decision looks at. Tokens are verified and standing.
 #[derive(Clone, Debug)]
 pub struct Exchange<'a> {
     pub issuer: &'a str,
     pub subject: &'a AccessToken,
+    /// Where the subject token is not ours.
+    pub federated: Option<Federated<'a>>,
     /// Owners of the subject token's parties, its own client's first: each must have
-    /// accepted a rule for it to work.
+    /// accepted a rule for it to work. Of a foreign token, its issuer's owner.
     pub subject_owners: &'a [&'a str],
     pub actor_token: Option<&'a AccessToken>,
     pub presenter: Presenter<'a>,
@@ -87,6 +102,18 @@ pub struct Exchange<'a> {
     pub abroad: bool,
     pub max_depth: usize,
     pub now: Timestamp,
+}
+
+impl Exchange<'_> {
+    /// Whether the presenter shows a token that was issued to it here. A foreign one never was.
+    fn is_own(&self) -> bool {
+        self.federated.is_none() && self.subject.client_id == self.presenter.client_id
+    }
+
+    /// Whether the subject token is for this audience already. A foreign one is for none of ours.
+    fn stays(&self, target: &Target<'_>) -> bool {
+        self.federated.is_none() && self.subject.aud.contains(target.audience)
+    }
 }
 
 /// What the exchange yields.
@@ -111,8 +138,12 @@ pub struct Narrowed {
 /// an exchange names the authority it needs.
 pub fn decide(exchange: &Exchange<'_>) -> Result<Narrowed, Refusal> {
     check_tokens(exchange)?;
+    if exchange.targets.is_empty() {
+        // A foreign token has no audience of ours that could stay.
+        return Err(exchange.federated.map_or(Refusal::TargetNotAllowed, |_| Refusal::NoDefaultTarget));
+    }
     // A grant is presented at one server.
-    if exchange.targets.is_empty() || (exchange.abroad && exchange.targets.len() > 1) {
+    if exchange.abroad && exchange.targets.len() > 1 {
         return Err(Refusal::TargetNotAllowed);
     }
     let mut scope: Option<ScopeSet> = None;
@@ -192,7 +223,7 @@ fn check_tokens(exchange: &Exchange<'_>) -> Result<(), Refusal> {
         }
     }
     // RFC 8693 section 4.4. The holder itself needs nobody's leave to narrow its token.
-    let own = subject.client_id == presenter.client_id;
+    let own = exchange.is_own();
     match &subject.may_act {
         Some(may_act) if !own && !may_act.admits(presenter.subject, presenter.client_id, exchange.issuer) => {
             Err(Refusal::MayActMismatch)

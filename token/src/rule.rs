@@ -4,6 +4,10 @@
 //! tokens, from which audience to which, and how much of the authority goes along.
 //! What no rule allows is refused.
 
+mod party;
+
+pub use party::PartySelector;
+
 use crate::budget::{BudgetCap, units_differ};
 use crate::id_jag::Abroad;
 use crate::{Audience, ScopeSet};
@@ -13,24 +17,6 @@ use serde::{Deserialize, Serialize};
 pub const MAX_CHILDREN: i64 = 10_000;
 /// Scopes one rule may name.
 pub const MAX_RULE_SCOPES: usize = 64;
-
-/// A client, or any client of an owner.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum PartySelector {
-    Client(String),
-    Owner(String),
-}
-
-impl PartySelector {
-    #[must_use]
-    pub fn admits(&self, client_id: &str, owner_id: &str) -> bool {
-        match self {
-            Self::Client(id) => id == client_id,
-            Self::Owner(id) => id == owner_id,
-        }
-    }
-}
 
 /// Whether the exchange shows who acts (RFC 8693 section 1.1).
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -89,7 +75,7 @@ impl Approval {
 pub struct RuleSpec {
     /// Who may exchange.
     pub actor: PartySelector,
-    /// Whose tokens: the client the subject token was issued to.
+    /// Whose tokens: the client the subject token was issued to, or the issuer it is of.
     pub subject: PartySelector,
     /// The subject token must name this audience. Absent: any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -139,6 +125,12 @@ pub enum RuleError {
     IdJag,
     #[error("approval.by names actor_owner, subject_owner or target_owner, each at most once")]
     Approval,
+    #[error("actor is a client or an owner")]
+    Actor,
+    #[error(
+        "the subject of a trusted issuer has no audience or scope of ours, and its exchange waits for nobody: leave out from_audience, stands_for and approval"
+    )]
+    Federated,
 }
 
 impl RuleSpec {
@@ -156,6 +148,13 @@ impl RuleSpec {
                 Ok(one) if one.len() == 1 => {}
                 _ => return Err(RuleError::Scopes),
             }
+        }
+        if matches!(self.actor, PartySelector::Issuer { .. }) {
+            return Err(RuleError::Actor);
+        }
+        let from_here = self.from_audience.is_some() || self.scopes.iter().any(|edge| edge.stands_for.is_some());
+        if matches!(self.subject, PartySelector::Issuer { .. }) && (from_here || self.approval.is_some()) {
+            return Err(RuleError::Federated);
         }
         if self.max_ttl_seconds.is_some_and(|ttl| !(1..=3600).contains(&ttl)) {
             return Err(RuleError::Ttl);
@@ -199,6 +198,12 @@ impl RuleSpec {
         // The tokens were checked when the rule was written; one that is no scope
         // token after all allows nothing.
         ScopeSet::from_tokens(allowed.map(|edge| edge.scope.as_str())).unwrap_or_default()
+    }
+
+    /// All that the rule lets through: a subject that has no scopes of ours has nothing else.
+    #[must_use]
+    pub fn whole_ceiling(&self) -> ScopeSet {
+        ScopeSet::from_tokens(self.scopes.iter().map(|edge| edge.scope.as_str())).unwrap_or_default()
     }
 }
 
@@ -290,6 +295,21 @@ mod tests {
         assert_eq!(rule.validate(), Err(RuleError::IdJag));
         rule.id_jag = Some(Abroad { client_id: None, ..abroad });
         assert_eq!(rule.validate(), Ok(()));
+    }
+
+    #[test]
+    fn a_rule_for_foreign_subjects_names_nothing_that_they_have_not() {
+        let mut federated = rule(&[("read", None)]);
+        federated.subject = PartySelector::Issuer { id: "iss_1".into(), subject: None };
+        assert_eq!(federated.validate(), Ok(()));
+        assert_eq!(federated.whole_ceiling(), ScopeSet::parse("read").unwrap());
+        let from = RuleSpec { from_audience: Some(Audience::parse("https://s").unwrap()), ..federated.clone() };
+        assert_eq!(from.validate(), Err(RuleError::Federated));
+        let mut stands = federated.clone();
+        stands.scopes = rule(&[("read", Some("all"))]).scopes;
+        assert_eq!(stands.validate(), Err(RuleError::Federated));
+        let actor = RuleSpec { actor: federated.subject.clone(), ..federated };
+        assert_eq!(actor.validate(), Err(RuleError::Actor));
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! Why an exchange would be allowed or refused, without doing it: the very decision of the
 //! token endpoint, on the same records, for a token that is shown or only imagined.
 
-use super::api::{Explain, ExplainSubject, Explained, Granted, PolicyExplained, RuleExplained, Verdict, VerdictWord};
+use super::api::{
+    Explain, ExplainFederated, ExplainSubject, Explained, Granted, PolicyExplained, RuleExplained, Verdict, VerdictWord,
+};
 use super::caller::Caller;
 use super::limits::MAX_EXPLAINED_LINEAGE;
 use super::problem::Refusal;
 use super::roles::Action;
 use super::session::Session;
-use crate::grant::{TOKEN_EXCHANGE, build_exchange};
+use crate::federation::{IssuerUse, Vouched, federated_subject};
+use crate::grant::{SubjectType, TOKEN_EXCHANGE, build_exchange, subject as read_subject};
 use crate::limits::{MAX_TARGETS, MAX_TTL_SECONDS};
 use crate::policy::{self, Cited, TokenQuestion};
 use crate::reason::Reason;
 use crate::records::Client;
-use crate::tokens::{Doubt, TokenFault};
+use std::sync::Arc;
 use stipend_token::lineage::Lineage;
 use stipend_token::narrow::{self, Narrowed, RuleVerdict, Target};
 use stipend_token::{AccessToken, ActorChain, Audience, Environment, ScopeSet, id};
@@ -33,13 +36,13 @@ pub(super) async fn explain(session: &Session<'_>, question: &Explain) -> Result
     if !actor.stands(now) {
         return Ok(refused(Reason::ClientNotActive));
     }
-    let (subject, owners) = match subject(session, question).await? {
+    let (subject, owners, vouched) = match subject(session, question, &actor).await? {
         Ok(subject) => subject,
         Err(reason) => return Ok(refused(reason)),
     };
     let actor_token = question.actor_token_present.then(|| own_token(session, &actor));
     let exchanged = match build_exchange(app, &actor, &subject, &question.audience).await? {
-        Ok(exchanged) => exchanged.leading_abroad(question.id_jag),
+        Ok(exchanged) => exchanged.leading_abroad(question.id_jag).vouched_for(vouched),
         Err((reason, _)) => return Ok(refused(reason)),
     };
     let owners: Vec<&str> = owners.iter().map(String::as_str).collect();
@@ -117,11 +120,7 @@ fn refused(reason: Reason) -> Explained {
 }
 
 /// A client that the caller may see.
-async fn find_client(
-    session: &Session<'_>,
-    caller: &Caller,
-    client_id: &str,
-) -> Result<Option<std::sync::Arc<Client>>, Refusal> {
+async fn find_client(session: &Session<'_>, caller: &Caller, client_id: &str) -> Result<Option<Arc<Client>>, Refusal> {
     // Also keeps out what no text column could hold.
     if !id::is_identifier(client_id) {
         return Ok(None);
@@ -130,25 +129,61 @@ async fn find_client(
     Ok(client.filter(|client| caller.may(Action::ReadAgent, Some(&client.owner_id))))
 }
 
-type Subject = (AccessToken, Vec<String>);
+type Subject = (AccessToken, Vec<String>, Option<Arc<Vouched>>);
 
-/// The subject token and the owners of its parties.
-async fn subject(session: &Session<'_>, question: &Explain) -> Result<Result<Subject, Reason>, Refusal> {
-    match (&question.subject_token, &question.subject) {
-        (Some(token), None) => match session.app.tokens.standing(token, session.now()).await {
-            Ok(standing) => Ok(Ok((standing.token.claims.clone(), standing.owners))),
-            Err(Doubt::Unavailable) => Err(Refusal::unavailable()),
-            Err(Doubt::Fault(fault)) => Ok(Err(match fault {
-                TokenFault::Malformed => Reason::SubjectMalformed,
-                TokenFault::Signature => Reason::SubjectSignature,
-                TokenFault::Expired => Reason::SubjectExpired,
-                TokenFault::Revoked(_) => Reason::SubjectRevoked,
-                TokenFault::NotStanding => Reason::SubjectNotStanding,
-            })),
-        },
-        (None, Some(imagined)) => imagine(session, imagined).await,
-        _ => Err(Refusal::field("/subject", "give either subject_token or subject")),
+/// The subject token, the owners of its parties, and who vouches for one that is not ours.
+async fn subject(
+    session: &Session<'_>,
+    question: &Explain,
+    actor: &Client,
+) -> Result<Result<Subject, Reason>, Refusal> {
+    match (&question.subject_token, &question.subject, &question.federated) {
+        (Some(token), None, None) => shown(session, token, actor).await,
+        (None, Some(imagined), None) => imagine(session, imagined).await,
+        (None, None, Some(imagined)) => imagine_federated(session, imagined, actor).await,
+        _ => Err(Refusal::field("/subject", "give one of subject_token, subject and federated")),
     }
+}
+
+/// A token that is shown: ours, or a trusted issuer's of whatever kind.
+async fn shown(session: &Session<'_>, token: &str, actor: &Client) -> Result<Result<Subject, Reason>, Refusal> {
+    let (app, now) = (session.app, session.now());
+    let mut read = read_subject(app, actor, token, SubjectType::Jwt, now).await;
+    if matches!(read, Err((Reason::SubjectAudience, _))) {
+        // An access token may be for others as well, which no other kind may.
+        let other = read_subject(app, actor, token, SubjectType::AccessToken, now).await;
+        read = if matches!(other, Err((Reason::SubjectType, _))) { read } else { other };
+    }
+    match read {
+        Ok(standing) => Ok(Ok((standing.token.claims.clone(), standing.owners, standing.federated))),
+        Err((Reason::StoreUnavailable, _)) => Err(Refusal::unavailable()),
+        Err((reason, _)) => Ok(Err(reason)),
+    }
+}
+
+/// A subject of an issuer that the caller may see.
+async fn imagine_federated(
+    session: &Session<'_>,
+    imagined: &ExplainFederated,
+    actor: &Client,
+) -> Result<Result<Subject, Reason>, Refusal> {
+    let known = id::is_identifier(&imagined.issuer);
+    let issuer = if known { session.app.records.find_issuer_by_id(&imagined.issuer).await? } else { None };
+    let issuer = issuer.filter(|issuer| session.caller().may(Action::ReadIssuer, Some(&issuer.owner_id)));
+    let issuer = issuer.ok_or_else(Refusal::not_found)?;
+    super::check::text("/federated/subject", &imagined.subject, 1, super::limits::MAX_SUBJECT_BYTES)?;
+    if !issuer.active {
+        return Ok(Err(Reason::SubjectIssuerOff));
+    }
+    if !issuer.permits(IssuerUse::SubjectToken) {
+        return Ok(Err(Reason::SubjectIssuerUse));
+    }
+    let env = issuer.spec.environment.unwrap_or(actor.environment);
+    let sub = federated_subject(&issuer.id, None, &imagined.subject);
+    let token = token(session, &actor.id, sub, Vec::new(), ScopeSet::default(), env, session.now());
+    let (iss, name) = (issuer.issuer.clone(), imagined.subject.clone());
+    let vouched = Vouched { issuer: issuer.id.clone(), iss, name, act: None };
+    Ok(Ok((token, vec![issuer.owner_id.clone()], Some(Arc::new(vouched)))))
 }
 
 async fn imagine(session: &Session<'_>, imagined: &ExplainSubject) -> Result<Result<Subject, Reason>, Refusal> {
@@ -193,7 +228,7 @@ async fn imagine(session: &Session<'_>, imagined: &ExplainSubject) -> Result<Res
     let sub = imagined.sub.clone().unwrap_or(own_sub);
     let env = imagined.environment.unwrap_or(Environment::Live);
     let token = token(session, &imagined.client_id, sub, imagined.audience.clone(), scope, env, now);
-    Ok(Ok((AccessToken { act, lineage, ..token }, owners)))
+    Ok(Ok((AccessToken { act, lineage, ..token }, owners, None)))
 }
 
 /// The token the actor would send to prove itself.

@@ -38,6 +38,8 @@ pub const DEFAULT_GRACE_SECONDS: i64 = 7 * 86_400;
 pub const MAX_GRACE_SECONDS: i64 = 90 * 86_400;
 /// Rules that others proposed to an owner and it has not accepted.
 pub const MAX_PROPOSALS: usize = 50;
+/// The name of an issuer's subject, its tenant's in front, in bytes.
+pub const MAX_SUBJECT_BYTES: usize = 1024;
 /// Ancestors' clients of an imagined token.
 pub const MAX_EXPLAINED_LINEAGE: usize = 32;
 /// Clients that one registration token registers.

@@ -9,9 +9,11 @@ use super::problem::{Code, Refusal};
 use super::roles::Action;
 use super::session::{Change, Session};
 use crate::deps;
-use crate::federation::{MAX_FOREIGN_SECONDS, is_digest, is_federated, issuer_of_subject};
+use crate::federation::{
+    ForeignKind, IssuerUse, MAX_FOREIGN_SECONDS, is_digest, is_federated, issuer_of_subject, verify,
+};
 use crate::limits::{LEEWAY_SECONDS, MAX_TTL_SECONDS};
-use stipend_keys::random_id;
+use stipend_keys::{Unverified, random_id};
 use stipend_schema::{RevocationRow, Row, Write, queries};
 use stipend_token::revoked::RevokedKind;
 use stipend_token::{Audience, id};
@@ -172,7 +174,9 @@ async fn target(session: &Session<'_>, caller: &Caller, new: &NewRevocation) -> 
 
 async fn from_token(session: &Session<'_>, caller: &Caller, token: &str) -> Result<Target, Refusal> {
     let not_ours = || Refusal::field("/token", "is not a live access token of this issuer");
-    let token = session.app.tokens.verify(token, session.now()).map_err(|_| not_ours())?;
+    let Ok(token) = session.app.tokens.verify(token, session.now()) else {
+        return from_foreign_token(session, caller, token).await.ok_or_else(not_ours);
+    };
     if session.now() >= token.claims.exp {
         return Err(not_ours());
     }
@@ -188,6 +192,17 @@ async fn from_token(session: &Session<'_>, caller: &Caller, token: &str) -> Resu
         owner: Some(owner),
         exp: Some(token.claims.exp),
     })
+}
+
+/// A token of a trusted issuer, by its digest: what came of it is dead, and it is no use again.
+/// Whatever is wrong with it, and whosever it is, looks alike to whoever may not revoke it.
+async fn from_foreign_token(session: &Session<'_>, caller: &Caller, token: &str) -> Option<Target> {
+    let token = Unverified::parse(token).ok()?;
+    let kind = ForeignKind::Jwt;
+    let token = verify(session.app, token, IssuerUse::SubjectToken, kind, session.now()).await.ok()?;
+    let owner = token.issuer.owner_id.clone();
+    caller.check(Action::Revoke, Some(&owner)).ok()?;
+    Some(Target { kind: RevokedKind::Token, value: token.digest, owner: Some(owner), exp: Some(token.expires_at) })
 }
 
 async fn client_owner(session: &Session<'_>, id: &str) -> Result<String, Refusal> {

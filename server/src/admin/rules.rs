@@ -5,7 +5,7 @@
 use super::api::{AcceptRule, ListQuery, NewRule, Page, Rule, State};
 use super::caller::Caller;
 use super::check;
-use super::limits::{MAX_PROPOSALS, MAX_RULES};
+use super::limits::{MAX_PROPOSALS, MAX_RULES, MAX_SUBJECT_BYTES};
 use super::page;
 use super::problem::{Code, Refusal};
 use super::roles::Action;
@@ -117,7 +117,18 @@ fn party_owner(party: &PartySelector) -> &str {
     match party {
         PartySelector::Owner(owner) => owner,
         PartySelector::Client(client) => client.split('.').next().unwrap_or_default(),
+        // Known from its registration alone: see `subject_owner`.
+        PartySelector::Issuer { .. } => "",
     }
+}
+
+/// Whose word stands for the subject: a client's owner, or whoever registered the issuer. Ids of
+/// issuers are random, so that one that is hidden can't be found by asking.
+async fn subject_owner(session: &Session<'_>, party: &PartySelector) -> Result<String, Refusal> {
+    let PartySelector::Issuer { id, .. } = party else { return Ok(party_owner(party).to_owned()) };
+    let id = id.clone();
+    let row = session.read(|db| async move { queries::find_issuer(&db, &id).await }).await?;
+    row.map(|row| row.owner_id).ok_or_else(Refusal::not_found)
 }
 
 fn check_party(pointer: &str, party: &PartySelector) -> Result<(), Refusal> {
@@ -126,8 +137,13 @@ fn check_party(pointer: &str, party: &PartySelector) -> Result<(), Refusal> {
         PartySelector::Client(client) => client
             .split_once('.')
             .is_some_and(|(owner, name)| stipend_token::id::is_slug(owner) && stipend_token::id::is_slug(name)),
+        PartySelector::Issuer { id, subject } => {
+            let named = subject.as_deref().is_none_or(|name| check::text("", name, 1, MAX_SUBJECT_BYTES).is_ok());
+            is_identifier(id) && named
+        }
     };
-    if well_formed { Ok(()) } else { Err(Refusal::field(pointer, "names a client as <owner>.<name>, or an owner")) }
+    let expected = "names a client as <owner>.<name>, an owner, or an issuer by its id and perhaps one of its subjects";
+    if well_formed { Ok(()) } else { Err(Refusal::field(pointer, expected)) }
 }
 
 async fn row(
@@ -142,7 +158,7 @@ async fn row(
     let mut row = ExchangeRuleRow {
         id: new.id.clone().unwrap_or_else(|| random_id("rule_")),
         actor_owner_id: party_owner(&spec.actor).to_owned(),
-        subject_owner_id: Some(party_owner(&spec.subject).to_owned()),
+        subject_owner_id: Some(subject_owner(session, &spec.subject).await?),
         target_owner_id: target.owner_id,
         spec: check::column(spec)?,
         accepted_by: String::new(),

@@ -239,7 +239,7 @@ async fn new_hold(
     if !serves(app, &client.client.id, &standing.token.claims).await? {
         return Err(Reason::TokenNotActive.into());
     }
-    let StandingToken { token, owners, mut deps } = standing;
+    let StandingToken { token, owners, mut deps, .. } = standing;
     draft.jti(&token.claims.jti);
     if let Some(owner) = owners.first() {
         draft.subject_owner(owner);

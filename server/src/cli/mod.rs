@@ -36,6 +36,7 @@ mod resource;
 mod revocation;
 mod rule;
 mod rule_abroad;
+mod rule_explain;
 mod token;
 mod value;
 

@@ -97,6 +97,14 @@ pub fn party(text: &str) -> Result<PartySelector, String> {
     }
 }
 
+/// A rule's subject: a client, an owner, or an issuer by its id or its name in tokens.
+pub fn subject_party(text: &str) -> Result<PartySelector, String> {
+    if text.starts_with("iss_") || text.contains("://") {
+        return Ok(PartySelector::Issuer { id: text.to_owned(), subject: None });
+    }
+    party(text).map_err(|error| format!("{error}, or an issuer (iss_…, https://login.example)"))
+}
+
 /// `scope`, or `scope:read<orders:read`, where the left one is the target's and the right
 /// one is the subject token's that stands for it.
 pub fn scope_edge(text: &str) -> Result<ScopeEdge, String> {

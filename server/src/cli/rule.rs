@@ -1,38 +1,30 @@
 //! `stipend rule`: who may exchange whose tokens, and why an exchange would be refused.
 
 use super::Session;
-use super::api::read;
 use super::budget::caps_text;
 use super::error::CliError;
+use super::issuer;
 use super::parse;
 use super::print::{moment, word};
-use super::resource::environment;
 use super::rule_abroad::AbroadArgs;
-use crate::admin::api::{AcceptRule, Explain, ExplainSubject, Explained, NewRule, Rule, Verdict, VerdictWord};
+use super::rule_explain::{EXPLAIN_EXAMPLES, ExplainArgs, explain};
+use crate::admin::api::{AcceptRule, NewRule, Rule};
 use clap::{Args, Subcommand};
-use serde_json::{Map, Value, json};
-use std::net::IpAddr;
+use serde_json::{Value, json};
+use stipend_token::Audience;
 use stipend_token::budget::BudgetCap;
 use stipend_token::rule::{Approval, Approver, ExchangeMode, PartySelector, ScopeEdge};
-use stipend_token::{Audience, Environment, ScopeSet};
 
 const CREATE_EXAMPLES: &str = "\
 Examples:
   stipend rule create --actor payments.refunds --subject payments.planner \\
       --to https://orders.example --scopes orders:read,orders:refund
+  stipend rule create --actor payments.desk --subject https://login.example \\
+      --to https://orders.example --scopes orders:read
   stipend rule create --id payments.release --actor payments --subject planning \\
       --from https://orders.example --to https://ledger.example --scopes 'release<orders:pay'
 
 A rule between owners works once each of them has accepted it";
-
-const EXPLAIN_EXAMPLES: &str = "\
-Examples:
-  stipend rule explain --actor payments.refunds --subject payments.planner \\
-      --subject-audience https://orders.example --subject-scope orders:read,orders:refund \\
-      --scope orders:refund
-  stipend rule explain --actor payments.refunds --subject-token - < token
-
-Exits with 1 where the exchange would be refused";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -82,9 +74,12 @@ pub struct Create {
     /// Who may exchange: a client (payments.refunds), or any of an owner (payments)
     #[arg(long, value_parser = parse::party)]
     actor: PartySelector,
-    /// Whose tokens: a client, or any of an owner
-    #[arg(long, value_parser = parse::party)]
+    /// Whose tokens: a client, any of an owner, or a trusted issuer (iss_…, https://login.example)
+    #[arg(long, value_parser = parse::subject_party)]
     subject: PartySelector,
+    /// Of an issuer's subjects only this one, by its name there
+    #[arg(long, value_name = "NAME")]
+    subject_name: Option<String>,
     /// Only tokens for this resource; any where left out
     #[arg(long, value_name = "URI", value_parser = audience)]
     from: Option<Audience>,
@@ -118,53 +113,7 @@ pub struct Create {
     approval: Vec<Approver>,
 }
 
-#[derive(Args, Debug)]
-pub struct ExplainArgs {
-    /// The client that would exchange
-    #[arg(long, value_name = "CLIENT")]
-    actor: String,
-    /// The subject token; - reads it from standard input
-    #[arg(long, value_name = "TOKEN", conflicts_with = "subject", required_unless_present = "subject")]
-    subject_token: Option<String>,
-    /// Instead of a token, imagine one issued to this client
-    #[arg(long, value_name = "CLIENT", requires_all = ["subject_audience", "subject_scope"])]
-    subject: Option<String>,
-    /// The imagined token's audience; may be repeated
-    #[arg(long, value_name = "URI", value_parser = audience, requires = "subject")]
-    subject_audience: Vec<Audience>,
-    /// The imagined token's scopes, separated by commas
-    #[arg(long, value_name = "SCOPES", value_parser = parse::scope_set, requires = "subject")]
-    subject_scope: Option<ScopeSet>,
-    /// The imagined token's `sub`; its client's own where left out
-    #[arg(long, value_name = "SUB", requires = "subject")]
-    subject_sub: Option<String>,
-    /// The imagined token's `act`, as JSON
-    #[arg(long, value_name = "JSON", value_parser = parse::object, requires = "subject")]
-    subject_act: Option<Map<String, Value>>,
-    /// A client of the imagined token's ancestors, root first; may be repeated
-    #[arg(long, value_name = "CLIENT", requires = "subject")]
-    subject_lineage: Vec<String>,
-    /// The imagined token's environment: live or sandbox; live where left out
-    #[arg(long, value_name = "ENV", value_parser = environment, requires = "subject")]
-    subject_environment: Option<Environment>,
-    /// The actor would send an actor token too
-    #[arg(long)]
-    actor_token: bool,
-    /// A resource asked for; the subject token's own where left out. May be repeated
-    #[arg(long, value_name = "URI", value_parser = audience)]
-    audience: Vec<Audience>,
-    /// The scopes asked for, separated by commas
-    #[arg(long, value_name = "SCOPES", value_parser = parse::scope_set)]
-    scope: Option<ScopeSet>,
-    /// The address that the request would come from, for policies that ask
-    #[arg(long, value_name = "ADDRESS")]
-    source: Option<IpAddr>,
-    /// An identity assertion grant is asked for, and the audience is its authorization server
-    #[arg(long)]
-    id_jag: bool,
-}
-
-fn audience(text: &str) -> Result<Audience, String> {
+pub fn audience(text: &str) -> Result<Audience, String> {
     Audience::parse(text).map_err(|error| error.to_string())
 }
 
@@ -185,11 +134,26 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
     show(session, &answer)
 }
 
+/// The issuer by its id, whatever it was called, and which of its subjects.
+async fn subject_of(
+    session: &Session<'_>,
+    party: PartySelector,
+    name: Option<String>,
+) -> Result<PartySelector, CliError> {
+    match (party, name) {
+        (PartySelector::Issuer { id, .. }, subject) => {
+            Ok(PartySelector::Issuer { id: issuer::id_of(session, id).await?, subject })
+        }
+        (_, Some(_)) => Err(CliError::usage("--subject-name goes with an issuer as --subject")),
+        (party, None) => Ok(party),
+    }
+}
+
 async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
     let body = NewRule {
         id: new.id,
         actor: new.actor,
-        subject: new.subject,
+        subject: subject_of(session, new.subject, new.subject_name).await?,
         from_audience: new.from,
         to_audience: new.to,
         scopes: new.scopes,
@@ -218,6 +182,8 @@ fn party(party: &PartySelector) -> String {
     match party {
         PartySelector::Client(client) => client.clone(),
         PartySelector::Owner(owner) => format!("any of {owner}"),
+        PartySelector::Issuer { id, subject: None } => format!("any of {id}"),
+        PartySelector::Issuer { id, subject: Some(name) } => format!("{name} of {id}"),
     }
 }
 
@@ -283,114 +249,4 @@ fn facts(session: &Session<'_>, rule: Rule) {
         ("created", moment(now, rule.created_at)),
         ("changed", moment(now, rule.updated_at)),
     ]);
-}
-
-async fn explain(session: &Session<'_>, args: ExplainArgs) -> Result<(), CliError> {
-    let subject = args.subject.map(|client_id| ExplainSubject {
-        client_id,
-        sub: args.subject_sub,
-        audience: args.subject_audience,
-        scope: args.subject_scope.map(|scope| scope.to_string()).unwrap_or_default(),
-        act: args.subject_act,
-        environment: args.subject_environment,
-        lineage_clients: args.subject_lineage,
-    });
-    let question = Explain {
-        actor: args.actor,
-        subject_token: args.subject_token.as_deref().map(parse::token).transpose()?,
-        subject,
-        actor_token_present: args.actor_token,
-        audience: args.audience,
-        scope: args.scope.map(|scope| scope.to_string()),
-        source: args.source,
-        id_jag: args.id_jag,
-    };
-    let answer = session.api.post(&["exchange-rules", "explain"], &question).await?;
-    let said: Explained = read(&answer)?;
-    if session.out.json {
-        session.out.value(&answer);
-    } else {
-        show_explained(session, &said);
-    }
-    if said.allowed { Ok(()) } else { Err(refusal(&said)) }
-}
-
-fn show_explained(session: &Session<'_>, said: &Explained) {
-    let out = session.out;
-    let mut rows = Vec::new();
-    for rule in &said.rules {
-        for verdict in &rule.verdicts {
-            rows.push(vec![rule.id.clone(), verdict.audience.to_string(), phrase(verdict)]);
-        }
-    }
-    out.table(&["RULE", "FOR", "VERDICT"], rows, "No rule was weighed.");
-    out.line("");
-    let answer = if said.allowed { out.state("ok") } else { out.state("refused") };
-    let Some(granted) = &said.granted else {
-        out.facts(&[
-            ("answer", answer),
-            ("error", said.error.clone().unwrap_or_default()),
-            ("reason", said.reason.clone().unwrap_or_default()),
-            ("policies", said.policies.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")),
-        ]);
-        return;
-    };
-    let rules = if granted.rules.is_empty() { "none was needed".to_owned() } else { granted.rules.join(" ") };
-    out.facts(&[
-        ("answer", answer),
-        ("for", granted.aud.iter().map(Audience::as_str).collect::<Vec<_>>().join(" ")),
-        ("scope", granted.scope.to_string()),
-        ("act", granted.act.as_ref().map(Value::to_string).unwrap_or_default()),
-        ("token life", format!("{} s", granted.expires_in)),
-        ("mode", word(&granted.mode)),
-        ("rules", rules),
-        ("approval by", granted.approvers.join(" and ")),
-    ]);
-}
-
-/// One verdict as a sentence.
-fn phrase(verdict: &Verdict) -> String {
-    match verdict.verdict {
-        VerdictWord::Allows => {
-            format!("allows {}", verdict.scope.as_ref().map(ScopeSet::to_string).unwrap_or_default())
-        }
-        VerdictWord::Disabled => "is disabled".to_owned(),
-        VerdictWord::OtherActor => "is for another actor".to_owned(),
-        VerdictWord::OtherSubject => "is for tokens of another client".to_owned(),
-        VerdictWord::OtherAudience => "leads to another resource".to_owned(),
-        VerdictWord::OtherOrigin => "is for tokens of another resource".to_owned(),
-        VerdictWord::NotAccepted => format!("awaits {}", verdict.owner.as_deref().unwrap_or("an owner")),
-        VerdictWord::Impersonates => "impersonates, while an actor token asks for delegation".to_owned(),
-        VerdictWord::ScopeExceeded => "does not let these scopes through".to_owned(),
-        VerdictWord::OtherForm => "is for the other of access tokens and identity assertion grants".to_owned(),
-    }
-}
-
-/// A refusal with what would change it, where a rule was close.
-fn refusal(said: &Explained) -> CliError {
-    let error = said.error.as_deref().unwrap_or("refused");
-    let reason = said.reason.as_deref().unwrap_or("no reason given");
-    let failed = CliError::failed(error, format!("the exchange would be refused: {reason}"));
-    let found = |word: VerdictWord| said.rules.iter().find(|rule| rule.verdicts.iter().any(|one| one.verdict == word));
-    if let Some(rule) = found(VerdictWord::NotAccepted) {
-        return failed.hint(format!("`stipend rule accept {}` by the owner it awaits", rule.id));
-    }
-    if let Some(rule) = found(VerdictWord::Disabled) {
-        return failed.hint(format!("`stipend rule enable {}` switches it on", rule.id));
-    }
-    if found(VerdictWord::ScopeExceeded).is_some() {
-        return failed.hint("ask for fewer scopes, or for one that a rule lets through: `stipend rule show`");
-    }
-    if reason == "policy_denied" {
-        return failed.hint(match said.policies.first() {
-            Some(policy) => format!("`stipend policy show {}` says what it forbids", policy.policy),
-            None => {
-                "the policy is not yours to see: ask who administers the other owners, or the deployment".to_owned()
-            }
-        });
-    }
-    match said.rules.is_empty() {
-        true => failed.hint("no rule was weighed: is the actor active, and the subject token alive?"),
-        false => failed.hint("`stipend rule create` would have to let it through"),
-    }
 }

@@ -67,6 +67,9 @@ pub struct Get {
 pub struct Exchange {
     /// The token to exchange; - reads it from standard input
     subject_token: String,
+    /// What it is: access_token, jwt or id_token. The last of another issuer only
+    #[arg(long, value_name = "TYPE", default_value = "access_token", value_parser = ["access_token", "jwt", "id_token"])]
+    subject_type: String,
     /// A token of the client itself, to prove who acts; - reads it from standard input
     #[arg(long, value_name = "TOKEN")]
     actor_token: Option<String>,
@@ -120,10 +123,11 @@ async fn exchange_token(session: &Session<'_>, exchange: &Exchange) -> Result<()
     let subject = read_token(&exchange.subject_token)?;
     let actor = exchange.actor_token.as_deref().map(read_token).transpose()?;
     let scope = exchange.scope.join(" ");
+    let subject_type = format!("urn:ietf:params:oauth:token-type:{}", exchange.subject_type);
     let mut form = vec![
         ("grant_type", TOKEN_EXCHANGE),
         ("subject_token", subject.expose().as_str()),
-        ("subject_token_type", ACCESS_TOKEN),
+        ("subject_token_type", subject_type.as_str()),
     ];
     if let Some(actor) = &actor {
         form.extend([("actor_token", actor.expose().as_str()), ("actor_token_type", ACCESS_TOKEN)]);

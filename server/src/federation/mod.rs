@@ -26,5 +26,6 @@ pub use subject::{
     MAX_FOREIGN_SUBJECT_BYTES, federated_subject, is_digest, is_federated, issuer_of_subject, token_digest,
 };
 pub use verify::{
-    ForeignFault, ForeignKind, ForeignToken, MAX_FOREIGN_SECONDS, accepts_audience, issuer_named_by, satisfies, verify,
+    ForeignFault, ForeignKind, ForeignToken, MAX_FOREIGN_SECONDS, Vouched, accepts_audience, issuer_named_by,
+    satisfies, verify,
 };

@@ -11,13 +11,14 @@ use crate::app::App;
 use crate::deps;
 use crate::limits::{LEEWAY_SECONDS, MAX_JTI_BYTES};
 use crate::records::Unavailable;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use stipend_keys::{JwsError, TokenKind, Unverified, Verified};
 use stipend_schema::Dep;
 use stipend_token::UserContext;
 use stipend_token::json::{date_member, str_member, string_or_array_member};
+use stipend_token::narrow::Federated;
 use stipend_token::revoked::RevokedKind;
 
 /// Longest life of a foreign token, from `iat` to `exp`: as long as a revocation of it, of its
@@ -111,6 +112,46 @@ pub struct ForeignToken {
     pub user: UserContext,
     /// What all this was concluded from.
     pub deps: Vec<Dep>,
+}
+
+/// What an exchange must know of a foreign subject beside what its token becomes here.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Vouched {
+    /// The issuer's id here, and its name in tokens.
+    pub issuer: String,
+    pub iss: String,
+    /// The subject's name there.
+    pub name: String,
+    /// Its token says that somebody acts for it already: recorded, believed by nobody.
+    pub act: Option<Value>,
+}
+
+impl Vouched {
+    #[must_use]
+    pub fn by(token: &ForeignToken) -> Self {
+        Self {
+            issuer: token.issuer.id.clone(),
+            iss: token.issuer.issuer.clone(),
+            name: token.name.clone(),
+            act: token.claims.get("act").cloned(),
+        }
+    }
+
+    /// As the decision wants it.
+    #[must_use]
+    pub fn as_federated(&self) -> Federated<'_> {
+        Federated { issuer: &self.issuer, name: &self.name, delegated: self.act.is_some() }
+    }
+
+    /// For the record.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        let mut about = json!({ "issuer": self.issuer, "iss": self.iss });
+        if let (Value::Object(about), Some(act)) = (&mut about, &self.act) {
+            about.insert("act".to_owned(), act.clone());
+        }
+        about
+    }
 }
 
 /// The registration of the issuer that a token says it is of: by `iss`, or by the trust domain in

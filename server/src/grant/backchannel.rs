@@ -126,7 +126,7 @@ async fn decide(
     }
     let message = binding_message(params)?;
     let expiry = requested_expiry(params)?;
-    let (presented, wanted) = read(app, params, &mut draft).await?;
+    let (presented, wanted) = read(app, &client.client, params, &mut draft).await?;
     let judged = judge(app, client, &presented, wanted, draft).await?;
     let Judged { authorization, targets, subject_owner, mode, rules, approvers } = judged;
     // Nobody is asked for what a policy would forbid.

@@ -170,7 +170,7 @@ async fn judge_again(
     let asked = request.asked().map_err(unreadable)?;
     let offer = request.approved().ok_or(Reason::ApprovalEnded)?;
     let (subject, actor) = (verified(&asked.subject)?, asked.actor.as_ref().map(verified).transpose()?);
-    let presented = read_again(app, subject, actor, &mut draft).await?;
+    let presented = read_again(app, &client.client, subject, actor, &mut draft).await?;
     let wanted = Wanted {
         abroad: asked.abroad.map(|resources| id_jag::Wanted { server: asked.resource.clone(), resources }),
         targets: vec![asked.resource],

@@ -10,11 +10,13 @@ mod issue;
 mod kept;
 mod presented;
 mod request;
+mod subject;
 mod token_exchange;
 
 pub use backchannel::{Started, start as start_backchannel};
 pub use id_jag::ID_JAG;
 pub use issue::TokenResponse;
+pub use subject::{SubjectType, subject};
 pub use token_exchange::{Exchanged, build as build_exchange};
 
 use crate::app::App;

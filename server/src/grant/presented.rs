@@ -3,13 +3,16 @@
 //! whether it lives; what nobody presents is no part of any exchange.
 
 use super::id_jag::{self, ID_JAG};
+use super::subject::{ID_TOKEN, SubjectType, own_fault, subject};
 use super::{Refused, request};
 use crate::app::App;
 use crate::approval::Offer;
 use crate::audit::Draft;
 use crate::form::Params;
 use crate::reason::Reason;
+use crate::records::Client;
 use crate::tokens::{Doubt, StandingToken, TokenFault, VerifiedToken};
+use serde_json::json;
 use stipend_schema::Dep;
 use stipend_token::{Audience, ScopeSet};
 
@@ -19,15 +22,9 @@ const JWT: &str = "urn:ietf:params:oauth:token-type:jwt";
 /// The parts of the form that are this grant's own.
 struct Form<'a> {
     subject_token: &'a str,
+    subject_type: SubjectType,
     actor_token: Option<&'a str>,
     issued_type: &'static str,
-}
-
-/// Which token of the request is at fault.
-#[derive(Clone, Copy)]
-enum Which {
-    Subject,
-    Actor,
 }
 
 /// The tokens of an exchange, verified and alive.
@@ -51,6 +48,7 @@ pub(super) struct Wanted<'a> {
 /// Reads the form and verifies its tokens.
 pub(super) async fn read(
     app: &App,
+    client: &Client,
     params: &Params,
     draft: &mut Draft,
 ) -> Result<(Presented, Wanted<'static>), Refused> {
@@ -59,12 +57,17 @@ pub(super) async fn read(
     let now = app.clock.now();
     let refused =
         |reason, deps: &[Dep], draft: &Draft| Refused { reason, deps: deps.to_vec(), draft: Some(draft.clone()) };
-    let subject = standing(app, form.subject_token, Which::Subject, now).await.map_err(|r| refused(r, &[], draft))?;
-    describe_subject(draft, &subject);
+    let subject = subject_of(app, client, &form, draft, now).await?;
+    describe_subject(draft, client, &subject);
     let mut looked_at = subject.deps.clone();
     let actor = match form.actor_token {
         Some(token) => {
-            let actor = standing(app, token, Which::Actor, now).await.map_err(|r| refused(r, &looked_at, draft))?;
+            let actor = app
+                .tokens
+                .standing(token, now)
+                .await
+                .map_err(actor_fault)
+                .map_err(|r| refused(r, &looked_at, draft))?;
             draft.describe("actor_token", &actor.token.claims);
             looked_at.extend(actor.deps.iter().cloned());
             Some(actor)
@@ -85,16 +88,17 @@ pub(super) async fn read(
 /// The tokens of an exchange that waited for people, by what was kept of them.
 pub(super) async fn read_again(
     app: &App,
+    client: &Client,
     subject: VerifiedToken,
     actor: Option<VerifiedToken>,
     draft: &mut Draft,
 ) -> Result<Presented, Reason> {
     let now = app.clock.now();
-    let subject = app.tokens.still_standing(subject, now).await.map_err(|doubt| in_words(Which::Subject, doubt))?;
-    describe_subject(draft, &subject);
+    let subject = app.tokens.still_standing(subject, now).await.map_err(own_fault)?;
+    describe_subject(draft, client, &subject);
     let actor = match actor {
         Some(actor) => {
-            let actor = app.tokens.still_standing(actor, now).await.map_err(|doubt| in_words(Which::Actor, doubt))?;
+            let actor = app.tokens.still_standing(actor, now).await.map_err(actor_fault)?;
             draft.describe("actor_token", &actor.token.claims);
             Some(actor)
         }
@@ -103,9 +107,30 @@ pub(super) async fn read_again(
     Ok(Presented { subject, actor })
 }
 
-fn describe_subject(draft: &mut Draft, subject: &StandingToken) {
+/// The subject token, verified and alive. Which issuer a bad one names is on record.
+async fn subject_of(
+    app: &App,
+    client: &Client,
+    form: &Form<'_>,
+    draft: &mut Draft,
+    now: i64,
+) -> Result<StandingToken, Refused> {
+    let read = subject(app, client, form.subject_token, form.subject_type, now).await;
+    read.map_err(|(reason, issuer)| {
+        if let Some(issuer) = issuer {
+            draft.put("federated", json!({ "issuer": issuer }));
+        }
+        Refused { reason, deps: Vec::new(), draft: Some(draft.clone()) }
+    })
+}
+
+fn describe_subject(draft: &mut Draft, client: &Client, subject: &StandingToken) {
     draft.describe("subject_token", &subject.token.claims);
-    if let Some(owner) = subject.owners.first() {
+    if let Some(vouched) = &subject.federated {
+        draft.put("federated", vouched.describe());
+    }
+    // Whose word it is, where that is not the client's own side.
+    if let Some(owner) = subject.owners.iter().find(|owner| **owner != client.owner_id) {
         draft.subject_owner(owner);
     }
 }
@@ -114,17 +139,23 @@ fn describe_subject(draft: &mut Draft, subject: &StandingToken) {
 fn parse(params: &Params) -> Result<Form<'_>, Reason> {
     let subject_token = params.one("subject_token").ok_or(Reason::MissingSubjectToken)?;
     let subject_type = params.one("subject_token_type").ok_or(Reason::MissingSubjectTokenType)?;
-    check_type(subject_type)?;
+    let subject_type = match subject_type {
+        ACCESS_TOKEN => SubjectType::AccessToken,
+        JWT => SubjectType::Jwt,
+        ID_TOKEN => SubjectType::IdToken,
+        _ => return Err(Reason::UnsupportedTokenType),
+    };
     let actor_token = params.one("actor_token");
     match (actor_token, params.one("actor_token_type")) {
         // actor_token_type is REQUIRED with actor_token and MUST NOT come without it.
         (Some(_), None) | (None, Some(_)) => return Err(Reason::ActorTokenWithoutType),
-        (Some(_), Some(kind)) => check_type(kind)?,
+        (Some(_), Some(ACCESS_TOKEN | JWT)) => {}
+        (Some(_), Some(_)) => return Err(Reason::UnsupportedTokenType),
         (None, None) => {}
     }
     let requested = params.one("requested_token_type").unwrap_or(ACCESS_TOKEN);
     let issued_type = issued_type(requested).ok_or(Reason::UnsupportedRequestedType)?;
-    Ok(Form { subject_token, actor_token, issued_type })
+    Ok(Form { subject_token, subject_type, actor_token, issued_type })
 }
 
 /// The types that can be issued (RFC 8693 section 3): for us the first two are the same token.
@@ -132,33 +163,14 @@ pub(super) fn issued_type(name: &str) -> Option<&'static str> {
     [ACCESS_TOKEN, JWT, ID_JAG].into_iter().find(|known| *known == name)
 }
 
-fn check_type(kind: &str) -> Result<(), Reason> {
-    match kind {
-        ACCESS_TOKEN | JWT => Ok(()),
-        _ => Err(Reason::UnsupportedTokenType),
-    }
-}
-
-async fn standing(app: &App, token: &str, which: Which, now: i64) -> Result<StandingToken, Reason> {
-    app.tokens.standing(token, now).await.map_err(|doubt| in_words(which, doubt))
-}
-
-fn in_words(which: Which, doubt: Doubt) -> Reason {
-    match (which, doubt) {
-        (_, Doubt::Unavailable) => Reason::StoreUnavailable,
-        (Which::Subject, Doubt::Fault(fault)) => match fault {
-            TokenFault::Malformed => Reason::SubjectMalformed,
-            TokenFault::Signature => Reason::SubjectSignature,
-            TokenFault::Expired => Reason::SubjectExpired,
-            TokenFault::Revoked(_) => Reason::SubjectRevoked,
-            TokenFault::NotStanding => Reason::SubjectNotStanding,
-        },
-        (Which::Actor, Doubt::Fault(fault)) => match fault {
-            TokenFault::Malformed => Reason::ActorMalformed,
-            TokenFault::Signature => Reason::ActorSignature,
-            TokenFault::Expired => Reason::ActorExpired,
-            TokenFault::Revoked(_) => Reason::ActorRevoked,
-            TokenFault::NotStanding => Reason::ActorNotStanding,
-        },
+/// The actor token is ours alone, because who acts here is a client of ours.
+fn actor_fault(doubt: Doubt) -> Reason {
+    match doubt {
+        Doubt::Unavailable => Reason::StoreUnavailable,
+        Doubt::Fault(TokenFault::Malformed) => Reason::ActorMalformed,
+        Doubt::Fault(TokenFault::Signature) => Reason::ActorSignature,
+        Doubt::Fault(TokenFault::Expired) => Reason::ActorExpired,
+        Doubt::Fault(TokenFault::Revoked(_)) => Reason::ActorRevoked,
+        Doubt::Fault(TokenFault::NotStanding) => Reason::ActorNotStanding,
     }
 }

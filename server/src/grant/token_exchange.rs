@@ -12,6 +12,7 @@ use crate::audit::Draft;
 use crate::budget::{Purse, payer};
 use crate::client::AuthenticatedClient;
 use crate::deps;
+use crate::federation::Vouched;
 use crate::form::Params;
 use crate::limits::MAX_TARGETS;
 use crate::reason::Reason;
@@ -33,6 +34,8 @@ pub struct Exchanged {
     pub deps: Vec<Dep>,
     /// What is asked for is an identity assertion grant.
     pub abroad: bool,
+    /// Who vouches for the subject, where its token is not ours.
+    pub federated: Option<Arc<Vouched>>,
 }
 
 /// What an exchange would issue, and on whose word.
@@ -54,7 +57,7 @@ pub(super) async fn decide(
     mut draft: Draft,
 ) -> Result<Authorization, Refused> {
     draft.put("grant_type", super::TOKEN_EXCHANGE);
-    let (presented, wanted) = read(app, params, &mut draft).await?;
+    let (presented, wanted) = read(app, &authenticated.client, params, &mut draft).await?;
     let Judged { authorization, approvers, .. } = judge(app, authenticated, &presented, wanted, draft).await?;
     if approvers.is_empty() {
         return Ok(authorization);
@@ -83,7 +86,8 @@ pub(super) async fn judge(
     let exchanged = build(app, client, &subject.token.claims, &wanted.targets)
         .await?
         .map_err(|(reason, deps)| refused(reason, &[looked_at.clone(), deps].concat(), &draft))?
-        .leading_abroad(wanted.abroad.is_some());
+        .leading_abroad(wanted.abroad.is_some())
+        .vouched_for(subject.federated.clone());
     looked_at.extend(exchanged.deps.iter().cloned());
 
     let claims = &subject.token.claims;
@@ -203,7 +207,7 @@ pub async fn build(
         }
     }
     let rules = app.records.rules_of(&client.owner_id).await?;
-    Ok(Ok(Exchanged { targets, rules, deps: looked_at, abroad: false }))
+    Ok(Ok(Exchanged { targets, rules, deps: looked_at, abroad: false, federated: None }))
 }
 
 impl Exchanged {
@@ -217,6 +221,12 @@ impl Exchanged {
     #[must_use]
     pub fn leading_abroad(self, abroad: bool) -> Self {
         Self { abroad, ..self }
+    }
+
+    /// The same for a subject that another issuer vouches for.
+    #[must_use]
+    pub fn vouched_for(self, federated: Option<Arc<Vouched>>) -> Self {
+        Self { federated, ..self }
     }
 
     /// The decision itself.
@@ -265,6 +275,7 @@ impl Exchanged {
         Exchange {
             issuer: &app.urls.issuer,
             subject,
+            federated: self.federated.as_deref().map(Vouched::as_federated),
             subject_owners: owners,
             actor_token: actor,
             presenter: Presenter {

@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod exchange;
 mod hosts;
 #[path = "../support/idp.rs"]
 mod idp;

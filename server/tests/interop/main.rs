@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 mod company;
+mod identity_provider;
 mod mcp;
 mod mcp_conformance;
 mod oauth2_crate;

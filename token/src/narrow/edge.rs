@@ -27,7 +27,8 @@ pub enum RuleVerdict {
     /// The subject token does not name the audience the rule starts from.
     OtherOrigin,
     NotAcceptedBy(String),
-    /// The client sent an actor token, so it asks for delegation.
+    /// The client sent an actor token, so it asks for delegation; or somebody acts for the
+    /// foreign subject already.
     Impersonates,
     ScopeExceeded,
     /// The rule yields identity assertion grants and an access token is asked for, or the
@@ -43,8 +44,8 @@ pub(super) fn find(exchange: &Exchange<'_>, target: &Target<'_>) -> Result<Edge,
         return Err(Refusal::EnvironmentCrossed);
     }
     let subject = exchange.subject;
-    let own = subject.client_id == exchange.presenter.client_id;
-    let stays = subject.aud.contains(target.audience);
+    let own = exchange.is_own();
+    let stays = exchange.stays(target);
     // A may_act that names someone else was refused before this is asked.
     if stays && !exchange.abroad && (own || subject.may_act.is_some()) {
         return Ok(Edge {
@@ -109,7 +110,11 @@ pub(super) fn judge(exchange: &Exchange<'_>, target: &Target<'_>, rule: &Exchang
         return RuleVerdict::OtherActor;
     }
     let holder_owner = exchange.subject_owners.first().copied().unwrap_or_default();
-    if !spec.subject.admits(&subject.client_id, holder_owner) {
+    let admitted = match exchange.federated {
+        Some(federated) => spec.subject.admits_federated(federated.issuer, federated.name),
+        None => spec.subject.admits(&subject.client_id, holder_owner),
+    };
+    if !admitted {
         return RuleVerdict::OtherSubject;
     }
     if spec.id_jag.is_some() != exchange.abroad {
@@ -125,11 +130,16 @@ pub(super) fn judge(exchange: &Exchange<'_>, target: &Target<'_>, rule: &Exchang
     if let Some(missing) = parties.find(|owner| !rule.accepted_by.iter().any(|have| have == **owner)) {
         return RuleVerdict::NotAcceptedBy((*missing).to_owned());
     }
-    if spec.mode == ExchangeMode::Impersonation && exchange.actor_token.is_some() {
+    // An impersonation would lose that somebody acts for the foreign subject already.
+    let delegated = exchange.federated.is_some_and(|federated| federated.delegated);
+    if spec.mode == ExchangeMode::Impersonation && (delegated || exchange.actor_token.is_some()) {
         return RuleVerdict::Impersonates;
     }
-    let stays = subject.aud.contains(target.audience);
-    let scope = capped(spec.ceiling(&subject.scope, stays), exchange, target);
+    let ceiling = match exchange.federated {
+        Some(_) => spec.whole_ceiling(),
+        None => spec.ceiling(&subject.scope, exchange.stays(target)),
+    };
+    let scope = capped(ceiling, exchange, target);
     let exceeded = exchange.scope.is_some_and(|requested| !requested.is_subset(&scope));
     if exceeded || scope.is_empty() {
         return RuleVerdict::ScopeExceeded;

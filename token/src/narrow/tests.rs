@@ -61,6 +61,7 @@ fn rule(id: &str, actor: &str, subject: &str, to: &str, allowed: &[&str]) -> Exc
 #[derive(Debug)]
 struct Case {
     subject: AccessToken,
+    federated: Option<Federated<'static>>,
     owners: Vec<&'static str>,
     actor: Option<AccessToken>,
     target: Audience,
@@ -79,6 +80,7 @@ impl Case {
     fn new() -> Self {
         Self {
             subject: token("o.a", "https://x", "read write"),
+            federated: None,
             owners: vec!["o"],
             actor: None,
             target: aud("https://x"),
@@ -105,6 +107,7 @@ impl Case {
         decide(&Exchange {
             issuer: "https://as",
             subject: &self.subject,
+            federated: self.federated,
             subject_owners: &self.owners,
             actor_token: self.actor.as_ref(),
             presenter: Presenter {
@@ -430,4 +433,67 @@ proptest! {
             prop_assert_eq!((first.scope, first.aud, first.act, first.exp), (second.scope, second.aud, second.act, second.exp));
         }
     }
+}
+
+/// Alice, whom `iss_1` vouches for, and the rule by which `o.b` may act for its subjects.
+fn federated() -> Case {
+    let mut case = Case::new();
+    // The hull of a foreign token names its presenter, and nothing of ours beside.
+    case.subject = token("o.b", "https://x", "");
+    case.subject.sub = "user:iss_1:alice".into();
+    case.subject.aud = Vec::new();
+    case.subject.jti = "d_digest".into();
+    case.federated = Some(Federated { issuer: "iss_1", name: "alice", delegated: false });
+    case.owners = vec!["idp"];
+    case.rules[0].spec.subject = PartySelector::Issuer { id: "iss_1".into(), subject: None };
+    case.rules[0].accepted_by.push("idp".into());
+    case
+}
+
+#[test]
+fn a_foreign_subject_has_what_the_rule_says_and_nothing_else() {
+    let got = federated().decide().unwrap();
+    assert_eq!(got.scope, scopes("read admin"), "the rule's ceiling within the target's scopes");
+    assert_eq!(got.act.to_json().unwrap()["sub"], "agent:o.b");
+    assert_eq!((got.lineage.tokens, got.lineage.clients), (vec!["d_digest".to_owned()], vec!["o.b".to_owned()]));
+    assert_eq!(got.exp, NOW + 200, "no longer than the foreign token");
+    let mut case = federated();
+    case.scope = Some(scopes("write"));
+    assert_eq!(case.decide(), Err(Refusal::ScopeWider));
+}
+
+#[test]
+fn a_foreign_subject_is_let_in_by_no_rule_for_clients() {
+    let bends: [fn(&mut Case); 9] = [
+        |case| case.rules.clear(),
+        |case| case.rules[0].spec.subject = PartySelector::Client("o.b".into()),
+        |case| case.rules[0].spec.subject = PartySelector::Client("alice".into()),
+        |case| case.rules[0].spec.subject = PartySelector::Owner("o".into()),
+        |case| case.rules[0].spec.subject = PartySelector::Owner("idp".into()),
+        |case| case.rules[0].spec.subject = PartySelector::Issuer { id: "iss_2".into(), subject: None },
+        |case| {
+            case.rules[0].spec.subject = PartySelector::Issuer { id: "iss_1".into(), subject: Some("bob".into()) };
+        },
+        |case| case.rules[0].accepted_by = vec!["o".into()],
+        |case| case.rules[0].enabled = false,
+    ];
+    for bend in bends {
+        let mut case = federated();
+        bend(&mut case);
+        assert_eq!(case.decide(), Err(Refusal::NotTheirs), "{:?}", case.rules);
+    }
+    // And no token of ours by a rule for an issuer's subjects.
+    let mut case = federated();
+    case.federated = None;
+    case.subject = token("o.a", "https://x", "read");
+    assert_eq!(case.decide(), Err(Refusal::NotTheirs));
+}
+
+#[test]
+fn that_somebody_acts_for_a_foreign_subject_already_is_not_lost_by_impersonation() {
+    let mut case = federated();
+    case.rules[0].spec.mode = ExchangeMode::Impersonation;
+    assert!(case.decide().unwrap().act.is_empty());
+    case.federated = Some(Federated { issuer: "iss_1", name: "alice", delegated: true });
+    assert_eq!(case.decide(), Err(Refusal::NotTheirs));
 }

@@ -8,7 +8,7 @@ use stipend_token::rule::ExchangeMode;
 use stipend_token::{Audience, Environment, ScopeSet};
 use utoipa::ToSchema;
 
-/// An exchange to judge without doing it. Either `subject_token` or `subject`.
+/// An exchange to judge without doing it. One of `subject_token`, `subject` and `federated`.
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Explain {
@@ -18,6 +18,8 @@ pub struct Explain {
     pub subject_token: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<ExplainSubject>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub federated: Option<ExplainFederated>,
     /// Whether the client would send an actor token too.
     #[serde(default)]
     pub actor_token_present: bool,
@@ -36,6 +38,16 @@ pub struct Explain {
     /// stands for its authorization server.
     #[serde(default)]
     pub id_jag: bool,
+}
+
+/// A good token of a trusted issuer, only imagined.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplainFederated {
+    /// The issuer's id.
+    pub issuer: String,
+    /// The subject's name there.
+    pub subject: String,
 }
 
 /// A subject token that is only imagined.

@@ -34,7 +34,9 @@ pub use custody::{
     ActivateVersion, Credential, CredentialNotReady, CredentialReadiness, CredentialSettings, CredentialState,
     CredentialVersion, Exposure, NewCredential, PatchCredential, ProbeResult, RotateCredential, VersionState,
 };
-pub use explain::{Explain, ExplainSubject, Explained, Granted, PolicyExplained, RuleExplained, Verdict, VerdictWord};
+pub use explain::{
+    Explain, ExplainFederated, ExplainSubject, Explained, Granted, PolicyExplained, RuleExplained, Verdict, VerdictWord,
+};
 pub use grants::{CredentialGrant, Edge, EdgeStatus, GrantQuery, GrantSettings, NewGrant, PatchGrant};
 pub use issuers::{Issuer, NewIssuer, PatchIssuer};
 pub use key_encryption::{KeyEncryptionKey, KeyEncryptionStatus};

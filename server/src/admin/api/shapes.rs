@@ -29,12 +29,16 @@ pub struct BudgetCapShape {
     per_call: Option<i64>,
 }
 
-/// A client, or any client of an owner.
+/// A client, any client of an owner, or (as a rule's subject) whom a trusted issuer vouches for:
+/// all its subjects, or one by its name there. One of `client`, `owner` and `issuer`.
 #[derive(Debug, ToSchema)]
-#[schema(as = PartySelector, rename_all = "snake_case")]
-pub enum PartyShape {
-    Client(String),
-    Owner(String),
+#[schema(as = PartySelector)]
+pub struct PartyShape {
+    client: Option<String>,
+    owner: Option<String>,
+    issuer: Option<String>,
+    /// Goes with `issuer`.
+    subject: Option<String>,
 }
 
 /// Where an issuer's keys come from: its metadata, a key set's URL, or a key set itself.
