@@ -24,7 +24,9 @@ async fn an_exchange_that_waits_for_people_is_no_plain_exchange(
 
     let (status, body) = world.ask(&subject, &[("scope", "post"), ("binding_message", "refund for order 17")]).await;
     assert_eq!(status, StatusCode::OK, "{body}");
-    assert_eq!((body["interval"].as_i64(), body["expires_in"].as_i64()), (Some(5), Some(300)), "{body}");
+    assert_eq!(body["interval"].as_i64(), Some(5), "{body}");
+    // The clock goes on while the test runs.
+    assert!((280..=300).contains(&body["expires_in"].as_i64().unwrap()), "{body}");
     assert!(body["auth_req_id"].as_str().unwrap().len() > 27, "160 bits at least");
     assert!(body.get("access_token").is_none());
     let (_, page) = world.server.admin(Method::GET, "/approvals", None).await;
@@ -110,7 +112,8 @@ async fn a_request_lives_no_longer_than_its_tokens_and_than_it_may() {
     let subject = world.subject().await;
     for (asked, given) in [("30", 30), ("900000", 300)] {
         let (_, body) = world.ask(&subject, &[("requested_expiry", asked)]).await;
-        assert_eq!(body["expires_in"].as_i64(), Some(given), "the subject token lives 300 seconds: {body}");
+        let said = body["expires_in"].as_i64().unwrap();
+        assert!((given - 20..=given).contains(&said), "the subject token lives 300 seconds: {body}");
     }
 }
 
