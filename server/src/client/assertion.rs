@@ -4,12 +4,13 @@
 use super::{AuthFailure, AuthenticatedClient, federated};
 use crate::app::App;
 use crate::deps;
+use crate::federation::KeyFault;
 use crate::limits::{LEEWAY_SECONDS, MAX_ASSERTION_SECONDS, MAX_JTI_BYTES};
 use crate::reason::Reason;
 use crate::records::{AuthMethod, Client};
 use serde_json::{Map, Value};
 use std::sync::Arc;
-use stipend_keys::{JwsError, TokenKind, Unverified, Verified, sha256};
+use stipend_keys::{JwsError, TokenKind, Unverified, Verified, Verifier, sha256};
 use stipend_schema::Burn;
 use stipend_token::json::{date_member, str_member, string_or_array_member};
 
@@ -39,7 +40,7 @@ pub(super) async fn authenticate(
     if client.auth_method != AuthMethod::PrivateKeyJwt {
         return Err(fail(Reason::WrongAuthMethod));
     }
-    let verified = verify(&client, unverified, now).map_err(&fail)?;
+    let verified = verify(app, &client, unverified, now).await.map_err(&fail)?;
     let burn = check_claims(app, &client, verified.claims(), now).map_err(&fail)?;
     if !client.stands(now) {
         return Err(fail(Reason::ClientNotActive));
@@ -56,21 +57,36 @@ async fn find_federated(app: &App, id: &str) -> Result<Option<Arc<Client>>, Reas
 
 /// RFC 8725 section 3.1: only the client's own keys, each with its one algorithm. Headers
 /// such as `jwk`, `jku` and `x5u` choose nothing.
-fn verify(client: &Client, token: Unverified, now: i64) -> Result<Verified, Reason> {
+async fn verify(app: &App, client: &Client, token: Unverified, now: i64) -> Result<Verified, Reason> {
+    let told = |error| match error {
+        JwsError::Signature => Reason::AssertionSignature,
+        JwsError::WrongKind => Reason::AssertionType,
+        JwsError::WrongKeyAlgorithm => Reason::AssertionKeyUnknown,
+        _ => Reason::AssertionMalformed,
+    };
+    let Some(published) = &client.published else {
+        return registered(client, &token, now)?.verify(token, TokenKind::ClientAssertion).map_err(told);
+    };
+    // Among keys that come and go only a name says which is meant.
+    let kid = token.kid().ok_or(Reason::AssertionKeyUnknown)?;
+    let key = app.issuer_keys.find(published, kid, now).await.map_err(|fault| match fault {
+        KeyFault::Unknown => Reason::AssertionKeyUnknown,
+        KeyFault::Unavailable => Reason::AssertionIssuerKeys,
+    })?;
+    key.verify(token, TokenKind::ClientAssertion).map_err(told)
+}
+
+fn registered<'c>(client: &'c Client, token: &Unverified, now: i64) -> Result<&'c Verifier, Reason> {
     let mut candidates = client.keys.iter().filter(|key| {
         now < key.expires_at
             && key.verifier.alg() == token.alg()
             && token.kid().is_none_or(|kid| kid == key.verifier.kid())
     });
     // Without a kid the key must be unambiguous by its algorithm.
-    let (Some(key), None) = (candidates.next(), candidates.next()) else {
-        return Err(Reason::AssertionKeyUnknown);
-    };
-    key.verifier.verify(token, TokenKind::ClientAssertion).map_err(|error| match error {
-        JwsError::Signature => Reason::AssertionSignature,
-        JwsError::WrongKind => Reason::AssertionType,
-        _ => Reason::AssertionMalformed,
-    })
+    match (candidates.next(), candidates.next()) {
+        (Some(key), None) => Ok(&key.verifier),
+        _ => Err(Reason::AssertionKeyUnknown),
+    }
 }
 
 fn check_claims(app: &App, client: &Client, claims: &Map<String, Value>, now: i64) -> Result<Burn, Reason> {

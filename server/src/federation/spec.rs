@@ -106,6 +106,29 @@ pub struct Issuer {
 }
 
 impl Issuer {
+    /// A client as the issuer of its own assertions, by the keys that it publishes. It is no
+    /// trusted issuer, and never found as one.
+    #[must_use]
+    pub fn of_client(id: &str, owner_id: &str, jwks_uri: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            owner_id: owner_id.to_owned(),
+            issuer: id.to_owned(),
+            kind: IssuerKind::Oidc,
+            spec: IssuerSpec {
+                keys: KeySource::JwksUri(jwks_uri.to_owned()),
+                audiences: Vec::new(),
+                algorithms: Algorithm::ALL.to_vec(),
+                uses: Vec::new(),
+                hosts: Vec::new(),
+                environment: None,
+            },
+            mapping: ClaimMapping::default(),
+            inline: None,
+            active: true,
+        }
+    }
+
     #[must_use]
     pub fn permits(&self, wanted: IssuerUse) -> bool {
         self.spec.uses.contains(&wanted)

@@ -2,6 +2,7 @@
 
 use super::{AuthMethod, ClientSettings, LoadError, Loaded, RegisteredKey, column, word};
 use crate::deps;
+use crate::federation::Issuer;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, OnceLock};
 use stipend_keys::Verifier;
@@ -90,6 +91,8 @@ pub struct Client {
     pub expires_at: Option<i64>,
     pub secrets: Vec<ClientSecret>,
     pub keys: Vec<ClientKey>,
+    /// Where it publishes its keys, if it does: then those are all it has.
+    pub published: Option<Arc<Issuer>>,
     pub settings: ClientSettings,
     /// Its `sub`.
     pub subject: String,
@@ -111,6 +114,8 @@ pub(super) async fn load(db: Db, id: String) -> Result<Loaded<Client>, LoadError
     let kind: ClientKind = word(&row.kind, "client kind")?;
     let may_act = row.may_act.as_deref().map(|text| column::<serde_json::Value>(text, "may_act")).transpose()?;
     let keys = bundle.keys.iter().map(|key| load_key(&key.id, &key.jwk, key.expires_at)).collect::<Result<_, _>>()?;
+    let settings: ClientSettings = column(&row.settings, "client settings")?;
+    let published = settings.jwks_uri.as_deref().map(|url| Arc::new(Issuer::of_client(&row.id, &row.owner_id, url)));
     let client = Client {
         subject: match kind {
             ClientKind::Agent => id::agent_subject(&row.id),
@@ -141,7 +146,8 @@ pub(super) async fn load(db: Db, id: String) -> Result<Loaded<Client>, LoadError
             })
             .collect(),
         keys,
-        settings: column(&row.settings, "client settings")?,
+        published,
+        settings,
         id: row.id,
         owner_id: row.owner_id,
     };

@@ -14,6 +14,9 @@ pub struct ClientSettings {
     /// Its access tokens are bound to its certificate, always (RFC 8705 section 3.4).
     #[serde(skip_serializing_if = "is_off")]
     pub tls_client_certificate_bound_access_tokens: bool,
+    /// For `private_key_jwt`: where it publishes its keys, in place of keys registered here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
     /// For `tls_client_auth`, exactly one of five (RFC 8705 section 2.1.2): the subject's name,
     /// as RFC 4514 writes it.
     #[serde(skip_serializing_if = "Option::is_none")]

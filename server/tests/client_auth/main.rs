@@ -11,9 +11,13 @@
 
 mod authority;
 mod federated;
+mod fetched;
 mod handshake;
+#[path = "../support/idp.rs"]
+mod idp;
 mod platforms;
 mod proxied;
+mod published;
 mod registration;
 mod self_signed;
 mod spiffe;

@@ -68,6 +68,10 @@ fn check_members(new: &NewAgent, now: i64) -> Result<(), Refusal> {
 }
 
 fn keys(new: &NewAgent) -> Result<Vec<RegisteredKey>, Refusal> {
+    // RFC 7591 section 2: one or the other.
+    if new.jwks.is_some() && new.settings.jwks_uri.is_some() {
+        return Err(Refusal::field("/jwks", "and settings.jwks_uri exclude each other"));
+    }
     new.jwks.as_ref().map_or(Ok(Vec::new()), |jwks| credentials::parse_jwks(new.auth_method.credential(), jwks))
 }
 

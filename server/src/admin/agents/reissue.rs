@@ -8,7 +8,7 @@ use super::super::session::{Change, Session};
 use super::create::{Registration, find, register};
 use super::view::responsible;
 use super::{credentials, deps_of, load};
-use crate::records::ClientState;
+use crate::records::{ClientSettings, ClientState};
 use stipend_schema::{ClientRow, ResponsibilityRow, Row, Write};
 use stipend_token::id::client_id;
 
@@ -42,6 +42,9 @@ async fn decide(
     let keys = new.jwks.as_ref().map_or(Ok(Vec::new()), |jwks| credentials::parse_jwks(takes, jwks))?;
     let clone_id = client_id(&origin.owner_id, &new.name);
     let now = session.now();
+    let mut settings: ClientSettings = check::parse_column(&origin.settings)?;
+    // Keys of its own stand in place of those that the original publishes.
+    settings.jwks_uri = settings.jwks_uri.filter(|_| new.jwks.is_none());
     let mut deps = deps_of(&origin);
     let row = ClientRow {
         id: clone_id.clone(),
@@ -50,6 +53,7 @@ async fn decide(
         state_reason: None,
         max_ttl_seconds: ttl,
         reissue_of: Some(id.to_owned()),
+        settings: check::column(&settings)?,
         created_at: now,
         updated_at: now,
         ..origin

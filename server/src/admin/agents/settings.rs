@@ -9,7 +9,9 @@ use crate::client::SpiffeId;
 use crate::federation::MAX_FOREIGN_SUBJECT_BYTES;
 use crate::records::{AuthMethod, ClientSettings, FederatedIdentity};
 
-/// Longest issuer, claim's name and value, in bytes.
+use url::Url;
+
+/// Longest issuer, URL, claim's name and value, in bytes.
 const MAX_ISSUER_BYTES: usize = 512;
 /// Required claims, and values of one.
 const MAX_CLAIMS: usize = 16;
@@ -49,6 +51,25 @@ fn refuse_others(method: AuthMethod, settings: &ClientSettings) -> Result<(), Re
     }
     if settings.federated.is_some() && method != AuthMethod::FederatedJwt {
         return Err(Refusal::field("/settings/federated", "goes with federated_jwt only"));
+    }
+    if let Some(url) = &settings.jwks_uri {
+        if method != AuthMethod::PrivateKeyJwt {
+            return Err(Refusal::field("/settings/jwks_uri", "goes with private_key_jwt only"));
+        }
+        // What may be called by plain http, and which addresses, is asked at each fetch.
+        let is_url = Url::parse(url).is_ok_and(|url| {
+            matches!(url.scheme(), "https" | "http")
+                && url.has_host()
+                && url.username().is_empty()
+                && url.password().is_none()
+                && url.fragment().is_none()
+        });
+        if !is_url || url.len() > MAX_ISSUER_BYTES {
+            return Err(Refusal::field(
+                "/settings/jwks_uri",
+                "must be an https URL without fragment and user information",
+            ));
+        }
     }
     if settings.spiffe_id.is_some() && !matches!(method, AuthMethod::SpiffeJwt | AuthMethod::SpiffeX509) {
         return Err(Refusal::field("/settings/spiffe_id", "goes with spiffe_jwt and spiffe_x509 only"));

@@ -3,7 +3,7 @@
 use super::super::api::{Agent, AgentCertificate, AgentKey, AgentSecret, NotReady, Readiness, Responsible, Warning};
 use super::super::check;
 use super::super::problem::Refusal;
-use crate::records::{AuthMethod, ClientState, CredentialKind, RegisteredKey};
+use crate::records::{AuthMethod, ClientSettings, ClientState, CredentialKind, RegisteredKey};
 use stipend_schema::queries::ClientBundle;
 use stipend_schema::{ClientKeyRow, ClientSecretRow, ResponsibilityRow};
 use stipend_token::Environment;
@@ -86,7 +86,9 @@ fn readiness(bundle: &ClientBundle, now: i64) -> Result<Readiness, Refusal> {
             note(none_valid && !bundle.secrets.is_empty(), NotReady::SecretExpired);
         }
         CredentialKind::Key | CredentialKind::Certificate => {
-            note(!bundle.keys.iter().any(|key| now < key.expires_at), NotReady::NoKey);
+            let settings: ClientSettings = check::parse_column(&row.settings)?;
+            let has_key = settings.jwks_uri.is_some() || bundle.keys.iter().any(|key| now < key.expires_at);
+            note(!has_key, NotReady::NoKey);
         }
         CredentialKind::Nothing => {}
     }
