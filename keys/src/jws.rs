@@ -125,6 +125,12 @@ impl Unverified {
         KEY_REFERENCES.iter().any(|name| self.header.contains_key(*name))
     }
 
+    /// Takes the key's name out of the header: a proof's key is the one that it brings, whatever
+    /// it calls it.
+    pub(crate) fn forget_kid(&mut self) {
+        self.header.remove("kid");
+    }
+
     /// The header's `jwk`. Only a DPoP proof is verified with the key it brings
     /// (RFC 9449 section 4.3), and that key proves possession, never identity.
     pub fn dpop_jwk(&self) -> Option<&Map<String, Value>> {

@@ -1,5 +1,5 @@
 //! Key material of Stipend: the signing keyring, strict JWS, JWKS, sealing at
-//! rest, encryption to an agent's key, client secrets.
+//! rest, encryption to an agent's key, client secrets, proofs of possession.
 //!
 //! This crate is the only user of josekit, and lets it do two things: make and
 //! check signatures over bytes, and encrypt a content key to a public key. Headers,
@@ -10,6 +10,7 @@
 //! serialises a private key or a secret.
 
 pub mod alg;
+pub mod dpop;
 pub mod fingerprint;
 mod jose;
 pub mod jwe;

@@ -132,7 +132,17 @@ impl Signer {
     /// Signs a payload, which must be the JSON text of the claims, as it stands. The
     /// header is `{"alg":…,"typ":…,"kid":…}`.
     pub fn sign(&self, kind: TokenKind, payload_json: &[u8]) -> Result<String, KeyError> {
-        let header = self.header(kind).ok_or(KeyError::Sign)?;
+        self.sign_under(self.header(kind).ok_or(KeyError::Sign)?, payload_json)
+    }
+
+    /// Signs a DPoP proof (RFC 9449 section 4.2): the header brings the public key.
+    pub fn prove(&self, payload_json: &[u8]) -> Result<String, KeyError> {
+        let (alg, typ, jwk) = (self.public.alg(), TokenKind::DpopProof.typ(), self.public.to_public_json());
+        let header = URL_SAFE_NO_PAD.encode(format!(r#"{{"alg":"{alg}","typ":"{typ}","jwk":{jwk}}}"#));
+        self.sign_under(&header, payload_json)
+    }
+
+    fn sign_under(&self, header: &str, payload_json: &[u8]) -> Result<String, KeyError> {
         let signature_bytes = self.public.signature_bytes();
         let length = header.len() + 2 + base64_length(payload_json.len());
         let length = length.saturating_add(base64_length(signature_bytes));

@@ -1,12 +1,15 @@
 //! What can go wrong, and what a service answers then (RFC 6750 section 3.1).
 
-use stipend_keys::JwsError;
+use stipend_keys::dpop::ProofError;
+use stipend_keys::{Algorithm, JwsError};
 
 /// The `error` of a `WWW-Authenticate: Bearer` challenge.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum BearerCode {
     InvalidToken,
     InsufficientScope,
+    /// RFC 9449 section 7.1.
+    InvalidDpopProof,
 }
 
 impl BearerCode {
@@ -15,6 +18,7 @@ impl BearerCode {
         match self {
             Self::InvalidToken => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
         }
     }
 
@@ -22,7 +26,7 @@ impl BearerCode {
     #[must_use]
     pub const fn status(self) -> u16 {
         match self {
-            Self::InvalidToken => 401,
+            Self::InvalidToken | Self::InvalidDpopProof => 401,
             Self::InsufficientScope => 403,
         }
     }
@@ -49,6 +53,22 @@ pub enum VerifyError {
     UnknownKey,
     #[error("the token's signature is not valid")]
     Signature,
+    #[error("the token is bound to a key: send it with the DPoP scheme and a proof")]
+    Bound,
+    #[error("the token is bound to no DPoP key: send it as a bearer token")]
+    NotBound,
+    #[error("the token is bound to another key")]
+    OtherKey,
+    #[error("the token is bound to a certificate that was not presented")]
+    Certificate,
+    #[error("send one DPoP header with a proof")]
+    ProofHeader,
+    #[error("{0}")]
+    Proof(ProofError),
+    #[error("the proof was used before")]
+    ProofReplayed,
+    #[error("too many proofs at once")]
+    TooManyProofs,
     #[error("the token lacks the scope this needs")]
     MissingScope,
     #[error("the token has been revoked")]
@@ -78,11 +98,16 @@ impl VerifyError {
             | Self::NotYetValid
             | Self::UnknownKey
             | Self::Signature
+            | Self::Bound
+            | Self::NotBound
+            | Self::OtherKey
+            | Self::Certificate
             | Self::Revoked
             | Self::Suspended
             | Self::NoStatus => Some(BearerCode::InvalidToken),
+            Self::ProofHeader | Self::Proof(_) | Self::ProofReplayed => Some(BearerCode::InvalidDpopProof),
             Self::MissingScope => Some(BearerCode::InsufficientScope),
-            Self::StatusUnavailable | Self::KeysUnavailable => None,
+            Self::StatusUnavailable | Self::KeysUnavailable | Self::TooManyProofs => None,
         }
     }
 
@@ -97,8 +122,27 @@ impl VerifyError {
     pub fn www_authenticate(self) -> Option<String> {
         let code = self.bearer_code()?;
         // The texts above hold no quote and no backslash.
+        if self.is_of_dpop() {
+            let error = code.as_str();
+            return Some(format!("DPoP error=\"{error}\", error_description=\"{self}\", {}", proof_algorithms()));
+        }
         Some(format!("Bearer error=\"{}\", error_description=\"{self}\"", code.as_str()))
     }
+}
+
+impl VerifyError {
+    /// Whether the client used the DPoP scheme, or should have.
+    const fn is_of_dpop(self) -> bool {
+        matches!(
+            self,
+            Self::Bound | Self::NotBound | Self::OtherKey | Self::ProofHeader | Self::Proof(_) | Self::ProofReplayed
+        )
+    }
+}
+
+/// The `algs` of a challenge (RFC 9449 section 7.1).
+pub(crate) fn proof_algorithms() -> String {
+    format!("algs=\"{}\"", Algorithm::ALL.map(Algorithm::as_str).join(" "))
 }
 
 /// Why a document could not be fetched.

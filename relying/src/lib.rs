@@ -22,6 +22,9 @@
 //! # Ok(()) }
 //! ```
 //!
+//! A token that is bound to a key is good only with a proof of it: [`Verifier::verify`] refuses
+//! it, [`Verifier::verify_presented`] takes what the request brought.
+//!
 //! A token may also be for some credentials only, and for some calls with them:
 //! [`check_credential`].
 //!
@@ -39,6 +42,7 @@ mod fetch;
 mod holds;
 mod journal;
 mod options;
+mod proof;
 mod refusal;
 mod spend;
 mod status;
@@ -50,6 +54,7 @@ pub use error::{BearerCode, DiscoverError, FetchError, VerifyError};
 pub use holds::{Held, HoldError, HoldOptions, Holds, OnUnfinished, Outcome, Settled};
 pub use journal::{JournalError, JournalOptions};
 pub use options::Options;
+pub use proof::{MAX_REMEMBERED_PROOFS, Presented, Scheme};
 pub use refusal::{BudgetRefusal, RETRY_AFTER_SECONDS, Refusal};
 pub use spend::{
     ClientCredentials, IdempotencyKey, KEY_LIFE_SECONDS, LineState, MAX_ANSWER_BYTES, MAX_HOLD_SECONDS, MAX_TRIES,

@@ -8,6 +8,7 @@ use crate::cache::KeyCache;
 use crate::error::{DiscoverError, VerifyError};
 use crate::fetch::Fetcher;
 use crate::options::{MAX_DOCUMENT_BYTES, Options};
+use crate::proof::{Presented, Proofs};
 use crate::status::StatusCache;
 use serde_json::{Map, Value};
 use stipend_keys::{JwsError, TokenKind, Unverified};
@@ -27,6 +28,7 @@ pub struct Verifier {
     budget_endpoint: Url,
     keys: KeyCache,
     statuses: StatusCache,
+    proofs: Proofs,
 }
 
 impl Verifier {
@@ -67,7 +69,15 @@ impl Verifier {
         let leeway = options.leeway();
         let statuses = StatusCache::new(fetcher.clone(), issuer, options.clone());
         let keys = KeyCache::load(fetcher, uri, now, options).await?;
-        Ok(Self { issuer: issuer.to_owned(), audience, leeway, budget_endpoint, keys, statuses })
+        Ok(Self {
+            issuer: issuer.to_owned(),
+            audience,
+            leeway,
+            budget_endpoint,
+            keys,
+            statuses,
+            proofs: Proofs::default(),
+        })
     }
 
     /// The issuer whose tokens this verifies.
@@ -83,18 +93,40 @@ impl Verifier {
         &self.budget_endpoint
     }
 
+    /// Where the service is, as far as its resource identifier says: scheme, host and port.
+    #[must_use]
+    pub fn origin(&self) -> Option<String> {
+        let url = Url::parse(self.audience.as_str()).ok()?;
+        url.origin().is_tuple().then(|| url.origin().ascii_serialization())
+    }
+
     /// The clock difference it tolerates, in seconds.
     #[must_use]
     pub fn leeway_seconds(&self) -> i64 {
         self.leeway
     }
 
-    /// Verifies a token, and looks up its status where it names one. `now` in seconds.
+    /// Verifies a bearer token, and looks up its status where it names one. `now` in seconds. One
+    /// that is bound to a key is refused: alone it proves nothing of who presents it.
     ///
     /// # Errors
     /// [`VerifyError`], with the status and challenge to answer.
     pub async fn verify(&self, token: &str, now: Timestamp) -> Result<AccessToken, VerifyError> {
-        let token = Unverified::parse(token).map_err(VerifyError::Malformed)?;
+        self.verify_presented(&Presented::bearer(token), now).await
+    }
+
+    /// Verifies a token as it was presented: one bound to a DPoP key (RFC 9449) by a proof of it,
+    /// which is taken once, one bound to a certificate (RFC 8705 section 3) with that, and any
+    /// other as a bearer token.
+    ///
+    /// # Errors
+    /// [`VerifyError`], with the status and challenge to answer.
+    pub async fn verify_presented(
+        &self,
+        presented: &Presented<'_>,
+        now: Timestamp,
+    ) -> Result<AccessToken, VerifyError> {
+        let token = Unverified::parse(presented.token).map_err(VerifyError::Malformed)?;
         if !TokenKind::AccessToken.permits(token.typ()) {
             return Err(VerifyError::WrongKind);
         }
@@ -104,6 +136,7 @@ impl Verifier {
         let key = self.keys.find(kid, now).await?;
         let verified = key.verify(token, TokenKind::AccessToken).map_err(refusal)?;
         let token = self.judge(verified.claims(), now)?;
+        self.proofs.admit(&token, presented, now)?;
         // Only a token that is one is worth a request to its issuer.
         self.statuses.check(&token, &self.keys, now).await?;
         Ok(token)

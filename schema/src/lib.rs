@@ -28,7 +28,9 @@ mod write;
 
 pub use approvals::{ApprovalRequestRow, Polled};
 pub use change::{Change, Dep};
-pub use committer::{AuditDraft, Burn, Clock, Committer, CommitterConfig, CommitterHandle, Outcome, Position, Work};
+pub use committer::{
+    AuditDraft, Burn, Burns, Clock, Committer, CommitterConfig, CommitterHandle, MAX_BURNS, Outcome, Position, Work,
+};
 pub use db::{Backend, Db, DbError, Limits};
 pub use feed::{FeedSink, Tailer, TailerConfig, TailerHandle};
 pub use janitor::{Swept, sweep};

@@ -1,6 +1,7 @@
 //! Everything a request may need, put together once at start.
 
 use crate::admin::Turns;
+use crate::binding::Binding;
 use crate::certificate::Authorities;
 use crate::client::{Failures, Proofs};
 use crate::clock::Clock;
@@ -37,6 +38,8 @@ pub struct Urls {
     pub budget_endpoint: String,
     /// Status lists are under it.
     pub status_endpoint: String,
+    /// Public URL of the key-release service.
+    pub release: String,
     /// Identifier of the key-release service as a protected resource.
     pub credential_resource: String,
     /// Its metadata (RFC 9728 section 3.1).
@@ -62,6 +65,7 @@ impl Urls {
             details_types_endpoint: format!("{base}/oauth2/authorization-details-types"),
             budget_endpoint: format!("{base}/budget"),
             status_endpoint: format!("{base}/status"),
+            release: release.to_owned(),
             credential_resource: format!("{release}/credentials"),
             credential_metadata: format!("{release}/.well-known/oauth-protected-resource/credentials"),
             admin_resource: format!("{base}/admin"),
@@ -90,6 +94,8 @@ pub struct App {
     /// Whose certificates `tls_client_auth` takes.
     pub authorities: Option<Authorities>,
     pub mac: ProcessMac,
+    /// Proofs of possession.
+    pub binding: Binding,
     pub safe: Safe,
     /// When credentials were last used.
     pub uses: Uses,

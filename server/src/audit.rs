@@ -116,6 +116,9 @@ impl Draft {
         for (name, value) in of_user(&token.user) {
             put(name, value);
         }
+        if let Some(cnf) = &token.cnf {
+            put("cnf", cnf.to_json());
+        }
         if let Some(act) = token.act.to_json() {
             put("act", act);
         }

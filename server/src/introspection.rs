@@ -8,7 +8,7 @@
 use crate::app::App;
 use crate::audit::{DONE, Draft, Origin};
 use crate::client::{AuthenticatedClient, Credentials, authenticate};
-use crate::grant::refuse_stranger;
+use crate::grant::{refuse_stranger, token_type};
 use crate::limits::MAX_DECISIONS;
 use crate::reason::Reason;
 use crate::tokens::{Doubt, StandingToken};
@@ -122,7 +122,7 @@ async fn decide_signed(
         Err(Doubt::Unavailable) => return Err(Reason::StoreUnavailable),
     };
     draft.put("active", answer.jti().is_some());
-    let burn = caller.burn.clone();
+    let burn = caller.burn.clone().map(Into::into);
     Ok((answer, Work { deps, burn, ..Work::recording(basis, draft.outcome(DONE)) }))
 }
 
@@ -157,7 +157,7 @@ pub async fn burn(app: &App, caller: &AuthenticatedClient, origin: &Origin) -> R
     let Some(burn) = caller.burn.clone() else { return Ok(()) };
     let mut draft = Draft::new("token.introspected", origin);
     draft.client(&caller.client.id, &caller.client.owner_id);
-    let work = Work { burn: Some(burn), ..Work::recording(0, draft.outcome(DONE)) };
+    let work = Work { burn: Some(burn.into()), ..Work::recording(0, draft.outcome(DONE)) };
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Ok(()),
         Outcome::Replayed { .. } => Err(Reason::AssertionReplayed),
@@ -195,7 +195,7 @@ pub async fn serves(app: &App, caller: &str, claims: &AccessToken) -> Result<boo
 fn describe(standing: &StandingToken) -> Introspection {
     let mut answer = Map::new();
     answer.insert("active".to_owned(), Value::Bool(true));
-    answer.insert("token_type".to_owned(), Value::from("Bearer"));
+    answer.insert("token_type".to_owned(), Value::from(token_type(&standing.token.claims)));
     if let Ok(Value::Object(claims)) = serde_json::to_value(&standing.token.claims) {
         answer.extend(claims);
     }

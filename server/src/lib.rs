@@ -8,6 +8,7 @@ pub mod admin;
 pub mod app;
 pub mod approval;
 pub mod audit;
+pub mod binding;
 pub mod bootstrap;
 pub mod budget;
 pub mod certificate;

@@ -60,6 +60,8 @@ pub const MAX_OPEN_APPROVALS_OF_OWNER: usize = 256;
 pub const MAX_CACHED_RECORDS: u64 = 20_000;
 /// Verified token signatures remembered.
 pub const MAX_CACHED_TOKENS: u64 = 10_000;
+/// Keys of DPoP proofs kept ready to verify.
+pub const MAX_CACHED_PROOF_KEYS: u64 = 10_000;
 /// Recent changes remembered for judging cached records; beyond, all are reloaded.
 pub const MAX_RECENT_CHANGES: usize = 16_384;
 /// A decision overtaken by a change is made again this often, then 503.

@@ -35,6 +35,10 @@ pub enum OAuthCode {
     /// A token that is of no use at a budget.
     InvalidToken,
     InsufficientBudget,
+    /// RFC 9449 section 5.
+    InvalidDpopProof,
+    /// RFC 9449 section 8.
+    UseDpopNonce,
     /// No bearer token, or none that is good here (RFC 6750 section 3.1).
     Unauthenticated,
     InsufficientScope,
@@ -72,6 +76,8 @@ impl OAuthCode {
             Self::InvalidBindingMessage => "invalid_binding_message",
             Self::InteractionRequired => "interaction_required",
             Self::TooManyRequests => "too_many_requests",
+            Self::InvalidDpopProof => "invalid_dpop_proof",
+            Self::UseDpopNonce => "use_dpop_nonce",
             Self::InvalidToken | Self::Unauthenticated => "invalid_token",
             Self::InsufficientScope => "insufficient_scope",
             Self::AccessDenied | Self::Denied => "access_denied",
@@ -92,6 +98,8 @@ impl OAuthCode {
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidRequest
+            | Self::InvalidDpopProof
+            | Self::UseDpopNonce
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::UnsupportedResponseType
@@ -124,6 +132,18 @@ impl OAuthCode {
             Self::BadGateway => 502,
             Self::GatewayTimeout => 504,
             Self::TemporarilyUnavailable => 503,
+        }
+    }
+}
+
+impl OAuthCode {
+    /// At a resource of ours a proof that is no good is a matter of authentication (RFC 9449
+    /// sections 7.1 and 9).
+    #[must_use]
+    pub fn status_at_resource(self) -> u16 {
+        match self {
+            Self::InvalidDpopProof | Self::UseDpopNonce => 401,
+            other => other.status(),
         }
     }
 }

@@ -82,6 +82,30 @@ reasons! {
     CertificateNotRegistered = "certificate_not_registered", InvalidClient, "client authentication failed";
     TooManyFailures = "too_many_failures", TooManyRequests, "too many failed attempts for this client from this address: wait a minute";
     Busy = "busy", TemporarilyUnavailable, "too many authentications at once: try again";
+    // Sender constraint.
+    DpopSeveral = "dpop_several", InvalidDpopProof, "send one DPoP header and no more";
+    DpopMissing = "dpop_missing", InvalidDpopProof, "a token sent with the DPoP scheme needs a DPoP header with a proof";
+    DpopMalformed = "dpop_malformed", InvalidDpopProof, "the DPoP header is not a well-formed signed JWT with typ dpop+jwt";
+    DpopKey = "dpop_key", InvalidDpopProof, "the DPoP proof needs a public jwk in its header that fits its alg, and nothing private";
+    DpopSignature = "dpop_signature", InvalidDpopProof, "the signature of the DPoP proof is not valid";
+    DpopClaims = "dpop_claims", InvalidDpopProof, "a DPoP proof needs jti, of at most 256 characters, htm, htu and iat";
+    DpopMethod = "dpop_method", InvalidDpopProof, "htm of the DPoP proof is not the method of this request";
+    DpopUrl = "dpop_url", InvalidDpopProof, "htu of the DPoP proof is not the published URL of what is requested";
+    DpopTimes = "dpop_times", InvalidDpopProof, "the DPoP proof is more than a minute old or ahead: check the clock";
+    DpopToken = "dpop_token", InvalidDpopProof, "ath of the DPoP proof is not the hash of the access token";
+    DpopReplayed = "dpop_replayed", InvalidDpopProof, "the DPoP proof was used before: make one for each request";
+    DpopRequired = "dpop_required", InvalidDpopProof, "the tokens of this client are bound to a key: send a DPoP proof";
+    DpopNotWanted = "dpop_not_wanted", InvalidDpopProof, "the tokens of this client are bound to its certificate: leave the DPoP proof out";
+    DpopNonceMissing = "dpop_nonce_missing", UseDpopNonce, "put the nonce of the DPoP-Nonce header into the DPoP proof";
+    DpopNonceWrong = "dpop_nonce_wrong", UseDpopNonce, "put the nonce of the DPoP-Nonce header into the DPoP proof";
+    CertificateRequired = "certificate_required", InvalidRequest, "the tokens of this client are bound to its certificate: connect with it";
+    SubjectKeyNotProved = "subject_key_not_proved", InvalidRequest, "the subject token is bound to a key: prove that key in this request";
+    ActorKeyNotProved = "actor_key_not_proved", InvalidRequest, "the actor token is bound to a key: prove that key in this request";
+    OwnKeyNotProved = "own_key_not_proved", InvalidRequest, "what comes of a bound token is bound: prove a key of your own in this request";
+    BoundAsBearer = "bound_as_bearer", Unauthenticated, "the access token is bound to a key: send it with the DPoP scheme and a proof";
+    DpopNotBound = "dpop_not_bound", Unauthenticated, "the access token is not bound to a DPoP key: send it as a bearer token";
+    KeyMismatch = "key_mismatch", Unauthenticated, "the access token is bound to another key";
+    CertificateMismatch = "certificate_mismatch", Unauthenticated, "the access token is bound to a certificate that was not presented";
     // Targets and scopes.
     MalformedTarget = "malformed_target", InvalidTarget, "resource must be an absolute URI without a fragment, a query or user information";
     TooManyTargets = "too_many_targets", InvalidTarget, "the request names too many resources";

@@ -55,7 +55,7 @@ fn decide(
     draft.client(&client.client.id, &client.client.owner_id);
     let mut work = Work {
         deps: client.deps.clone(),
-        burn: client.burn.clone(),
+        burn: client.burn.clone().map(Into::into),
         ..Work::recording(basis, draft.clone().outcome(DONE))
     };
     let Some(token) = token else {

@@ -5,6 +5,7 @@ mod secrets;
 mod tls;
 
 use crate::app::{App, Urls};
+use crate::binding::Binding;
 use crate::bootstrap::{BootstrapError, bootstrap};
 use crate::certificate::Authorities;
 use crate::client::{Failures, Proofs};
@@ -220,6 +221,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         proofs: Proofs::default(),
         secrets: SecretWorker::start().map_err(StartError::Thread)?,
         mac: ProcessMac::new(),
+        binding: Binding::new(config.dpop_nonce, &own.nonces),
         safe: safe.map_err(|error| StartError::Kek(error.to_string()))?,
         uses: Uses::default(),
         authorities,

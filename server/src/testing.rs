@@ -1,6 +1,10 @@
 //! A whole server in process for tests: a fresh database, a free port, a clock that is
 //! moved by hand, and the few calls that every test begins with.
 
+mod prover;
+
+pub use prover::Prover;
+
 use crate::app::App;
 use crate::bootstrap;
 use crate::clock::ShiftedClock;
@@ -100,6 +104,13 @@ impl TestServer {
             admin_token: Mutex::new(None),
             database: None,
         })
+    }
+
+    /// The server's time, in seconds.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        use crate::clock::Clock;
+        self.clock.now()
     }
 
     /// Stops it gracefully, keeping its database.

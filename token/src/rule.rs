@@ -104,6 +104,15 @@ pub struct RuleSpec {
     /// Each exchange waits until people have approved it. Absent: none does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
+    /// A subject token that is bound to its holder's key may be exchanged without a proof of it:
+    /// the holder hands it on, and the result is bound to the actor's key. Absent: it may not.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub accept_bound_subject: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_off(flag: &bool) -> bool {
+    !flag
 }
 
 /// Why a rule's text is refused when it is written.
@@ -238,6 +247,7 @@ mod tests {
             max_children: None,
             id_jag: None,
             approval: None,
+            accept_bound_subject: false,
         }
     }
 

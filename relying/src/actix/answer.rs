@@ -1,5 +1,6 @@
 //! A [`Refusal`] as an actix response, and the `Agent-Budget` header.
 
+use crate::error::proof_algorithms;
 use crate::refusal::Refusal;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -25,6 +26,12 @@ impl ResponseError for Refusal {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if let Some(challenge) = self.www_authenticate().and_then(|text| HeaderValue::from_str(&text).ok()) {
             headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        if matches!(self, Self::NoToken) {
+            // RFC 9449 section 7.1: that there is another scheme, and no error.
+            if let Ok(challenge) = HeaderValue::from_str(&format!("DPoP {}", proof_algorithms())) {
+                headers.append(WWW_AUTHENTICATE, challenge);
+            }
         }
         if let Some(seconds) = self.retry_after() {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -28,6 +28,7 @@ use stipend_token::Timestamp;
 use stipend_token::budget::{Amount, Unit};
 
 type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+type CertificateOf = Arc<dyn Fn(&ServiceRequest) -> Option<String> + Send + Sync>;
 type PriceOf = Arc<dyn Fn(&ServiceRequest) -> Amount + Send + Sync>;
 
 /// Life of a hold, in seconds, unless told otherwise.
@@ -47,6 +48,8 @@ pub struct Guard {
     counter: Option<Arc<Counter>>,
     hold_seconds: i64,
     work_limit: Duration,
+    public_url: Option<String>,
+    certificate: Option<CertificateOf>,
 }
 
 impl Guard {
@@ -61,7 +64,29 @@ impl Guard {
             counter: None,
             hold_seconds: HOLD_SECONDS,
             work_limit: WORK_LIMIT,
+            public_url: None,
+            certificate: None,
         }
+    }
+
+    /// Where clients reach this service, for the URLs in their DPoP proofs: scheme, host and port,
+    /// and what a proxy in front takes off the path. Unsaid, the origin of the resource identifier.
+    #[must_use]
+    pub fn public_url(mut self, url: &str) -> Self {
+        self.public_url = Some(url.to_owned());
+        self
+    }
+
+    /// How the `x5t#S256` of a client's certificate is found, for tokens bound to one: from what
+    /// the TLS listener keeps with the connection, or from a proxy of the service's own. Unsaid,
+    /// such tokens are refused.
+    #[must_use]
+    pub fn certificate_by(
+        mut self,
+        certificate: impl Fn(&ServiceRequest) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.certificate = Some(Arc::new(certificate));
+        self
     }
 
     /// Requires a scope as well.

@@ -5,6 +5,7 @@ use super::{Caller, Charge, Guard};
 use crate::check::{check_scope, require_budget};
 use crate::counter::{Counter, Taken};
 use crate::holds::Held;
+use crate::proof::{Presented, Scheme};
 use crate::refusal::{BudgetRefusal, Refusal};
 use actix_web::body::EitherBody;
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse, forward_ready};
@@ -17,6 +18,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use stipend_token::AccessToken;
 use stipend_token::budget::{Amount, Enforce, Unit};
+
+/// The header of a proof (RFC 9449 section 4.1).
+const DPOP: &str = "dpop";
 
 /// The guard in front of a service.
 #[derive(Debug)]
@@ -103,8 +107,23 @@ where
 
 impl Guard {
     async fn verify(&self, request: &ServiceRequest) -> Result<(AccessToken, String), Refusal> {
-        let text = bearer(request.headers())?;
-        let token = self.verifier.verify(text, (self.clock)()).await?;
+        let (scheme, text) = sent(request.headers())?;
+        let proofs: Vec<&str> =
+            request.headers().get_all(DPOP).map(|value| value.to_str().unwrap_or_default()).collect();
+        // From what the service is called, never from `Host`: whoever sends that could have it say
+        // what the proof says.
+        let base = self.public_url.clone().or_else(|| self.verifier.origin()).unwrap_or_default();
+        let url = format!("{}{}", base.trim_end_matches('/'), request.uri().path());
+        let certificate = self.certificate.as_ref().and_then(|certificate| certificate(request));
+        let presented = Presented {
+            token: text,
+            scheme,
+            proofs: &proofs,
+            method: request.method().as_str(),
+            url: &url,
+            certificate: certificate.as_deref(),
+        };
+        let token = self.verifier.verify_presented(&presented, (self.clock)()).await?;
         if let Some(scope) = &self.scope {
             check_scope(&token, scope)?;
         }
@@ -144,8 +163,9 @@ fn refused<B>(request: ServiceRequest, refusal: &Refusal) -> ServiceResponse<Eit
     request.into_response(refusal.error_response()).map_into_right_body()
 }
 
-/// RFC 6750 section 2.1, and no other way: a token in a body or an address ends up in logs.
-fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
+/// RFC 6750 section 2.1 and RFC 9449 section 7.1, and no other way: a token in a body or an address
+/// ends up in logs.
+fn sent(headers: &HeaderMap) -> Result<(Scheme, &str), Refusal> {
     let mut all = headers.get_all(AUTHORIZATION);
     let header = all.next().ok_or(Refusal::NoToken)?;
     if all.next().is_some() {
@@ -153,5 +173,6 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Refusal> {
     }
     let text = header.to_str().map_err(|_| Refusal::BadRequest)?;
     let (scheme, token) = text.split_once(' ').ok_or(Refusal::NoToken)?;
-    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim_matches(' ')) } else { Err(Refusal::NoToken) }
+    let scheme = Scheme::parse(scheme).ok_or(Refusal::NoToken)?;
+    Ok((scheme, token.trim_matches(' ')))
 }

@@ -9,6 +9,7 @@ mod holding;
 mod keys;
 mod killed;
 mod ledger;
+mod proofs;
 mod spending;
 mod stand_in;
 mod statuses;

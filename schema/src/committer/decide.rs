@@ -2,6 +2,7 @@
 //! stale, who replayed, what is published, what the audit says.
 //! Order of use, which both backends share: fence, burns, writes, changes, records.
 
+use super::burns::Burns;
 use super::work::{Outcome, Position, Prepared};
 use crate::audit::{Anchor, Chain, RecordDraft, WRITER_STARTED, draft_text};
 use crate::custody::{Count, Counted, CounterRow, Counters};
@@ -39,7 +40,8 @@ impl Batch {
 enum Verdict {
     Fresh,
     Stale,
-    Replayed,
+    /// By the place of the first burn that was used before.
+    Replayed(usize),
     /// The ledger declined, or had answered before, or a count was full: recorded, and nothing
     /// else.
     Answered,
@@ -118,20 +120,22 @@ impl<'a> Decision<'a> {
     pub(super) fn burns(&self) -> Vec<BurnKey<'a>> {
         let mut keys = BTreeMap::new();
         for prepared in self.with(Verdict::Fresh) {
-            if let Some(burn) = &prepared.work.burn {
+            for burn in prepared.work.burn.iter().flat_map(Burns::keys) {
                 keys.entry(burn.key_hash.as_slice()).or_insert(burn.expires_at);
             }
         }
         keys.into_iter().collect()
     }
 
-    /// Marks works as replayed unless they are the first with a key that was burned just now.
+    /// Marks works as replayed unless they are the first with each of their keys, and all of
+    /// these were burned just now. A replayed work has used up its other keys nevertheless.
     pub(super) fn burned(&mut self, mut won: HashSet<Vec<u8>>) {
         for (prepared, verdict) in self.works.iter().zip(&mut self.verdicts) {
-            if let (Verdict::Fresh, Some(burn)) = (*verdict, &prepared.work.burn)
-                && !won.remove(burn.key_hash.as_slice())
-            {
-                *verdict = Verdict::Replayed;
+            let Verdict::Fresh = *verdict else { continue };
+            for (place, burn) in prepared.work.burn.iter().flat_map(Burns::keys).enumerate() {
+                if !won.remove(burn.key_hash.as_slice()) && *verdict == Verdict::Fresh {
+                    *verdict = Verdict::Replayed(place);
+                }
             }
         }
     }
@@ -240,8 +244,8 @@ impl<'a> Decision<'a> {
                     outcomes.push(Outcome::Stale);
                     continue;
                 }
-                Verdict::Replayed => true,
-                Verdict::Fresh | Verdict::Answered => false,
+                Verdict::Replayed(place) => Some(*place),
+                Verdict::Fresh | Verdict::Answered => None,
             };
             let record = &prepared.work.record;
             let members = prepared.members(settled.as_ref(), counted);
@@ -255,7 +259,7 @@ impl<'a> Decision<'a> {
             let writer = chain.writer.clone();
             let position = Position { writer, n: chain.n };
             outcomes.push(match settled {
-                _ if replayed => Outcome::Replayed { position },
+                _ if let Some(burn) = replayed => Outcome::Replayed { position, burn },
                 _ if let Some(count) = counted.exceeded => Outcome::Exceeded { position, count },
                 Some(settled) => Outcome::Settled { head, position, settled: Box::new(settled.clone()) },
                 None => Outcome::Committed { head, position },

@@ -4,6 +4,7 @@
 //! It must never answer before the commit, never let one work's fault fail another, and never
 //! drop a work because the request that submitted it is gone.
 
+mod burns;
 mod custody;
 mod decide;
 mod ledger;
@@ -15,8 +16,9 @@ mod run;
 mod statements;
 mod work;
 
+pub use burns::{Burn, Burns, MAX_BURNS};
 pub(crate) use pg::FEED_LOCK;
-pub use work::{AuditDraft, Burn, Outcome, Position, Work};
+pub use work::{AuditDraft, Outcome, Position, Work};
 
 use crate::audit::Chain;
 use crate::db::{Db, DbError};

@@ -2,6 +2,7 @@
 //! A work is data: decided by the caller on a snapshot it names (`basis`), checked here as far
 //! as it can be without the database. It holds no secret: all of it may end up in a table.
 
+use super::burns::Burns;
 use crate::audit::{RecordDraft, draft_text};
 use crate::change::Dep;
 use crate::custody::{Count, Counted};
@@ -19,21 +20,14 @@ pub const MAX_COUNTS: usize = 64;
 /// Longest part of an audit record that comes from its draft, in bytes.
 pub const MAX_RECORD_BYTES: usize = 32 * 1024;
 
-/// A key that may be used once: the hash of an assertion's (client, kind, jti) or the like.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Burn {
-    pub key_hash: [u8; 32],
-    /// Seconds; from then on the key need not be remembered.
-    pub expires_at: i64,
-}
-
 /// What the audit will say. It is recorded if and only if the work commits.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AuditDraft {
     pub event: &'static str,
     pub outcome: &'static str,
     pub reason: Option<&'static str>,
-    /// The reason of the refusal recorded instead when the work's burn was used before.
+    /// The reason of the refusal recorded instead when a burn without one of its own was used
+    /// before.
     pub on_replay: Option<&'static str>,
     pub owner_id: Option<String>,
     pub subject_owner_id: Option<String>,
@@ -49,7 +43,8 @@ pub struct Work {
     pub basis: i64,
     /// Everything the decision read that may change. With none, `basis` does not matter.
     pub deps: Vec<Dep>,
-    pub burn: Option<Burn>,
+    /// What is used up with it, whatever the outcome, unless it is stale.
+    pub burn: Option<Burns>,
     /// A step of the ledger, decided inside the transaction; declined, it is recorded as a
     /// refusal, and what else the work would write is not written.
     pub spend: Option<Spend>,
@@ -97,8 +92,8 @@ pub enum Outcome {
     Settled { head: i64, position: Position, settled: Box<Settled> },
     /// A count was full, by its place in the work: only the refusal was recorded.
     Exceeded { position: Position, count: usize },
-    /// The burn was used before: only the refusal was recorded.
-    Replayed { position: Position },
+    /// A burn was used before, by its place among them: only the refusal was recorded.
+    Replayed { position: Position, burn: usize },
     /// A row was there already, was missing, or is still referred to: nothing was written.
     Conflict,
     /// The work can never be committed as it is: nothing was written.
@@ -119,6 +114,9 @@ impl Prepared {
         check_sizes(&work)?;
         check_texts(&work)?;
         let publishes = !work.changes.is_empty();
+        if let Some(fault) = work.burn.as_ref().and_then(Burns::fault) {
+            return Err(fault);
+        }
         if let Some(fault) = work.writes.iter().find_map(|write| write.fault(publishes)) {
             return Err(fault);
         }
@@ -162,7 +160,7 @@ impl Prepared {
     /// The record to store: as drafted, or as a refusal.
     pub(super) fn draft<'a>(
         &'a self,
-        replayed: bool,
+        replayed: Option<usize>,
         settled: Option<&Settled>,
         counted: &Counted,
         members: &'a str,
@@ -170,7 +168,10 @@ impl Prepared {
         let record = &self.work.record;
         let exceeded = counted.exceeded.and_then(|place| self.work.counts.get(place));
         let (outcome, reason) = match settled {
-            _ if replayed => ("refused", Some(record.on_replay.unwrap_or("replayed"))),
+            _ if let Some(place) = replayed => {
+                let own = self.work.burn.as_ref().and_then(|burns| burns.reason(place));
+                ("refused", Some(own.or(record.on_replay).unwrap_or("replayed")))
+            }
             _ if exceeded.is_some() => ("refused", exceeded.map(|count| count.reason)),
             Some(Settled { answer: Answer::Declined(refusal), .. }) => ("refused", Some(refusal.as_str())),
             Some(Settled { repeated: true, .. }) => ("repeated", None),

@@ -82,7 +82,16 @@ pub fn issue_for(basis: i64, client_id: &str) -> Work {
 }
 
 pub fn burning(basis: i64, key: u8) -> Work {
-    Work { burn: Some(Burn { key_hash: [key; 32], expires_at: NOW + 300 }), ..issue(basis) }
+    Work { burn: Some(burn(key).into()), ..issue(basis) }
+}
+
+pub fn burn(key: u8) -> Burn {
+    Burn { key_hash: [key; 32], expires_at: NOW + 300 }
+}
+
+/// A work that uses up several keys, each with a reason of its own.
+pub fn burning_all<const N: usize>(basis: i64, keys: [(u8, &'static str); N]) -> Work {
+    Work { burn: Burns::gather(keys.map(|(key, reason)| (burn(key), reason))), ..issue(basis) }
 }
 
 pub fn writing(write: Write) -> Work {
@@ -229,7 +238,7 @@ pub fn committed(outcome: &Outcome) -> bool {
 
 pub fn position(outcome: Outcome) -> Position {
     match outcome {
-        Outcome::Committed { position, .. } | Outcome::Replayed { position } => position,
+        Outcome::Committed { position, .. } | Outcome::Replayed { position, .. } => position,
         other => panic!("nothing was recorded: {other:?}"),
     }
 }

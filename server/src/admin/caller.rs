@@ -1,5 +1,5 @@
 //! Who calls the admin API: a client with a token of ours for it, or a person with a token of a
-//! trusted issuer; and which roles they have now.
+//! trusted issuer, with a proof of its key where it is bound; and which roles they have now.
 //!
 //! Roles come from the client's record or the issuer's registration and never from a token of
 //! ours, so that taking one away works at once. A delegated or exchanged token is nobody's own
@@ -10,13 +10,15 @@ use super::person::{self, Person};
 use super::problem::{Code, Refusal};
 use super::roles::{self, Action, Verdict};
 use crate::app::App;
+use crate::binding::{self, Presentation};
+use crate::reason::{OAuthCode, Reason};
 use crate::records::{Client, RoleGrant};
 use crate::tokens::Doubt;
 use std::sync::Arc;
 use stipend_keys::Unverified;
-use stipend_schema::Dep;
 use stipend_schema::queries::OwnerFilter;
-use stipend_token::ScopeSet;
+use stipend_schema::{Burn, Dep};
+use stipend_token::{Confirmation, ScopeSet};
 
 /// Somebody who has shown a good token for the admin API.
 #[derive(Clone, Debug)]
@@ -33,19 +35,19 @@ enum Who {
     Person(Arc<Person>),
 }
 
-/// Reads the token of a request.
+/// Reads the token of a request, and what its proof uses up.
 ///
 /// # Errors
 /// [`Code::InvalidToken`], or that nobody can tell now.
-pub(super) async fn authenticate(app: &App, bearer: &str) -> Result<Caller, Refusal> {
+pub(super) async fn authenticate(app: &App, shown: &Presentation) -> Result<(Caller, Option<Burn>), Refusal> {
     // A read commits nothing, so it leans on the view as introspection does.
     if !app.view_is_fresh().await {
         return Err(Refusal::unavailable());
     }
     // What says that it is ours is judged as ours, and as nobody else's.
-    match Unverified::parse(bearer).ok().filter(|token| !is_ours(app, token)) {
-        Some(foreign) => person(app, foreign).await,
-        None => client(app, bearer).await,
+    match Unverified::parse(&shown.token).ok().filter(|token| !is_ours(app, token)) {
+        Some(foreign) => person(app, foreign, shown).await,
+        None => client(app, shown).await,
     }
 }
 
@@ -57,8 +59,8 @@ pub(super) fn invalid() -> Refusal {
     Refusal::new(Code::InvalidToken, "the access token is not valid here")
 }
 
-async fn client(app: &App, bearer: &str) -> Result<Caller, Refusal> {
-    let standing = match app.tokens.standing(bearer, app.clock.now()).await {
+async fn client(app: &App, shown: &Presentation) -> Result<(Caller, Option<Burn>), Refusal> {
+    let standing = match app.tokens.standing(&shown.token, app.clock.now()).await {
         Ok(standing) => standing,
         Err(Doubt::Unavailable) => return Err(Refusal::unavailable()),
         Err(Doubt::Fault(_)) => return Err(invalid()),
@@ -69,15 +71,19 @@ async fn client(app: &App, bearer: &str) -> Result<Caller, Refusal> {
     if !ours || !claims.act.is_empty() || !claims.lineage.tokens.is_empty() {
         return Err(invalid());
     }
+    let proved = binding::admit(&app.binding, claims.cnf.as_ref(), shown, app.clock.now()).map_err(unproved)?;
     let client = app.records.find_client(&claims.client_id).await?.ok_or_else(invalid)?;
     if claims.sub != client.subject {
         return Err(invalid());
     }
-    Ok(Caller { who: Who::Client(client), scope: claims.scope.clone(), deps: standing.deps })
+    Ok((Caller { who: Who::Client(client), scope: claims.scope.clone(), deps: standing.deps }, proved.burn))
 }
 
-async fn person(app: &App, token: Unverified) -> Result<Caller, Refusal> {
+async fn person(app: &App, token: Unverified, shown: &Presentation) -> Result<(Caller, Option<Burn>), Refusal> {
+    // Another issuer's constraint is kept like ours; one that can't be read can't be.
+    let cnf = token.claims().get("cnf").map(Confirmation::from_json).transpose().map_err(|_| invalid())?;
     let (person, deps) = person::authenticate(app, token).await?;
+    let proved = binding::admit(&app.binding, cnf.as_ref(), shown, app.clock.now()).map_err(unproved)?;
     let may = |action| roles::scope_of(&person.roles, action) != Some(Vec::new());
     // A person has the scopes that the roles are good for: no token of another issuer has ours.
     let scopes = [
@@ -87,7 +93,17 @@ async fn person(app: &App, token: Unverified) -> Result<Caller, Refusal> {
     ];
     let held = scopes.into_iter().filter_map(|(scope, held)| held.then_some(scope));
     let scope = ScopeSet::from_tokens(held).unwrap_or_default();
-    Ok(Caller { who: Who::Person(Arc::new(person)), scope, deps })
+    Ok((Caller { who: Who::Person(Arc::new(person)), scope, deps }, proved.burn))
+}
+
+/// A token that is not presented as its binding demands (RFC 9449 section 7.1).
+pub(super) fn unproved(reason: Reason) -> Refusal {
+    let code = match reason.code() {
+        OAuthCode::InvalidDpopProof => Code::InvalidProof,
+        OAuthCode::UseDpopNonce => Code::UseNonce,
+        _ => Code::InvalidToken,
+    };
+    Refusal::new(code, reason.description())
 }
 
 impl Caller {

@@ -16,6 +16,8 @@ pub enum Code {
     InvalidToken,
     /// RFC 9470: the person authenticated too long ago.
     StaleLogin,
+    InvalidProof,
+    UseNonce,
     InsufficientScope,
     Forbidden,
     NotFound,
@@ -40,11 +42,13 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::InvalidRequest,
         Self::NoToken,
         Self::InvalidToken,
         Self::StaleLogin,
+        Self::InvalidProof,
+        Self::UseNonce,
         Self::InsufficientScope,
         Self::Forbidden,
         Self::NotFound,
@@ -75,6 +79,8 @@ impl Code {
             Self::NoToken => "no_token",
             Self::InvalidToken => "invalid_token",
             Self::StaleLogin => "insufficient_user_authentication",
+            Self::InvalidProof => "invalid_dpop_proof",
+            Self::UseNonce => "use_dpop_nonce",
             Self::InsufficientScope => "insufficient_scope",
             Self::Forbidden => "forbidden",
             Self::NotFound => "not_found",
@@ -103,7 +109,7 @@ impl Code {
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidRequest => 400,
-            Self::NoToken | Self::InvalidToken | Self::StaleLogin => 401,
+            Self::NoToken | Self::InvalidToken | Self::StaleLogin | Self::InvalidProof | Self::UseNonce => 401,
             Self::InsufficientScope | Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,

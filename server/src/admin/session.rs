@@ -5,14 +5,16 @@
 //! included. Nothing is written outside [`Session::change`], and every refusal is recorded.
 
 use super::api::SCOPE_WRITE;
-use super::caller::{Caller, authenticate};
+use super::caller::{Caller, authenticate, unproved};
 use super::problem::{Code, Refusal};
 use crate::app::App;
 use crate::audit::{DONE, Draft, Origin};
+use crate::binding::Presentation;
 use crate::limits::MAX_DECISIONS;
+use crate::reason::Reason;
 use serde_json::{Map, Value};
 use std::future::Future;
-use stipend_schema::{AuditDraft, Db, DbError, Dep, Outcome, Work, Write};
+use stipend_schema::{AuditDraft, Burn, Db, DbError, Dep, Outcome, Work, Write};
 
 /// A request with a token that was good when it came.
 #[derive(Debug)]
@@ -23,7 +25,7 @@ pub struct Session<'a> {
     pub event: &'static str,
     /// The thing named by the path, for the audit.
     pub target: Option<String>,
-    bearer: String,
+    shown: Presentation,
     caller: Caller,
 }
 
@@ -73,12 +75,15 @@ impl<'a> Session<'a> {
     pub async fn open(
         app: &'a App,
         origin: Origin,
-        bearer: String,
+        shown: Presentation,
         scope: &'static str,
         event: &'static str,
     ) -> Result<Self, Refusal> {
-        let caller = authenticate(app, &bearer).await?;
-        let session = Self { app, origin, event, target: None, bearer, caller };
+        let (caller, proof) = authenticate(app, &shown).await?;
+        let session = Self { app, origin, event, target: None, shown, caller };
+        if let Some(proof) = proof {
+            session.use_up(proof).await?;
+        }
         let refusal = if !session.caller.scope.contains(scope) {
             Refusal::new(Code::InsufficientScope, "the access token lacks the scope this needs")
         } else if scope == SCOPE_WRITE && session.caller.person().is_some_and(|person| !person.is_fresh) {
@@ -134,7 +139,7 @@ impl<'a> Session<'a> {
                 Outcome::Committed { .. } => return Ok(answer),
                 Outcome::Stale | Outcome::Conflict => {
                     self.app.tailer.catch_up().await;
-                    caller = authenticate(self.app, &self.bearer).await?;
+                    (caller, _) = authenticate(self.app, &self.shown).await?;
                 }
                 Outcome::Invalid(what) => {
                     tracing::error!(what, event = self.event, "an admin work was refused by the committer");
@@ -178,6 +183,19 @@ impl<'a> Session<'a> {
             draft.put("person", person.describe());
         }
         draft
+    }
+
+    /// Uses up the proof of the request before anything else is done: a read commits nothing that
+    /// could do it, and a change is decided more than once.
+    async fn use_up(&self, proof: Burn) -> Result<(), Refusal> {
+        let mut draft = Draft::new("admin.proof_used", &self.origin).replayed(Reason::DpopReplayed);
+        draft.client(self.caller.id(), self.caller.owner());
+        let work = Work { burn: Some(proof.into()), ..Work::recording(0, draft.outcome(DONE)) };
+        match self.app.committer.submit(work).await {
+            Outcome::Committed { .. } => Ok(()),
+            Outcome::Replayed { .. } => Err(unproved(Reason::DpopReplayed)),
+            _ => Err(Refusal::unavailable()),
+        }
     }
 
     /// Records a refusal. What could not be recorded is answered 503.

@@ -105,7 +105,7 @@ pub async fn spend(
         draft.client(&client.client.id, &client.client.owner_id);
         let work = Work {
             deps: client.deps.clone(),
-            burn: client.burn.clone(),
+            burn: client.burn.clone().map(Into::into),
             ..Work::recording(basis, draft.clone().outcome(DONE))
         };
         match round(app, &client, credentials, verb, key, (work, draft)).await {

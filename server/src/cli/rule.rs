@@ -105,6 +105,10 @@ pub struct Create {
     /// Most tokens with a budget from one subject token
     #[arg(long, value_name = "N")]
     max_children: Option<i64>,
+    /// Subject tokens that are bound to their holder's key may come without a proof of it: the new
+    /// token is bound to the actor's key instead
+    #[arg(long)]
+    accept_bound_subject: bool,
     #[command(flatten)]
     abroad: AbroadArgs,
     /// Each exchange waits until people of these owners approve it: actor, subject, target;
@@ -162,6 +166,7 @@ async fn create(session: &Session<'_>, new: Create) -> Result<Value, CliError> {
         max_depth: new.max_depth,
         budget_ceiling: (!new.budget.is_empty()).then_some(new.budget),
         max_children: new.max_children,
+        accept_bound_subject: new.accept_bound_subject,
         id_jag: new.abroad.into_abroad(),
         approval: (!new.approval.is_empty()).then_some(Approval { by: new.approval }),
     };
@@ -241,6 +246,7 @@ fn facts(session: &Session<'_>, rule: Rule) {
                 .unwrap_or_default(),
         ),
         ("children", spec.max_children.map(|most| format!("{most} at most")).unwrap_or_default()),
+        ("bound subjects", if spec.accept_bound_subject { "without their key".to_owned() } else { String::new() }),
         ("grants for", spec.id_jag.map(|abroad| abroad.issuer).unwrap_or_default()),
         ("state", out.state(rule.state.as_str())),
         ("accepted by", rule.accepted_by.join(" ")),

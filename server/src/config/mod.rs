@@ -13,6 +13,7 @@ pub use services::Services;
 pub use settings::{CLIENT_SETTINGS, CONFIG_FILE, PREFIX, SETTINGS, Setting};
 pub use source::Source;
 
+use crate::binding::NoncePolicy;
 use crate::limits::MAX_TTL_SECONDS;
 use ipnet::IpNet;
 use std::fmt;
@@ -52,6 +53,8 @@ pub struct Config {
     pub fetch_ca: Option<PathBuf>,
     pub signing_alg: Algorithm,
     pub key_rotation_seconds: i64,
+    /// Whether DPoP proofs must carry a nonce of ours.
+    pub dpop_nonce: NoncePolicy,
     pub max_depth: usize,
     /// Most tokens with a budget under one token.
     pub max_children: i64,
@@ -133,6 +136,9 @@ impl Config {
                 .within("STIPEND_KEY_ROTATION_SECONDS", 2 * MAX_TTL_SECONDS, 31_536_000)
                 .unwrap_or(2_592_000),
             max_children: source.within("STIPEND_MAX_CHILDREN", 1, stipend_token::rule::MAX_CHILDREN).unwrap_or(64),
+            dpop_nonce: source
+                .parse("STIPEND_DPOP_NONCE", "off or required", NoncePolicy::parse)
+                .unwrap_or(NoncePolicy::Off),
             max_depth: source.within("STIPEND_MAX_DEPTH", 1, stipend_token::chain::MAX_ACTORS).unwrap_or(4),
             workers: source.within("STIPEND_WORKERS", 1, 256),
             log_json: source

@@ -117,6 +117,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("STIPEND_SIGNING_ALG", Some("ES256"), "Algorithm of new signing keys: ES256, EdDSA, RS256 or PS256"),
     setting("STIPEND_KEY_ROTATION_SECONDS", Some("2592000"), "How long a signing key signs, 7200 to 31536000"),
+    setting(
+        "STIPEND_DPOP_NONCE",
+        Some("off"),
+        "Whether DPoP proofs must carry a nonce of this server (RFC 9449 section 8): off or required",
+    ),
     setting("STIPEND_MAX_DEPTH", Some("4"), "Most actors in a token's act chain, 1 to 16"),
     setting("STIPEND_MAX_CHILDREN", Some("64"), "Most tokens with a budget from one subject token, 1 to 10000"),
     setting("STIPEND_UPSTREAM_HTTP_HOSTS", None, "Hosts, separated by commas, that the proxy may call by plain http"),

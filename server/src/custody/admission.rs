@@ -9,14 +9,15 @@ use super::target::target;
 use super::{SCOPE_RELEASE, SCOPE_USE};
 use crate::app::App;
 use crate::audit::{Draft, Origin};
+use crate::binding::{self, Presentation};
 use crate::deps;
 use crate::reason::Reason;
 use crate::records::{Credential, Grant, Unavailable, Version};
 use crate::tokens::{Doubt, StandingToken};
 use std::sync::Arc;
 use stipend_relying::{Refusal, check_credential, check_scope, find_credential};
-use stipend_schema::Dep;
 use stipend_schema::custody::Count;
+use stipend_schema::{Burn, Dep};
 use stipend_token::constraint::{
     Action, Body, Broken, Call, CanonicalPath, Constraints, Counted, Method, Mode, Request, Verdict, decide,
 };
@@ -24,7 +25,7 @@ use stipend_token::constraint::{
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]
 pub struct Asked<'a> {
-    pub bearer: &'a str,
+    pub shown: &'a Presentation,
     pub credential: &'a str,
     pub mode: ReleaseMode,
     /// The agent's request as it is to be forwarded; none where the agent gets the value.
@@ -54,6 +55,8 @@ pub struct Admission {
     /// Constraints that would have refused, were they enforced.
     pub observed: Vec<Broken>,
     pub deps: Vec<Dep>,
+    /// The proof that came with the token, to be used up with whatever is recorded.
+    pub burn: Option<Burn>,
     pub draft: Draft,
 }
 
@@ -63,13 +66,14 @@ pub struct Refused {
     pub reason: Reason,
     pub broken: Option<Broken>,
     pub deps: Vec<Dep>,
+    pub burn: Option<Burn>,
     /// None before the token was found good: then nobody has vouched for anything.
     pub draft: Option<Draft>,
 }
 
 impl Refused {
     pub(super) fn stranger(reason: Reason) -> Self {
-        Self { reason, broken: None, deps: Vec::new(), draft: None }
+        Self { reason, broken: None, deps: Vec::new(), burn: None, draft: None }
     }
 }
 
@@ -84,24 +88,27 @@ impl From<Unavailable> for Refused {
 pub(super) struct Bearer {
     pub standing: StandingToken,
     pub deps: Vec<Dep>,
+    pub burn: Option<Burn>,
     pub draft: Draft,
 }
 
 impl Bearer {
     pub fn refused(self, reason: Reason) -> Refused {
-        Refused { reason, broken: None, deps: self.deps, draft: Some(self.draft) }
+        Refused { reason, broken: None, deps: self.deps, burn: self.burn, draft: Some(self.draft) }
     }
 }
 
-/// Reads the token: ours, alive, for this service and no other, with the scope.
+/// Reads the token: ours, alive, for this service and no other, shown as its binding demands, with
+/// the scope.
 pub(super) async fn bearer(
     app: &App,
-    token: &str,
+    shown: &Presentation,
     scope: &str,
     event: &'static str,
     origin: &Origin,
 ) -> Result<Bearer, Refused> {
-    let standing = match app.tokens.standing(token, app.clock.now()).await {
+    let now = app.clock.now();
+    let standing = match app.tokens.standing(&shown.token, now).await {
         Ok(standing) => standing,
         Err(Doubt::Fault(_)) => return Err(Refused::stranger(Reason::BearerInvalid)),
         Err(Doubt::Unavailable) => return Err(Refused::stranger(Reason::StoreUnavailable)),
@@ -111,6 +118,8 @@ pub(super) async fn bearer(
     if !matches!(claims.aud.as_slice(), [only] if only.as_str() == app.urls.credential_resource) {
         return Err(Refused::stranger(Reason::BearerElsewhere));
     }
+    // Who can't show the key has found the token: nobody has vouched for anything.
+    let proved = binding::admit(&app.binding, claims.cnf.as_ref(), shown, now).map_err(Refused::stranger)?;
     let mut draft = Draft::new(event, origin);
     if let Some(owner) = standing.owners.first() {
         draft.client(&claims.client_id, owner);
@@ -121,7 +130,7 @@ pub(super) async fn bearer(
         draft.put("actor", actor.sub.clone());
     }
     draft.circumstances(claims);
-    let bearer = Bearer { deps: standing.deps.clone(), standing, draft };
+    let bearer = Bearer { deps: standing.deps.clone(), standing, burn: proved.burn, draft };
     if check_scope(&bearer.standing.token.claims, scope).is_err() {
         let missing = if scope == SCOPE_USE { Reason::MissingUseScope } else { Reason::MissingScope };
         return Err(bearer.refused(missing));
@@ -140,7 +149,7 @@ pub async fn admit(
     origin: &Origin,
 ) -> Result<Admission, Box<Refused>> {
     let scope = if asked.mode == ReleaseMode::Proxy { SCOPE_USE } else { SCOPE_RELEASE };
-    let mut bearer = bearer(app, asked.bearer, scope, event, origin).await?;
+    let mut bearer = bearer(app, asked.shown, scope, event, origin).await?;
     let (credential, grant) = find(app, asked, &mut bearer).await?;
     let modes = [&credential.spec.modes, &grant.spec.modes];
     if !modes.iter().all(|modes| modes.contains(&asked.mode)) {
@@ -160,8 +169,8 @@ pub async fn admit(
         let words = observed.iter().map(|broken| format!("{} {}", broken.constraint.as_str(), broken.reason.as_str()));
         bearer.draft.put("would_refuse", words.collect::<Vec<_>>());
     }
-    let Bearer { standing, deps, draft } = bearer;
-    Ok(Admission { standing, credential, version, grant, counts, observed, deps, draft })
+    let Bearer { standing, deps, burn, draft } = bearer;
+    Ok(Admission { standing, credential, version, grant, counts, observed, deps, burn, draft })
 }
 
 impl From<Unavailable> for Box<Refused> {
@@ -184,6 +193,7 @@ async fn find(
         let none = Bearer {
             standing: bearer.standing.clone(),
             deps: std::mem::take(&mut bearer.deps),
+            burn: bearer.burn.take(),
             draft: bearer.draft.clone(),
         };
         Box::new(none.refused(reason))

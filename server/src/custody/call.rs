@@ -6,7 +6,7 @@
 //! a node that died could not end is captured in full when the hold runs out.
 
 use super::admission::{Admission, Asked, Outline, admit};
-use super::commit::{Committed, Ending, commit, refuse};
+use super::commit::{Committed, Ending, commit, proof_alone, refuse};
 use super::price::{Taking, order};
 use super::release::open as open_value;
 use super::settle::{Held, Sent, settle};
@@ -15,6 +15,7 @@ use super::target::{Target, injection, prices, target};
 use super::value::CredentialValue;
 use crate::app::App;
 use crate::audit::{Draft, Origin};
+use crate::binding::Presentation;
 use crate::limits::{MAX_DECISIONS, PROXY_HOLD_SECONDS};
 use crate::proxy::prices::{Prices, estimate};
 use crate::proxy::templates::find_provider;
@@ -35,7 +36,7 @@ const EVENT: &str = "credential.proxied";
 /// A call as it came.
 #[derive(Debug)]
 pub struct ProxyCall {
-    pub bearer: String,
+    pub shown: Presentation,
     pub credential: String,
     pub method: Method,
     pub method_overridden: bool,
@@ -89,7 +90,7 @@ pub async fn begin(app: Arc<App>, call: &ProxyCall, origin: &Origin) -> Result<O
     let outline =
         Outline { method: &call.method, method_overridden: call.method_overridden, path: &call.path, body: &call.body };
     let asked = Asked {
-        bearer: &call.bearer,
+        shown: &call.shown,
         credential: &call.credential,
         mode: ReleaseMode::Proxy,
         request: Some(outline),
@@ -119,14 +120,12 @@ async fn round(app: &Arc<App>, mut admission: Admission, call: &ProxyCall, basis
     // What can't be opened now is neither held for nor on record as allowed. The safe keeps it
     // open until the call is sent.
     if let Err(reason) = open_value(app, &admission.credential, &admission.version).await {
-        let Admission { deps, draft, .. } = admission;
-        return Ending::from(reason).record(app, basis, deps, draft).await.map(Err);
+        return Ending::from(reason).record(app, basis, admission).await.map(Err);
     }
     let cost = match cost(&admission.credential, call) {
         Ok(cost) => cost,
         Err(reason) => {
-            let Admission { deps, draft, .. } = admission;
-            return Ending::from(reason).record(app, basis, deps, draft).await.map(Err);
+            return Ending::from(reason).record(app, basis, admission).await.map(Err);
         }
     };
     let (mut spend, mut held) = (None, None);
@@ -139,13 +138,13 @@ async fn round(app: &Arc<App>, mut admission: Admission, call: &ProxyCall, basis
                 spend = Some(order);
             }
             Err(declined) => {
-                let Admission { deps, draft, .. } = admission;
-                return Ending::from(declined).record(app, basis, deps, draft).await.map(Err);
+                return Ending::from(declined).record(app, basis, admission).await.map(Err);
             }
         }
     }
+    let single = proof_alone(admission.burn.as_ref());
     let Admission { standing, credential, version, grant, counts, deps, draft, .. } = admission;
-    match commit(app, basis, deps, (spend, counts), Vec::new(), draft.clone()).await {
+    match commit(app, basis, deps, (spend, counts), Vec::new(), (draft.clone(), &single)).await {
         Committed::Done { receipt, .. } => {
             if let (Some(receipt), Some(cost)) = (receipt, &cost)
                 && let Some(hold_id) = receipt.hold_id

@@ -1,9 +1,10 @@
 //! Committing what custody decided, and recording what it refused: one way for all endpoints.
 
-use super::admission::Refused;
+use super::admission::{Admission, Refused};
 use super::counting::exceeded;
 use crate::app::App;
 use crate::audit::{DONE, Draft, Origin};
+use crate::binding::SingleUse;
 use crate::budget::Declined;
 use crate::reason::Reason;
 use stipend_schema::custody::Count;
@@ -35,11 +36,12 @@ impl From<Declined> for Ending {
 
 impl Ending {
     /// Records a refusal that was found after the admission. `None`: overtaken.
-    pub(super) async fn record(self, app: &App, basis: i64, deps: Vec<Dep>, draft: Draft) -> Option<Self> {
+    pub(super) async fn record(self, app: &App, basis: i64, admission: Admission) -> Option<Self> {
         if self.reason.is_own_trouble() {
             return Some(self);
         }
-        record(app, basis, deps, draft, self).await
+        let Admission { deps, burn, draft, .. } = admission;
+        record(app, basis, deps, (draft, burn), self).await
     }
 }
 
@@ -54,28 +56,16 @@ pub(super) enum Committed {
     Overtaken,
 }
 
-/// Commits a call that is allowed: its record, its counts, its price.
+/// Commits a call that is allowed: its record, its counts, its price, and what it uses up.
 pub(super) async fn commit(
     app: &App,
     basis: i64,
     deps: Vec<Dep>,
     (spend, counts): (Option<Spend>, Vec<Count>),
     writes: Vec<Write>,
-    draft: Draft,
+    (draft, single): (Draft, &SingleUse),
 ) -> Committed {
-    commit_burning(app, basis, deps, (spend, counts), writes, (draft, None)).await
-}
-
-/// The same with something that can be used once.
-pub(super) async fn commit_burning(
-    app: &App,
-    basis: i64,
-    deps: Vec<Dep>,
-    (spend, counts): (Option<Spend>, Vec<Count>),
-    writes: Vec<Write>,
-    (draft, burn): (Draft, Option<Burn>),
-) -> Committed {
-    let limits = counts.clone();
+    let (limits, burn) = (counts.clone(), single.burns());
     let record = draft.outcome(DONE);
     let work = Work { deps, burn, spend, counts, writes, ..Work::recording(basis, record) };
     match app.committer.submit(work).await {
@@ -90,7 +80,7 @@ pub(super) async fn commit_burning(
             Answer::Declined(refusal) => Committed::Ended(Declined::from(refusal).into()),
         },
         Outcome::Exceeded { count, .. } => Committed::Ended(exceeded(&limits, count).into()),
-        Outcome::Replayed { .. } => Committed::Ended(Reason::ReferenceReused.into()),
+        Outcome::Replayed { burn, .. } => Committed::Ended(single.replayed(burn).into()),
         Outcome::Stale => Committed::Overtaken,
         Outcome::Invalid(what) => {
             tracing::error!(what, "a custody work was refused by the committer");
@@ -108,7 +98,7 @@ pub(super) async fn refuse(
     basis: i64,
     origin: &Origin,
 ) -> Option<Ending> {
-    let Refused { reason, broken, deps, draft } = refused;
+    let Refused { reason, broken, deps, burn, draft } = refused;
     let ending = Ending { reason, budget: None, broken };
     if reason.is_own_trouble() {
         return Some(ending);
@@ -117,18 +107,31 @@ pub(super) async fn refuse(
         let recorded = app.refusals.refuse(event, reason, None, origin).await;
         return Some(if recorded { ending } else { Reason::StoreUnavailable.into() });
     };
-    record(app, basis, deps, draft, ending).await
+    record(app, basis, deps, (draft, burn), ending).await
 }
 
-async fn record(app: &App, basis: i64, deps: Vec<Dep>, mut draft: Draft, ending: Ending) -> Option<Ending> {
+async fn record(
+    app: &App,
+    basis: i64,
+    deps: Vec<Dep>,
+    (mut draft, proof): (Draft, Option<Burn>),
+    ending: Ending,
+) -> Option<Ending> {
     if let Some(broken) = &ending.broken {
         draft.put("constraint", broken.constraint.as_str());
         draft.put("why", broken.reason.as_str());
     }
-    let work = Work { deps, ..Work::recording(basis, draft.refused(ending.reason)) };
+    let burn = proof_alone(proof.as_ref()).burns();
+    let work = Work { deps, burn, ..Work::recording(basis, draft.refused(ending.reason)) };
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Some(ending),
+        Outcome::Replayed { .. } => Some(Reason::DpopReplayed.into()),
         Outcome::Stale => None,
         _ => Some(Reason::StoreUnavailable.into()),
     }
+}
+
+/// What a request with a token uses up by itself.
+pub(super) fn proof_alone(proof: Option<&Burn>) -> SingleUse {
+    SingleUse::of(None, proof)
 }

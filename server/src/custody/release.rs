@@ -2,7 +2,7 @@
 //! released is recorded first, and so is that the agent has seen the version.
 
 use super::admission::{Admission, Asked, Refused, admit};
-use super::commit::{Committed, Ending, commit, refuse};
+use super::commit::{Committed, Ending, commit, proof_alone, refuse};
 use super::price::{Taking, order, spend};
 use super::safe::{Place, SafeError};
 use super::spec::{CredentialKind, ReleaseMode};
@@ -10,6 +10,7 @@ use super::unwrap::{Statement, reference};
 use super::value::CredentialValue;
 use crate::app::App;
 use crate::audit::Origin;
+use crate::binding::Presentation;
 use crate::limits::{MAX_DECISIONS, WRAP_SECONDS};
 use crate::reason::Reason;
 use crate::records::{Credential, Version};
@@ -100,7 +101,7 @@ struct Kept {
 /// [`Ending`].
 pub async fn release(
     app: &App,
-    (bearer, credential): (&str, &str),
+    (shown, credential): (&Presentation, &str),
     request: ReleaseRequest,
     key: Option<&str>,
     origin: &Origin,
@@ -110,7 +111,7 @@ pub async fn release(
         let refused = Refused::stranger(Reason::ProxyIsNoRelease);
         return Err(refuse(app, refused, event, 0, origin).await.unwrap_or_else(|| Reason::Overtaken.into()));
     }
-    let asked = Asked { bearer, credential, mode: request.mode, request: None, call: None };
+    let asked = Asked { shown, credential, mode: request.mode, request: None, call: None };
     for _ in 0..MAX_DECISIONS {
         let basis = app.live.applied();
         let ended = match admit(app, &asked, event, origin).await {
@@ -142,8 +143,9 @@ async fn dry_run(app: &App, admission: Admission, mode: ReleaseMode, basis: i64)
         budget: None,
         jti: admission.standing.token.claims.jti.clone(),
     };
-    let Admission { deps, draft, .. } = admission;
-    match commit(app, basis, deps, (None, Vec::new()), Vec::new(), draft).await {
+    let Admission { deps, burn, draft, .. } = admission;
+    let single = proof_alone(burn.as_ref());
+    match commit(app, basis, deps, (None, Vec::new()), Vec::new(), (draft, &single)).await {
         Committed::Done { .. } => Some(Ok(answer)),
         Committed::Ended(ending) => Some(Err(ending)),
         Committed::Overtaken => None,
@@ -161,8 +163,8 @@ async fn round(
     let encrypt_to = match encryption_key(&admission, mode) {
         Ok(key) => key,
         Err(reason) => {
-            let Admission { deps, draft, .. } = admission;
-            let refused = Refused { reason, broken: None, deps, draft: Some(draft) };
+            let Admission { deps, burn, draft, .. } = admission;
+            let refused = Refused { reason, broken: None, deps, burn, draft: Some(draft) };
             return refuse(app, refused, "credential.released", basis, origin).await.map(Err);
         }
     };
@@ -171,8 +173,7 @@ async fn round(
     if mode != ReleaseMode::Wrapped
         && let Err(reason) = open(app, &admission.credential, &admission.version).await
     {
-        let Admission { deps, draft, .. } = admission;
-        return Ending::from(reason).record(app, basis, deps, draft).await.map(Err);
+        return Ending::from(reason).record(app, basis, admission).await.map(Err);
     }
     let kept = Kept {
         version: admission.version.id.clone(),
@@ -188,13 +189,13 @@ async fn round(
     let charge = match charge(app, &mut admission, key).await {
         Ok(charge) => charge,
         Err(ending) => {
-            let Admission { deps, draft, .. } = admission;
-            return ending.record(app, basis, deps, draft).await.map(Err);
+            return ending.record(app, basis, admission).await.map(Err);
         }
     };
     let writes = exposure(&admission, mode, now);
+    let single = proof_alone(admission.burn.as_ref());
     let Admission { standing, credential, version, grant, counts, deps, draft, .. } = admission;
-    let (receipt, restored) = match commit(app, basis, deps, (charge, counts), writes, draft).await {
+    let (receipt, restored) = match commit(app, basis, deps, (charge, counts), writes, (draft, &single)).await {
         Committed::Done { receipt, kept: restored } => (receipt, restored),
         Committed::Ended(ending) => return Some(Err(ending)),
         Committed::Overtaken => return None,

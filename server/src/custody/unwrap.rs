@@ -3,13 +3,14 @@
 //! is a burn in the transaction that records the unwrapping.
 
 use super::admission::{Bearer, Refused, bearer};
-use super::commit::{Committed, Ending, commit_burning, refuse};
+use super::commit::{Committed, Ending, commit, proof_alone, refuse};
 use super::policies::restrict;
 use super::release::{ClearValue, Content, Released, exposed, open};
 use super::spec::ReleaseMode;
 use super::{SCOPE_RELEASE, Safe};
 use crate::app::App;
 use crate::audit::Origin;
+use crate::binding::{Presentation, SingleUse};
 use crate::deps;
 use crate::limits::{LEEWAY_SECONDS, MAX_DECISIONS};
 use crate::reason::Reason;
@@ -66,10 +67,15 @@ fn read(safe: &Safe, reference: &str) -> Option<Statement> {
 ///
 /// # Errors
 /// [`Ending`]; whatever is wrong with a reference is answered alike.
-pub async fn unwrap(app: &App, token: &str, request: &UnwrapRequest, origin: &Origin) -> Result<Released, Ending> {
+pub async fn unwrap(
+    app: &App,
+    shown: &Presentation,
+    request: &UnwrapRequest,
+    origin: &Origin,
+) -> Result<Released, Ending> {
     for _ in 0..MAX_DECISIONS {
         let basis = app.live.applied();
-        let bearer = match bearer(app, token, SCOPE_RELEASE, EVENT, origin).await {
+        let bearer = match bearer(app, shown, SCOPE_RELEASE, EVENT, origin).await {
             Ok(bearer) => bearer,
             Err(refused) => match refuse(app, refused, EVENT, basis, origin).await {
                 Some(ending) => return Err(ending),
@@ -162,14 +168,14 @@ async fn round(app: &App, ready: Ready, basis: i64, origin: &Origin) -> Option<R
         Ok(value) => value,
         Err(reason) => return Some(Err(reason.into())),
     };
-    let Bearer { standing, deps, draft } = bearer;
+    let Bearer { standing, deps, burn: proof, draft } = bearer;
     let burn = Burn {
         key_hash: sha256(["wrapped release", &statement.id].join("\0").as_bytes()),
         expires_at: statement.expires_at.saturating_add(LEEWAY_SECONDS),
     };
-    let draft = draft.replayed(Reason::ReferenceReused);
+    let single = proof_alone(proof.as_ref()).and(Some(&burn), Reason::ReferenceReused);
     let writes = vec![exposed(&version.id, &statement.agent, &credential.id, ReleaseMode::Wrapped, now)];
-    match commit_burning(app, basis, deps, (None, Vec::new()), writes, (draft.clone(), Some(burn))).await {
+    match commit(app, basis, deps, (None, Vec::new()), writes, (draft.clone(), &single)).await {
         Committed::Done { .. } => {}
         Committed::Ended(ending) => {
             if ending.reason == Reason::ReferenceReused {
@@ -207,5 +213,6 @@ async fn alarm(app: &App, statement: &Statement, mut draft: crate::audit::Draft,
     draft.put("severity", "critical");
     draft.put("alert", Reason::ReferenceReused.as_str());
     // The refusal itself is on record already.
-    let _ = super::commit::commit(app, 0, Vec::new(), (None, Vec::new()), Vec::new(), draft).await;
+    let none = SingleUse::default();
+    let _ = commit(app, 0, Vec::new(), (None, Vec::new()), Vec::new(), (draft, &none)).await;
 }

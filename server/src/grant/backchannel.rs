@@ -12,6 +12,7 @@ use super::{Authorization, Refused, Restricted, opening, refuse_stranger, restri
 use crate::app::App;
 use crate::approval::{ApprovalState, Asked, Kept, Offer, handle_hash};
 use crate::audit::{DONE, Draft, Origin};
+use crate::binding::SingleUse;
 use crate::client::{AuthenticatedClient, Credentials, authenticate};
 use crate::deps;
 use crate::form::Params;
@@ -71,7 +72,10 @@ pub async fn start(app: &App, credentials: &Credentials<'_>, origin: &Origin) ->
                 let mut draft = refused.draft.unwrap_or(draft);
                 draft.event("approval.requested");
                 let deps = client.deps.iter().cloned().chain(refused.deps).collect();
-                (work(basis, deps, client.burn.clone(), draft.refused(refused.reason)), Err(refused.reason))
+                (
+                    work(basis, deps, &SingleUse::of(client.burn.as_ref(), None), draft.refused(refused.reason)),
+                    Err(refused.reason),
+                )
             }
         };
         match app.committer.submit(work).await {
@@ -103,7 +107,7 @@ impl Opened {
         let work = Work {
             writes: vec![Write::Insert(Row::ApprovalRequest(self.row))],
             changes: self.counted,
-            ..work(basis, deps, client.burn.clone(), self.draft.outcome(DONE))
+            ..work(basis, deps, &SingleUse::of(client.burn.as_ref(), None), self.draft.outcome(DONE))
         };
         (work, Ok(answer))
     }

@@ -9,10 +9,13 @@ use super::id_jag::{self, Leaving};
 use super::presented::{Wanted, issued_type, read_again};
 use super::request::details_in;
 use super::token_exchange::{Judged, judge};
-use super::{Authorization, Commit, Refused, Request, Restricted, Round, issue, opening, restrict, unsuccessful, work};
+use super::{
+    Authorization, Commit, Refused, Request, Restricted, Round, bind, issue, opening, restrict, unsuccessful, work,
+};
 use crate::app::App;
 use crate::approval::{self, ApprovalState, Kept, handle_hash};
 use crate::audit::{Draft, Origin};
+use crate::binding::{Proved, SingleUse};
 use crate::client::AuthenticatedClient;
 use crate::limits::SLOW_DOWN_SECONDS;
 use crate::reason::{OAuthCode, Reason};
@@ -29,6 +32,20 @@ const MAX_HANDLE_BYTES: usize = 128;
 struct Fetched {
     authorization: Authorization,
     request: approval::Request,
+}
+
+impl Fetched {
+    /// Bound to the key that this poll proved. One that proves none it should leaves the request
+    /// as it is, to be asked for again.
+    fn bound(mut self, app: &App, client: &AuthenticatedClient, proved: &Proved) -> Result<Self, Unanswered> {
+        match bind(app, client, proved, &mut self.authorization) {
+            Ok(()) => Ok(self),
+            Err(reason) => {
+                let Authorization { deps, draft, .. } = self.authorization;
+                Err(Refused { reason, deps, draft: Some(draft) }.into())
+            }
+        }
+    }
 }
 
 /// A poll that gets no token, with what is noted of it.
@@ -51,7 +68,16 @@ impl From<Reason> for Unanswered {
 
 pub(super) async fn round(app: &App, request: Request<'_>, client: &AuthenticatedClient, basis: i64) -> Round {
     let draft = opening("token.issued", client, request.origin);
-    match decide(app, request, client, draft.clone()).await {
+    let proved = app.binding.prove(request.presented, None, app.clock.now());
+    let proof = proved.as_ref().ok().and_then(|proved| proved.burn.as_ref());
+    let single = SingleUse::of(client.burn.as_ref(), proof);
+    let decided = match proved {
+        Ok(proved) => {
+            decide(app, request, client, draft.clone()).await.and_then(|fetched| fetched.bound(app, client, &proved))
+        }
+        Err(reason) => Err(reason.into()),
+    };
+    match decided {
         Ok(Fetched { authorization, request }) => {
             let changes = vec![request.dep()];
             let row = ApprovalRequestRow {
@@ -62,18 +88,18 @@ pub(super) async fn round(app: &App, request: Request<'_>, client: &Authenticate
             };
             let deps = client.deps.iter().chain(&authorization.deps).cloned().collect();
             let writes = vec![Write::Update(Row::ApprovalRequest(row))];
-            issue(app, authorization, None, Commit { client, basis, deps, writes, changes }).await
+            issue(app, authorization, None, Commit { client, basis, deps, single: &single, writes, changes }).await
         }
         Err(Unanswered { refused, .. }) if refused.reason.is_own_trouble() => Round::refused(refused.reason),
         Err(Unanswered { refused, polled }) => {
             let mut draft = refused.draft.unwrap_or(draft);
             draft.event("token.refused");
             let deps = client.deps.iter().cloned().chain(refused.deps).collect();
-            let mut work = work(basis, deps, client.burn.clone(), draft.refused(refused.reason));
+            let mut work = work(basis, deps, &single, draft.refused(refused.reason));
             work.writes = polled.map(|polled| Write::Note(Note::Polled(polled))).into_iter().collect();
             match app.committer.submit(work).await {
                 Outcome::Committed { .. } => Round::refused(refused.reason),
-                other => unsuccessful(&other),
+                other => unsuccessful(&other, &single),
             }
         }
     }

@@ -86,7 +86,16 @@ pub(super) async fn decide(
         return Err(Refused { reason, deps: looked_at, draft: Some(draft) });
     }
     looked_at.extend(plan.deps.iter().cloned());
-    Ok(Authorization { claims, deps: looked_at, draft, issued_token_type: None, plan, status, leaving: None })
+    Ok(Authorization {
+        claims,
+        deps: looked_at,
+        draft,
+        issued_token_type: None,
+        plan,
+        held: Vec::new(),
+        status,
+        leaving: None,
+    })
 }
 
 /// What the client's registration says of the budget of a token for this resource.

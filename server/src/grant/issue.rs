@@ -11,7 +11,7 @@ use stipend_token::budget::{BUDGET_TYPE, TokenLine};
 use stipend_token::claims::{AccessToken, MAX_CLAIMS_BYTES};
 use stipend_token::constraint::CredentialRelease;
 use stipend_token::lineage::Lineage;
-use stipend_token::{ActorChain, ScopeSet};
+use stipend_token::{ActorChain, Confirmation, ScopeSet};
 
 /// What a `status` claim takes beside the address that its list is under.
 const STATUS_CLAIM_BYTES: usize = 96;
@@ -89,12 +89,22 @@ pub(super) fn sign(app: &App, issued: &Issued) -> Result<TokenResponse, Reason> 
         access_token,
         issued_token_type: *issued_token_type,
         // RFC 8693 section 2.2.1: what is no access token is used as none.
-        token_type: if leaving.is_some() { "N_A" } else { "Bearer" },
+        token_type: if leaving.is_some() { "N_A" } else { token_type(claims) },
         expires_in: claims.exp.saturating_sub(*since),
         scope: claims.scope.to_string(),
         authorization_details: granted(claims),
         jti: claims.jti.clone(),
     })
+}
+
+/// RFC 9449 section 5: `DPoP` for a token that is of use only with proofs of its key. One bound to
+/// a certificate is used like any other (RFC 8705 section 3).
+#[must_use]
+pub fn token_type(claims: &AccessToken) -> &'static str {
+    match claims.cnf {
+        Some(Confirmation::Jkt(_)) => "DPoP",
+        Some(Confirmation::X5tS256(_)) | None => "Bearer",
+    }
 }
 
 /// The key that the record names, or else the one that signs now.

@@ -2,6 +2,7 @@
 //! commit, sign. A grant is one file that returns an [`Authorization`].
 
 mod backchannel;
+mod bind;
 mod budget;
 mod ciba;
 mod client_credentials;
@@ -15,12 +16,13 @@ mod token_exchange;
 
 pub use backchannel::{Started, start as start_backchannel};
 pub use id_jag::ID_JAG;
-pub use issue::TokenResponse;
+pub use issue::{TokenResponse, token_type};
 pub use subject::{SubjectType, subject};
 pub use token_exchange::{Exchanged, build as build_exchange};
 
 use crate::app::App;
 use crate::audit::{Draft, ISSUED, Origin};
+use crate::binding::{Held, Presented, Proved, SingleUse};
 use crate::budget::Declined;
 use crate::client::{AuthFailure, AuthenticatedClient, Credentials, authenticate};
 use crate::deps;
@@ -31,10 +33,11 @@ use crate::reason::Reason;
 use crate::records::ClientKind;
 use crate::retry::spend_key;
 use crate::status::{self, Placed};
+use bind::bind;
 use budget::Plan;
 use id_jag::Leaving;
 use stipend_schema::ledger::{Answer, NewToken, Refusal, Settled, Spend, SpendKey, Step};
-use stipend_schema::{Burn, Dep, Outcome, Work, Write};
+use stipend_schema::{Dep, Outcome, Work, Write};
 use stipend_token::claims::AccessToken;
 
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -54,6 +57,8 @@ pub struct Authorization {
     /// RFC 8693 section 2.2.1, for an exchange.
     pub issued_token_type: Option<&'static str>,
     pub plan: Plan,
+    /// Bound tokens that it used: their keys must be proved, and what is issued is bound.
+    pub held: Vec<Held>,
     /// What can kill the token beside what it names itself, where its status is published.
     pub status: Option<Vec<Dep>>,
     /// What is issued is an identity assertion grant, and this is where it leads.
@@ -99,6 +104,7 @@ struct Request<'a> {
     grant: GrantType,
     params: &'a Params,
     key: Option<&'a str>,
+    presented: &'a Presented,
     origin: &'a Origin,
 }
 
@@ -111,6 +117,7 @@ pub async fn token(
     app: &App,
     credentials: &Credentials<'_>,
     key: Option<&str>,
+    presented: &Presented,
     origin: &Origin,
 ) -> Result<TokenResponse, Declined> {
     let params = credentials.params;
@@ -118,7 +125,7 @@ pub async fn token(
         Ok(grant) => grant,
         Err(reason) => return Err(refuse_stranger(app, &AuthFailure { reason, claimed: None }, origin).await.into()),
     };
-    let request = Request { grant, params, key, origin };
+    let request = Request { grant, params, key, presented, origin };
     for _ in 0..MAX_DECISIONS {
         let basis = app.live.applied();
         let client = match authenticate(app, credentials).await {
@@ -163,11 +170,15 @@ async fn round(app: &App, request: Request<'_>, client: &AuthenticatedClient, ba
     }
     let draft = opening("token.issued", client, request.origin);
     let mut deps = client.deps.clone();
-    match decide(app, request, client, &draft).await {
+    // A proof that is no good uses up nothing; a good one is used up whatever becomes of this.
+    let proved = app.binding.prove(request.presented, None, app.clock.now());
+    let proof = proved.as_ref().ok().and_then(|proved| proved.burn.as_ref());
+    let single = SingleUse::of(client.burn.as_ref(), proof);
+    match decide(app, request, client, proved, &draft).await {
         Ok((authorization, key)) => {
             deps.extend(authorization.deps.iter().cloned());
-            issue(app, authorization, key, Commit { client, basis, deps, writes: Vec::new(), changes: Vec::new() })
-                .await
+            let commit = Commit { client, basis, deps, single: &single, writes: Vec::new(), changes: Vec::new() };
+            issue(app, authorization, key, commit).await
         }
         Err(refused) => {
             if refused.reason.is_own_trouble() {
@@ -176,10 +187,10 @@ async fn round(app: &App, request: Request<'_>, client: &AuthenticatedClient, ba
             deps.extend(refused.deps);
             let mut draft = refused.draft.unwrap_or(draft);
             draft.event("token.refused");
-            let work = work(basis, deps, client.burn.clone(), draft.refused(refused.reason));
+            let work = work(basis, deps, &single, draft.refused(refused.reason));
             match app.committer.submit(work).await {
                 Outcome::Committed { .. } => Round::refused(refused.reason),
-                other => unsuccessful(&other),
+                other => unsuccessful(&other, &single),
             }
         }
     }
@@ -198,6 +209,8 @@ struct Commit<'a> {
     client: &'a AuthenticatedClient,
     basis: i64,
     deps: Vec<Dep>,
+    /// What the request uses up.
+    single: &'a SingleUse,
     writes: Vec<Write>,
     changes: Vec<Dep>,
 }
@@ -206,9 +219,11 @@ async fn decide(
     app: &App,
     request: Request<'_>,
     client: &AuthenticatedClient,
+    proved: Result<Proved, Reason>,
     draft: &Draft,
 ) -> Result<(Authorization, Option<SpendKey>), Refused> {
     let Request { grant, params, key, .. } = request;
+    let proved = proved?;
     let (client_id, now) = (&client.client.id, app.clock.now());
     let key = key.map(|key| spend_key(key, client_id, "token.issued", None, params, now)).transpose()?;
     if !params.one("grant_type").is_some_and(|grant_type| client.client.settings.may_use(grant_type)) {
@@ -224,7 +239,11 @@ async fn decide(
     };
     let named = params.one("grant_type").unwrap_or_default();
     let asked = Restricted { grant_type: named, exchange: grant == GrantType::TokenExchange, origin: request.origin };
-    restrict(app, asked, client, authorization?).await.map(|authorization| (authorization, key))
+    let mut authorization = authorization?;
+    if let Err(reason) = bind(app, client, &proved, &mut authorization) {
+        return Err(Refused { reason, deps: authorization.deps, draft: Some(authorization.draft) });
+    }
+    restrict(app, asked, client, authorization).await.map(|authorization| (authorization, key))
 }
 
 /// How a token is asked for, as policies see it.
@@ -268,7 +287,7 @@ async fn restrict(
 
 /// Commits what was decided: the record, and with it the lines of the token's budget.
 async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, commit: Commit<'_>) -> Round {
-    let Commit { client, basis, deps, writes, changes } = commit;
+    let Commit { client, basis, deps, single, writes, changes } = commit;
     let Authorization { mut claims, mut draft, issued_token_type, plan, status, leaving, .. } = authorization;
     let placed = match status.map(|others| status::place(app, &mut claims, &others)).transpose() {
         Ok(placed) => placed,
@@ -276,7 +295,7 @@ async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, c
     };
     draft.jti(&claims.jti);
     draft.describe("token", &claims);
-    let mut work = work(basis, deps, client.burn.clone(), draft.outcome(ISSUED));
+    let mut work = work(basis, deps, single, draft.outcome(ISSUED));
     (work.writes, work.changes) = (writes, changes);
     let kid = placed.map(|Placed { write, kid }| {
         // Who is distrusted meanwhile signs nothing.
@@ -304,7 +323,7 @@ async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, c
             let since = claims.iat;
             settle(app, Issued { claims, issued_token_type, leaving, since, kid }, &settled)
         }
-        other => unsuccessful(&other),
+        other => unsuccessful(&other, single),
     }
 }
 
@@ -315,6 +334,10 @@ fn settle(app: &App, now_issued: Issued, settled: &Settled) -> Round {
     };
     let mut issued = if settled.repeated {
         match kept::restore(app, settled.kept.as_deref()) {
+            // A retry by another key, or by none, is another request.
+            Ok(kept) if kept.claims.cnf != now_issued.claims.cnf => {
+                return Round::refused(Reason::IdempotencyKeyReused);
+            }
             Ok(issued) => issued,
             Err(round) => return round,
         }
@@ -353,10 +376,10 @@ impl<R: Into<Reason>> From<R> for Refused {
     }
 }
 
-fn unsuccessful(outcome: &Outcome) -> Round {
+fn unsuccessful(outcome: &Outcome, single: &SingleUse) -> Round {
     match outcome {
         Outcome::Stale => Round::Overtaken,
-        Outcome::Replayed { .. } => Round::refused(Reason::AssertionReplayed),
+        Outcome::Replayed { burn, .. } => Round::refused(single.replayed(*burn)),
         Outcome::Invalid(what) => {
             tracing::error!(what, "a token work was refused by the committer");
             Round::refused(Reason::Internal)
@@ -369,6 +392,6 @@ fn unsuccessful(outcome: &Outcome) -> Round {
     }
 }
 
-fn work(basis: i64, deps: Vec<Dep>, burn: Option<Burn>, record: stipend_schema::AuditDraft) -> Work {
-    Work { deps, burn, ..Work::recording(basis, record) }
+fn work(basis: i64, deps: Vec<Dep>, single: &SingleUse, record: stipend_schema::AuditDraft) -> Work {
+    Work { deps, burn: single.burns(), ..Work::recording(basis, record) }
 }

@@ -9,6 +9,7 @@ use super::presented::{Presented, Wanted, read};
 use super::{Authorization, Refused, issue, request};
 use crate::app::App;
 use crate::audit::Draft;
+use crate::binding::Held;
 use crate::budget::{Purse, payer};
 use crate::client::AuthenticatedClient;
 use crate::deps;
@@ -101,13 +102,14 @@ pub(super) async fn judge(
         narrowed.exp = narrowed.exp.min(now.saturating_add(offer.ttl_seconds));
     }
     note(&mut draft, &narrowed);
+    let bound = held(client, claims, actor_claims, &exchanged, &narrowed);
     let (mode, rules, approvers) = (narrowed.mode, narrowed.rules.clone(), narrowed.approvers.clone());
     let subject_owner = subject.owners.first().cloned();
     if let Some(abroad) = &wanted.abroad {
         looked_at.push(deps::subject(&client.subject));
         let leaving = exchanged.leaving(&narrowed, client, abroad);
         let claims = claims_of(app, client, subject, narrowed, now);
-        let authorization = leave(app, leaving, claims, looked_at, draft).map_err(|refused| *refused)?;
+        let authorization = leave(app, leaving, claims, looked_at, (draft, bound)).map_err(|refused| *refused)?;
         return Ok(Judged { authorization, targets: exchanged.targets, subject_owner, mode, rules, approvers });
     }
     let approved = wanted.approved.map(|offer| offer.budget.as_slice());
@@ -131,7 +133,7 @@ pub(super) async fn judge(
     looked_at.push(deps::subject(&client.subject));
     let issued_token_type = Some(wanted.issued_type);
     let authorization =
-        Authorization { claims, deps: looked_at, draft, issued_token_type, plan, status, leaving: None };
+        Authorization { claims, deps: looked_at, draft, issued_token_type, plan, held: bound, status, leaving: None };
     Ok(Judged { authorization, targets: exchanged.targets, subject_owner, mode, rules, approvers })
 }
 
@@ -142,7 +144,7 @@ fn leave(
     leaving: Option<Leaving>,
     claims: AccessToken,
     deps: Vec<Dep>,
-    mut draft: Draft,
+    (mut draft, held): (Draft, Vec<Held>),
 ) -> Result<Authorization, Box<Refused>> {
     let claims = AccessToken { exp: Leaving::end(claims.iat, claims.exp), ..claims };
     let fits = issue::check_size(app, &claims, false);
@@ -152,7 +154,27 @@ fn leave(
     };
     draft.put("id_jag", leaving.describe());
     let (plan, issued_token_type) = (Plan::default(), Some(ID_JAG));
-    Ok(Authorization { claims, deps, draft, issued_token_type, plan, status: None, leaving: Some(leaving) })
+    Ok(Authorization { claims, deps, draft, issued_token_type, plan, held, status: None, leaving: Some(leaving) })
+}
+
+/// The bound tokens of the exchange. Another client's subject token may come without its key only
+/// where it was meant to be handed on: its `may_act` names the presenter (which the decision has
+/// checked), or every rule used says so. An actor token is its presenter's own.
+fn held(
+    client: &Client,
+    subject: &AccessToken,
+    actor: Option<&AccessToken>,
+    exchanged: &Exchanged,
+    narrowed: &Narrowed,
+) -> Vec<Held> {
+    let accepts = |id: &String| {
+        exchanged.rules.iter().find(|rule| &rule.id == id).is_some_and(|rule| rule.spec.accept_bound_subject)
+    };
+    let by_rule = !narrowed.rules.is_empty() && narrowed.rules.iter().all(accepts);
+    let handed_on = subject.client_id != client.id && (subject.may_act.is_some() || by_rule);
+    let subject = Held::of(subject, handed_on, Reason::SubjectKeyNotProved);
+    let actor = actor.and_then(|actor| Held::of(actor, false, Reason::ActorKeyNotProved));
+    subject.into_iter().chain(actor).collect()
 }
 
 /// Under the subject token's lines. A token that has none hands none on, unless a rule says how

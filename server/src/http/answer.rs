@@ -4,8 +4,13 @@ use crate::limits::RETRY_AFTER_SECONDS;
 use crate::reason::{OAuthCode, Reason};
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use serde::Serialize;
+
+/// RFC 9449 section 8.
+const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
 
 /// A JSON answer that no cache may keep (RFC 6749 section 5.1).
 pub(super) fn json(status: u16, body: &impl Serialize) -> HttpResponse {
@@ -74,6 +79,8 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
         | OAuthCode::InvalidSoftwareStatement
         | OAuthCode::UnapprovedSoftwareStatement
         | OAuthCode::TooLarge
+        | OAuthCode::InvalidDpopProof
+        | OAuthCode::UseDpopNonce
         | OAuthCode::InvalidToken
         | OAuthCode::InsufficientBudget
         | OAuthCode::Unauthenticated
@@ -91,6 +98,13 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
     match serde_json::to_string(&body) {
         Ok(body) => builder.body(body),
         Err(_) => builder.body("{\"error\":\"server_error\"}"),
+    }
+}
+
+/// Adds the nonce that a client is to use from now on (RFC 9449 section 8.2), exactly one.
+pub fn tell_nonce(response: &mut HttpResponse, nonce: Option<String>) {
+    if let Some(value) = nonce.and_then(|nonce| HeaderValue::from_str(&nonce).ok()) {
+        response.headers_mut().insert(DPOP_NONCE, value);
     }
 }
 

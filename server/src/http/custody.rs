@@ -1,16 +1,20 @@
-//! `/credentials/…`: JSON in and out, bearer tokens (RFC 6750), challenges that name the
+//! `/credentials/…`: JSON in and out, tokens by RFC 6750 or RFC 9449, challenges that name the
 //! resource's metadata (RFC 9728 section 5.1).
 
-use super::answer::{json, oauth_error};
+use super::answer::{json, oauth_error, tell_nonce};
 use super::body::read_body;
+use super::challenge::{challenges, proof_algorithms, speaks_dpop};
 use super::declined::{refused, with_budget};
 use super::origin::origin;
+use super::present::{DPOP, presentation};
 use crate::app::App;
 use crate::audit::Origin;
+use crate::binding::Presentation;
 use crate::budget::Declined;
 use crate::custody::{self, Ending, Released, SCOPE_RELEASE, SCOPE_USE};
 use crate::reason::{OAuthCode, Reason};
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -30,6 +34,10 @@ struct Metadata<'a> {
     authorization_servers: [&'a str; 1],
     scopes_supported: [&'static str; 2],
     bearer_methods_supported: [&'static str; 1],
+    dpop_signing_alg_values_supported: [&'static str; 4],
+    /// Where a certificate can be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_certificate_bound_access_tokens: Option<bool>,
     resource_name: &'static str,
     authorization_details_types_supported: [&'static str; 2],
     resource_documentation: &'static str,
@@ -41,6 +49,8 @@ pub(super) async fn metadata(app: Data<App>, request: HttpRequest) -> HttpRespon
         authorization_servers: [&app.urls.issuer],
         scopes_supported: [SCOPE_RELEASE, SCOPE_USE],
         bearer_methods_supported: ["header"],
+        dpop_signing_alg_values_supported: proof_algorithms(),
+        tls_client_certificate_bound_access_tokens: app.config.takes_certificates().then_some(true),
         resource_name: "Stipend key release",
         authorization_details_types_supported: [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE],
         resource_documentation: "https://github.com/stipend-auth/stipend",
@@ -51,9 +61,9 @@ pub(super) async fn metadata(app: Data<App>, request: HttpRequest) -> HttpRespon
 pub(super) async fn release(app: Data<App>, request: HttpRequest, id: Path<String>, payload: Payload) -> HttpResponse {
     let origin = origin(&app.config, &request);
     let released = async {
-        let bearer = bearer(&app, &request, &origin).await?;
+        let shown = shown(&app, &request, &origin).await?;
         let body = body(&app, &request, payload, &origin).await?;
-        custody::release(&app, (bearer, &id), body, super::body::idempotency_key(&request), &origin).await
+        custody::release(&app, (&shown, &id), body, super::body::idempotency_key(&request), &origin).await
     };
     respond(&app, &request, &origin, released.await)
 }
@@ -61,16 +71,16 @@ pub(super) async fn release(app: Data<App>, request: HttpRequest, id: Path<Strin
 pub(super) async fn unwrap(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let origin = origin(&app.config, &request);
     let released = async {
-        let bearer = bearer(&app, &request, &origin).await?;
+        let shown = shown(&app, &request, &origin).await?;
         let body = body(&app, &request, payload, &origin).await?;
-        custody::unwrap(&app, bearer, &body, &origin).await
+        custody::unwrap(&app, &shown, &body, &origin).await
     };
     respond(&app, &request, &origin, released.await)
 }
 
 fn respond(app: &App, request: &HttpRequest, origin: &Origin, released: Result<Released, Ending>) -> HttpResponse {
     let mut log = super::log::Line::new(origin);
-    let response = match released {
+    let mut response = match released {
         Ok(released) => {
             log.jti = Some(released.jti.clone());
             let response = json(200, &released);
@@ -81,9 +91,10 @@ fn respond(app: &App, request: &HttpRequest, origin: &Origin, released: Result<R
         }
         Err(ending) => {
             log.reason = Some(ending.reason);
-            answer(app, &ending)
+            answer(app, request, &ending)
         }
     };
+    next_nonce(app, request, &mut response);
     request.extensions_mut().insert(log);
     response
 }
@@ -97,7 +108,7 @@ struct Violated {
 }
 
 /// The answer to a request that was not done.
-pub(super) fn answer(app: &App, ending: &Ending) -> HttpResponse {
+pub(super) fn answer(app: &App, request: &HttpRequest, ending: &Ending) -> HttpResponse {
     let reason = ending.reason;
     let code = reason.code();
     let mut response = match (&ending.budget, &ending.broken) {
@@ -113,12 +124,24 @@ pub(super) fn answer(app: &App, ending: &Ending) -> HttpResponse {
         ),
         (None, None) => oauth_error(reason),
     };
-    if let Some(challenge) = challenge(app, reason)
-        && let Ok(value) = HeaderValue::from_str(&challenge)
-    {
-        response.headers_mut().insert(WWW_AUTHENTICATE, value);
+    if let Ok(status) = StatusCode::from_u16(code.status_at_resource()) {
+        *response.status_mut() = status;
+    }
+    let challenge = challenge(app, reason).into_iter();
+    let status = code.status_at_resource();
+    for text in challenge.flat_map(|text| challenges(&text, speaks_dpop(request, Some(reason)), status)) {
+        if let Ok(value) = HeaderValue::from_str(&text) {
+            response.headers_mut().append(WWW_AUTHENTICATE, value);
+        }
     }
     response
+}
+
+/// The nonce for the client's next proof, where it has sent one.
+pub(super) fn next_nonce(app: &App, request: &HttpRequest, response: &mut HttpResponse) {
+    if request.headers().contains_key(DPOP) {
+        tell_nonce(response, app.binding.nonce(app.clock.now()));
+    }
 }
 
 /// RFC 6750 section 3 and RFC 9728 section 5.1.
@@ -128,6 +151,9 @@ fn challenge(app: &App, reason: Reason) -> Option<String> {
         // RFC 6750 section 3.1: a request without a token is told no error code.
         OAuthCode::Unauthenticated if reason == Reason::NoBearer => {
             Some(format!("Bearer resource_metadata=\"{metadata}\""))
+        }
+        OAuthCode::InvalidDpopProof | OAuthCode::UseDpopNonce => {
+            Some(format!("Bearer error=\"{}\", resource_metadata=\"{metadata}\"", reason.code().error()))
         }
         OAuthCode::Unauthenticated => Some(format!("Bearer error=\"invalid_token\", resource_metadata=\"{metadata}\"")),
         OAuthCode::InsufficientScope => {
@@ -148,17 +174,9 @@ fn needed(reason: Reason) -> Option<&'static str> {
     }
 }
 
-/// RFC 6750 section 2.1: in the header and nowhere else.
-pub(super) async fn bearer<'r>(app: &App, request: &'r HttpRequest, origin: &Origin) -> Result<&'r str, Ending> {
-    let mut headers = request.headers().get_all(AUTHORIZATION);
-    let (first, second) = (headers.next(), headers.next());
-    let token = first
-        .filter(|_| second.is_none())
-        .and_then(|header| header.to_str().ok()?.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim_matches(' '));
-    match token {
-        Some(token) => Ok(token),
+async fn shown(app: &App, request: &HttpRequest, origin: &Origin) -> Result<Presentation, Ending> {
+    match presentation(app, request, &app.urls.release) {
+        Some(shown) => Ok(shown),
         None => Err(stranger(app, Reason::NoBearer, origin).await),
     }
 }

@@ -70,6 +70,8 @@ struct Metadata<'a> {
     backchannel_authentication_endpoint: &'a str,
     backchannel_token_delivery_modes_supported: [&'static str; 1],
     backchannel_user_code_parameter_supported: bool,
+    /// RFC 9449 section 5.1.
+    dpop_signing_alg_values_supported: [&'static str; 4],
     /// RFC 9396 section 10.
     authorization_details_types_supported: [&'static str; 2],
     /// Where each type has its JSON Schema.
@@ -110,6 +112,7 @@ fn document(app: &App) -> Metadata<'_> {
         backchannel_authentication_endpoint: &urls.backchannel_endpoint,
         backchannel_token_delivery_modes_supported: ["poll"],
         backchannel_user_code_parameter_supported: false,
+        dpop_signing_alg_values_supported: algs,
         authorization_details_types_supported: [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE],
         authorization_details_types_metadata_endpoint: &urls.details_types_endpoint,
         budget_endpoint: &urls.budget_endpoint,

@@ -4,10 +4,12 @@
 //! works by its base URL alone. JSON and forms are read whole, because constraints and prices
 //! look into them; anything else goes through in chunks.
 
-use super::custody::{answer, stranger};
+use super::custody::{answer, next_nonce, stranger};
 use super::origin::origin;
+use super::present::presented;
 use crate::app::App;
 use crate::audit::Origin;
+use crate::binding::{Presentation, Scheme};
 use crate::custody::{Ending, Passing, ProxyCall, begin};
 use crate::limits::{BUFFERED_BODY_DEADLINE, BUFFERED_BODY_UNIT};
 use crate::proxy::limits::MAX_REQUEST_BYTES;
@@ -38,31 +40,32 @@ pub(super) async fn handle(app: Data<App>, request: HttpRequest, payload: Payloa
     let origin = origin(&app.config, &request);
     let mut log = super::log::Line::new(&origin);
     let app = app.into_inner();
-    let response = match pass(&app, &request, payload, &origin).await {
+    let mut response = match pass(&app, &request, payload, &origin).await {
         Ok(passing) => {
             log.jti = Some(passing.jti.clone());
             respond(passing)
         }
         Err(ending) => {
             log.reason = Some(ending.reason);
-            answer(&app, &ending)
+            answer(&app, &request, &ending)
         }
     };
+    next_nonce(&app, &request, &mut response);
     request.extensions_mut().insert(log);
     response
 }
 
 async fn pass(app: &Arc<App>, request: &HttpRequest, payload: Payload, origin: &Origin) -> Result<Passing, Ending> {
-    let mut call = match read(request) {
+    let mut call = match read(app, request) {
         Ok(call) => call,
         Err(reason) => return Err(stranger(app, reason, origin).await),
     };
     // Some providers take a key there; ours would go on to the upstream.
-    if call.query.as_deref().is_some_and(|query| tells(query, &call.bearer)) {
+    if call.query.as_deref().is_some_and(|query| tells(query, &call.shown.token)) {
         return Err(stranger(app, Reason::TokenInQuery, origin).await);
     }
     // Before anything of a body is kept: strangers upload nothing.
-    if app.tokens.verify(&call.bearer, app.clock.now()).is_err() {
+    if app.tokens.verify(&call.shown.token, app.clock.now()).is_err() {
         return Err(stranger(app, Reason::BearerInvalid, origin).await);
     }
     let headers = headers(request);
@@ -100,7 +103,7 @@ fn tells(query: &str, token: &str) -> bool {
 }
 
 /// What can be read of a call without its body.
-fn read(request: &HttpRequest) -> Result<ProxyCall, Reason> {
+fn read(app: &App, request: &HttpRequest) -> Result<ProxyCall, Reason> {
     // The path as it was sent: a router that decodes could read it otherwise than the upstream.
     let raw = request.uri().path().strip_prefix(PREFIX).ok_or(Reason::BadPath)?;
     let (credential, path) = raw.split_at(raw.find('/').unwrap_or(raw.len()));
@@ -113,7 +116,7 @@ fn read(request: &HttpRequest) -> Result<ProxyCall, Reason> {
     let overridden = request.headers().keys().any(|name| is_method_override_header(name.as_str()))
         || query.as_deref().is_some_and(query_overrides_method);
     Ok(ProxyCall {
-        bearer: token(request)?,
+        shown: shown(app, request)?,
         credential: credential.to_owned(),
         method,
         method_overridden: overridden,
@@ -126,22 +129,20 @@ fn read(request: &HttpRequest) -> Result<ProxyCall, Reason> {
     })
 }
 
-/// Exactly one token, in one of the places where libraries put an API key.
-fn token(request: &HttpRequest) -> Result<String, Reason> {
+/// Exactly one token, in one of the places where libraries put an API key. One that is bound to a
+/// DPoP key comes as `Authorization: DPoP` and nowhere else: elsewhere it is a bearer token.
+fn shown(app: &App, request: &HttpRequest) -> Result<Presentation, Reason> {
     let mut found = None;
     let places = std::iter::once(AUTHORIZATION.as_str()).chain(KEY_HEADERS);
     for (name, value) in places.flat_map(|name| request.headers().get_all(name).map(move |value| (name, value))) {
         let text = value.to_str().map_err(|_| Reason::NoBearer)?;
-        let token = if name == AUTHORIZATION.as_str() {
-            let (scheme, token) = text.split_once(' ').ok_or(Reason::NoBearer)?;
-            if !scheme.eq_ignore_ascii_case("bearer") {
-                return Err(Reason::NoBearer);
-            }
-            token.trim_matches(' ')
+        let presented = presented(app, request, &app.urls.release);
+        let shown = if name == AUTHORIZATION.as_str() {
+            Presentation::read(text, presented).ok_or(Reason::NoBearer)?
         } else {
-            text.trim()
+            Presentation { token: text.trim().to_owned(), scheme: Scheme::Bearer, presented }
         };
-        if found.replace(token.to_owned()).is_some() {
+        if found.replace(shown).is_some() {
             return Err(Reason::NoBearer);
         }
     }

@@ -1,10 +1,12 @@
 //! `POST /oauth2/token` (RFC 6749 section 3.2).
 
-use super::answer::json;
+use super::answer::{json, tell_nonce};
 use super::body::read_request;
 use super::declined::refused;
 use super::origin::origin;
+use super::present::presented;
 use crate::app::App;
+use crate::binding::Presented;
 use crate::budget::Declined;
 use crate::grant;
 use actix_web::web::{Data, Payload};
@@ -13,8 +15,9 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 pub(super) async fn handle(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
     let origin = origin(&app.config, &request);
     let mut log = super::log::Line::new(&origin);
-    let answer = answer(&app, &request, payload, &origin).await;
-    let response = match &answer {
+    let presented = presented(&app, &request, &app.urls.issuer);
+    let answer = answer(&app, &request, payload, &presented, &origin).await;
+    let mut response = match &answer {
         Ok(token) => {
             log.jti = Some(token.jti.clone());
             json(200, token)
@@ -24,6 +27,9 @@ pub(super) async fn handle(app: Data<App>, request: HttpRequest, payload: Payloa
             refused(declined)
         }
     };
+    if presented.has_proof() {
+        tell_nonce(&mut response, app.binding.nonce(app.clock.now()));
+    }
     request.extensions_mut().insert(log);
     response
 }
@@ -32,8 +38,9 @@ async fn answer(
     app: &App,
     request: &HttpRequest,
     payload: Payload,
+    presented: &Presented,
     origin: &crate::audit::Origin,
 ) -> Result<grant::TokenResponse, Declined> {
     let form = read_request(app, request, payload, origin).await?;
-    grant::token(app, &form.credentials(origin), form.key, origin).await
+    grant::token(app, &form.credentials(origin), form.key, presented, origin).await
 }

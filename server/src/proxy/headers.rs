@@ -11,13 +11,14 @@ use stipend_token::constraint::is_method_override_header;
 const HOP: [&str; 8] =
     ["connection", "keep-alive", "proxy-connection", "te", "trailer", "trailers", "transfer-encoding", "upgrade"];
 /// Made anew for the upstream, or the agent's own credentials.
-const NOT_SENT: [&str; 11] = [
+const NOT_SENT: [&str; 12] = [
     "accept-encoding",
     "api-key",
     "authorization",
     "content-length",
     "cookie",
     "cookie2",
+    "dpop",
     "expect",
     "host",
     "http2-settings",
@@ -46,10 +47,11 @@ const NOT_BELIEVED: [&str; 15] = [
 /// `agent-budget` is ours: an upstream neither reads nor says it.
 const NOT_SENT_PREFIXES: [&str; 3] = ["proxy-", "x-forwarded-", "agent-budget"];
 /// What would speak for this server's origin, or lead the agent elsewhere with its token.
-const NOT_ANSWERED: [&str; 12] = [
+const NOT_ANSWERED: [&str; 13] = [
     "alt-svc",
     "azure-asyncoperation",
     "clear-site-data",
+    "dpop-nonce",
     "location",
     "operation-location",
     "public-key-pins",

@@ -17,6 +17,8 @@ use stipend_schema::{AuditDraft, CommitterHandle, Db, Outcome, Row, Work, Write,
 const FINGERPRINTS: &str = "fingerprints";
 /// What wrapped references are sealed with.
 const WRAPS: &str = "wraps";
+/// What nonces for DPoP proofs are made with.
+const NONCES: &str = "nonces";
 /// Reads of what another node may be making at the same time.
 const MAX_TRIES: usize = 3;
 
@@ -24,6 +26,7 @@ const MAX_TRIES: usize = 3;
 pub(super) struct Secrets {
     pub fingerprints: Secret<[u8; 32]>,
     pub wraps: Secret<[u8; 32]>,
+    pub nonces: Secret<[u8; 32]>,
 }
 
 /// Finds them, or makes what is missing.
@@ -61,11 +64,12 @@ enum Found {
 
 fn open_or_make(sealer: &Sealer, rows: &[ServerSecretRow], now: i64) -> Result<Found, StartError> {
     let find = |name: &str| rows.iter().find(|row| row.name == name);
-    if let (Some(fingerprints), Some(wraps)) = (find(FINGERPRINTS), find(WRAPS)) {
-        return Ok(Found::All(Secrets { fingerprints: open(sealer, fingerprints)?, wraps: open(sealer, wraps)? }));
+    if let (Some(fingerprints), Some(wraps), Some(nonces)) = (find(FINGERPRINTS), find(WRAPS), find(NONCES)) {
+        let (fingerprints, wraps) = (open(sealer, fingerprints)?, open(sealer, wraps)?);
+        return Ok(Found::All(Secrets { fingerprints, wraps, nonces: open(sealer, nonces)? }));
     }
     let mut writes = Vec::new();
-    for name in [FINGERPRINTS, WRAPS].into_iter().filter(|name| find(name).is_none()) {
+    for name in [FINGERPRINTS, WRAPS, NONCES].into_iter().filter(|name| find(name).is_none()) {
         let fresh = Secret::new(random_bytes::<32>());
         let sealed = sealer.seal(&secret_aad(name), fresh.expose());
         let sealed = sealed.map_err(|error| StartError::Kek(error.to_string()))?;

@@ -4,6 +4,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use stipend::audit::Origin;
+use stipend::binding::{Presentation, Presented, Scheme};
 use stipend::custody::{ProxyCall, begin};
 use stipend::demo::llm::Llm;
 use stipend_keys::Secret;
@@ -152,7 +153,11 @@ async fn a_price_for_a_call_is_taken_once_it_was_sent() {
 async fn a_call_whose_end_nobody_saw_used_all_that_was_held() {
     let (_llm, world, line) = metered(Backend::Sqlite).await;
     let call = ProxyCall {
-        bearer: world.token(&world.agent).await,
+        shown: Presentation {
+            token: world.token(&world.agent).await,
+            scheme: Scheme::Bearer,
+            presented: Presented::default(),
+        },
         credential: world.credential.clone(),
         method: CallMethod::parse("POST").unwrap(),
         method_overridden: false,

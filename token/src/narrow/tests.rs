@@ -51,6 +51,7 @@ fn rule(id: &str, actor: &str, subject: &str, to: &str, allowed: &[&str]) -> Exc
             max_children: None,
             id_jag: None,
             approval: None,
+            accept_bound_subject: false,
         },
         accepted_by: vec!["o".into()],
         enabled: true,

@@ -41,6 +41,12 @@ pub(super) fn check(app: &App, method: AuthMethod, settings: &ClientSettings) ->
     if settings.tls_client_certificate_bound_access_tokens && !certificates {
         return Err(no_certificates("/settings/tls_client_certificate_bound_access_tokens"));
     }
+    if settings.dpop_bound_access_tokens && settings.tls_client_certificate_bound_access_tokens {
+        return Err(Refusal::field(
+            "/settings/dpop_bound_access_tokens",
+            "a token is bound to a key or to a certificate",
+        ));
+    }
     Ok(())
 }
 

@@ -53,6 +53,15 @@ pub struct NewRule {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ApprovalShape>)]
     pub approval: Option<Approval>,
+    /// A subject token bound to its holder's key may come without a proof of it; the result is
+    /// bound to the actor's key.
+    #[serde(default, skip_serializing_if = "is_off")]
+    pub accept_bound_subject: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_off(flag: &bool) -> bool {
+    !flag
 }
 
 impl NewRule {
@@ -71,6 +80,7 @@ impl NewRule {
             max_children: self.max_children,
             id_jag: self.id_jag,
             approval: self.approval,
+            accept_bound_subject: self.accept_bound_subject,
         }
     }
 }
@@ -91,6 +101,7 @@ impl From<RuleSpec> for NewRule {
             max_children: spec.max_children,
             id_jag: spec.id_jag,
             approval: spec.approval,
+            accept_bound_subject: spec.accept_bound_subject,
         }
     }
 }

@@ -76,6 +76,8 @@ pub struct RuleSpecShape {
     /// Most budget that goes along; of a unit that is not named, none.
     budget_ceiling: Option<Vec<BudgetCapShape>>,
     max_children: Option<i64>,
+    /// A bound subject token may come without a proof of its key.
+    accept_bound_subject: Option<bool>,
     id_jag: Option<AbroadShape>,
     /// Each exchange waits until people have approved it.
     approval: Option<ApprovalShape>,

@@ -5,11 +5,12 @@ use super::super::limits::MAX_BODY_DEPTH;
 use super::super::problem::{Code, Refusal};
 use super::super::session::Session;
 use crate::app::App;
-use crate::http::{Line, origin, read_body};
+use crate::audit::Origin;
+use crate::http::{DPOP, Line, challenges, origin, presentation, read_body, speaks_dpop, tell_nonce};
 use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_SECONDS};
 use crate::reason::Reason;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::{Payload, Query};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, HttpResponseBuilder};
 use serde::Serialize;
@@ -31,32 +32,34 @@ pub(super) async fn serve(
 ) -> HttpResponse {
     let origin = origin(&app.config, request);
     request.extensions_mut().insert(Line::new(&origin));
-    let opened = match bearer(request) {
-        Ok(bearer) => Session::open(app, origin, bearer, scope, event).await,
-        Err(refusal) => Err(refusal),
+    let mut response = open_and_handle(app, request, (scope, event), origin, handle).await;
+    if request.headers().contains_key(DPOP) {
+        tell_nonce(&mut response, app.binding.nonce(app.clock.now()));
+    }
+    response
+}
+
+async fn open_and_handle(
+    app: &App,
+    request: &HttpRequest,
+    (scope, event): (&'static str, &'static str),
+    origin: Origin,
+    handle: impl AsyncFnOnce(&Session<'_>) -> Result<HttpResponse, Refusal>,
+) -> HttpResponse {
+    let shown = presentation(app, request, &app.urls.issuer);
+    let opened = match shown {
+        Some(shown) => Session::open(app, origin, shown, scope, event).await,
+        None => Err(Refusal::new(Code::NoToken, "send an access token for the admin API as a bearer token")),
     };
     let mut session = match opened {
         Ok(session) => session,
-        Err(refusal) => return problem(&refusal, scope),
+        Err(refusal) => return problem_to(request, &refusal, scope),
     };
     session.target = request.match_info().iter().next().map(|(_, value)| value.chars().take(256).collect());
     match handle(&session).await {
         Ok(response) => response,
-        Err(refusal) => problem(&session.refused(refusal).await, scope),
+        Err(refusal) => problem_to(request, &session.refused(refusal).await, scope),
     }
-}
-
-/// RFC 6750 section 2.1, in the header and nowhere else.
-fn bearer(request: &HttpRequest) -> Result<String, Refusal> {
-    let mut headers = request.headers().get_all(AUTHORIZATION);
-    let (first, second) = (headers.next(), headers.next());
-    let none = || Refusal::new(Code::NoToken, "send an access token for the admin API as a bearer token");
-    let header = first.filter(|_| second.is_none()).ok_or_else(none)?;
-    let (scheme, token) = header.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(none)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(none());
-    }
-    Ok(token.trim_matches(' ').to_owned())
 }
 
 /// A part of the path. What is no identifier names nothing.
@@ -149,6 +152,16 @@ pub(super) fn no_content() -> HttpResponse {
 }
 
 fn problem(refusal: &Refusal, scope: &str) -> HttpResponse {
+    answer_problem(refusal, scope, false)
+}
+
+/// In the words of the scheme that the request used, or should have.
+fn problem_to(request: &HttpRequest, refusal: &Refusal, scope: &str) -> HttpResponse {
+    let proof = matches!(refusal.code, Code::InvalidProof | Code::UseNonce);
+    answer_problem(refusal, scope, proof || speaks_dpop(request, None))
+}
+
+fn answer_problem(refusal: &Refusal, scope: &str, speaks_dpop: bool) -> HttpResponse {
     let mut builder = build(refusal.code.status());
     builder.insert_header((CONTENT_TYPE, "application/problem+json"));
     // RFC 6750 section 3: no error code where no token was sent.
@@ -158,6 +171,9 @@ fn problem(refusal: &Refusal, scope: &str) -> HttpResponse {
         // RFC 9470 section 3.
         Code::StaleLogin => {
             Some(format!("Bearer realm=\"admin\", error=\"insufficient_user_authentication\", scope=\"{scope}\""))
+        }
+        Code::InvalidProof | Code::UseNonce => {
+            Some(format!("Bearer realm=\"admin\", error=\"{}\", scope=\"{scope}\"", refusal.code.as_str()))
         }
         Code::InsufficientScope | Code::Forbidden => {
             Some(format!("Bearer realm=\"admin\", error=\"insufficient_scope\", scope=\"{scope}\""))
@@ -172,8 +188,9 @@ fn problem(refusal: &Refusal, scope: &str) -> HttpResponse {
         }
         _ => None,
     };
-    if let Some(challenge) = challenge {
-        builder.insert_header((WWW_AUTHENTICATE, challenge));
+    let status = refusal.code.status();
+    for text in challenge.into_iter().flat_map(|text| challenges(&text, speaks_dpop, status)) {
+        builder.append_header((WWW_AUTHENTICATE, text));
     }
     match serde_json::to_string(&refusal.problem()) {
         Ok(body) => builder.body(body),
