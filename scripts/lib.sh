@@ -88,6 +88,17 @@ need_softhsm() {
     find_softhsm || die "the tests need SoftHSM 2: install it (Debian: apt-get install softhsm2)"
 }
 
+# Relying services that nobody here wrote. The servers' programs are enough: no service is set up.
+find_peers() {
+    command -v haproxy >/dev/null 2>&1 && [ -x /usr/sbin/apache2 ] && [ -e /usr/lib/apache2/modules/mod_auth_openidc.so ]
+}
+
+need_peers() {
+    find_peers && return 0
+    install haproxy apache2-bin libapache2-mod-auth-openidc || true
+    find_peers || die "the tests need haproxy and Apache with mod_auth_openidc: install them (Debian: apt-get install haproxy apache2-bin libapache2-mod-auth-openidc)"
+}
+
 # Redis is optional: nothing of this release needs it.
 need_redis() {
     command -v redis-server >/dev/null 2>&1 && return 0

@@ -43,6 +43,7 @@ pub struct Profile {
     pub resources: BTreeMap<String, Resource>,
     pub introspection: Option<Introspection>,
     pub exchange: Option<Exchange>,
+    pub registration: Option<Registration>,
     #[serde(default)]
     pub tokens: Tokens,
     #[serde(default)]
@@ -99,6 +100,14 @@ pub struct Introspection {
     pub resource: String,
     /// A resource the asking client has nothing to do with.
     pub foreign_resource: Option<String>,
+}
+
+/// What lets the run register clients (RFC 7591 section 3).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Registration {
+    /// Good for at least 40 clients, with secrets, by client credentials, at resource `a`.
+    pub initial_access_token: Secret,
 }
 
 /// One allowed exchange and what surrounds it.

@@ -10,7 +10,9 @@ use crate::check::{Check, Level, Miss, Verdict};
 use crate::issuer::Issuer;
 use crate::profile::Profile;
 use crate::report::{Outcome, Report, Row};
-use crate::{rfc6749, rfc7009, rfc7517, rfc7523, rfc7662, rfc8414, rfc8693, rfc8707, rfc8725, rfc9068};
+use crate::{
+    rfc6749, rfc7009, rfc7517, rfc7523, rfc7591, rfc7592, rfc7662, rfc8414, rfc8693, rfc8707, rfc8725, rfc9068,
+};
 
 const ROW_SECONDS: u64 = 90;
 const RUN_SECONDS: u64 = 900;
@@ -39,6 +41,8 @@ fn checks() -> Vec<Check> {
         rfc8725::content::rows(),
         rfc7662::rows(),
         rfc7009::rows(),
+        rfc7591::rows(),
+        rfc7592::rows(),
         rfc6749::guessing::rows(),
     ]
     .into_iter()

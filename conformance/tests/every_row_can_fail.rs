@@ -55,7 +55,7 @@ fn answer(character: Character, base: &str, target: &str, port: u16) -> (u16, St
         };
         let jwks = if sloppy { "http://as.invalid/jwks".into() } else { format!("{base}/jwks") };
         let body = format!(
-            r#"{{"issuer":"{issuer}","token_endpoint":"{base}/token","introspection_endpoint":"{base}/introspect","revocation_endpoint":"{revoke}","jwks_uri":"{jwks}"{more}}}"#
+            r#"{{"issuer":"{issuer}","token_endpoint":"{base}/token","introspection_endpoint":"{base}/introspect","revocation_endpoint":"{revoke}","jwks_uri":"{jwks}","registration_endpoint":"{base}/register"{more}}}"#
         );
         return (if target.contains("openid") { 404 } else { 200 }, body);
     }
@@ -168,6 +168,8 @@ fn profile(url: &str) -> Profile {
         client = "service"
         resource = "a"
         foreign_resource = "b"
+        [registration]
+        initial_access_token = "x"
         [exchange]
         subject_client = "basic"
         subject_resource = "a"

@@ -140,6 +140,10 @@ async fn profile(server: &TestServer) -> String {
     for (actor, subject) in [("conf.hop", "conf.jwt"), ("conf.jwt", "conf.hop")] {
         server.create_rule(actor, subject, B, &["b:read"]).await;
     }
+    let template = json!({"access": access(), "grant_types": ["client_credentials"]});
+    let registration = json!({"owner": "conf", "name": "runner", "max_uses": 100, "template": template});
+    let registration = server.create("/registration-tokens", registration).await;
+    let registration = registration["initial_access_token"].as_str().unwrap();
     // A token that has expired, and one that carries may_act.
     let expired = server.token(&basic, &[("resource", SHORT)]).await;
     server.clock.advance(3);
@@ -165,6 +169,8 @@ scopes = ["g:read"]
 client = "service"
 resource = "a"
 foreign_resource = "foreign"
+[registration]
+initial_access_token = "{registration}"
 [exchange]
 subject_client = "basic"
 subject_resource = "a"
