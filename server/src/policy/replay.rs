@@ -121,7 +121,8 @@ fn act(event: &str, detail: &Members, about: &Members) -> Option<Act> {
         "token.issued" => {
             let grant_type = owned("grant_type")?;
             let expires_in = about.get("exp")?.as_i64()?.checked_sub(about.get("iat")?.as_i64()?)?;
-            match grant_type == TOKEN_EXCHANGE {
+            // One that people had to approve is fetched by another grant, and is an exchange all the same.
+            match grant_type == TOKEN_EXCHANGE || detail.contains_key("exchange") {
                 true => Act::Exchange { grant_type, expires_in },
                 false => Act::Issue { grant_type, expires_in },
             }
