@@ -9,6 +9,7 @@ import * as client from 'openid-client'
 const ACCESS_TOKEN = 'urn:ietf:params:oauth:token-type:access_token'
 const TOKEN_EXCHANGE = 'urn:ietf:params:oauth:grant-type:token-exchange'
 const CIBA = 'urn:openid:params:grant-type:ciba'
+const JWT_BEARER = 'urn:ietf:params:oauth:grant-type:jwt-bearer'
 const world = JSON.parse(readFileSync(process.argv[2] ?? 0, 'utf8'))
 
 // The server under test speaks plain HTTP on loopback, which the library wants said aloud.
@@ -64,7 +65,7 @@ const checks = {
     const metadata = (await basic(world.planner)).serverMetadata()
     assert.equal(metadata.issuer, world.issuer)
     assert.equal(metadata.token_endpoint, `${world.issuer}/oauth2/token`)
-    assert.deepEqual(metadata.grant_types_supported, ['client_credentials', TOKEN_EXCHANGE, CIBA])
+    assert.deepEqual(metadata.grant_types_supported, ['client_credentials', TOKEN_EXCHANGE, CIBA, JWT_BEARER])
   },
 
   async openid_client_discovers_at_the_openid_path() {

@@ -12,7 +12,7 @@ from authlib.oauth2.rfc8414 import AuthorizationServerMetadata, get_well_known_u
 from authlib.oauth2.rfc9068 import JWTBearerTokenValidator
 from joserfc.jwk import ECKey, KeySet
 
-from harness import ACCESS_TOKEN, CIBA, TOKEN_EXCHANGE, check, equal, refused
+from harness import ACCESS_TOKEN, CIBA, JWT_BEARER, TOKEN_EXCHANGE, check, equal, refused
 
 
 def session(world, client, method="client_secret_basic", secret=None):
@@ -67,7 +67,7 @@ def authlib_accepts_the_metadata(world):
     metadata = AuthorizationServerMetadata(world.metadata)
     metadata.validate()
     equal(metadata["issuer"], world.issuer)
-    equal(metadata["grant_types_supported"], ["client_credentials", TOKEN_EXCHANGE, CIBA])
+    equal(metadata["grant_types_supported"], ["client_credentials", TOKEN_EXCHANGE, CIBA, JWT_BEARER])
 
 
 @check

@@ -16,6 +16,7 @@ import requests  # noqa: E402
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"
 TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 CIBA = "urn:openid:params:grant-type:ciba"
+JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 CHECKS = []
 
 

@@ -25,6 +25,7 @@ from mcp.client.auth.extensions.client_credentials import (
     PrivateKeyJWTOAuthProvider,
     SignedJWTParameters,
 )
+from mcp.client.auth.extensions.identity_assertion import IdentityAssertionOAuthProvider
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server import MCPServer
 from mcp.server.auth.middleware.auth_context import get_access_token
@@ -35,6 +36,7 @@ from mcp.shared.auth import OAuthToken
 from harness import Client, check, equal, main
 
 SCOPE = "tools:call"
+TYPES = "urn:ietf:params:oauth:token-type:"
 DEADLINE = 20
 
 
@@ -50,6 +52,10 @@ class World:
     post: Client
     signer: Client
     outsider: Client
+    visitor: Client
+    idp: str
+    courier: Client
+    person: Client
 
     @classmethod
     def read(cls, text):
@@ -74,14 +80,29 @@ class World:
         key = self.jwks.get_signing_key_from_jwt(token)
         return jwt.decode(token, key, algorithms=[key.algorithm_name], audience=audience, issuer=self.issuer)
 
-    def ask(self, client, **form):
+    def ask(self, client, issuer=None, **form):
         answer = httpx2.post(
-            f"{self.issuer}/oauth2/token",
+            f"{issuer or self.issuer}/oauth2/token",
             auth=(client.id, client.secret),
             data={"grant_type": "client_credentials", **form},
             trust_env=False,
         )
         return answer.json()
+
+    async def fetch_id_jag(self, audience, resource):
+        """The first leg, at the other issuer: an exchange, which the SDK leaves to its user."""
+        subject = await asyncio.to_thread(self.ask, self.person, self.idp)
+        form = {
+            "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
+            "requested_token_type": f"{TYPES}id-jag",
+            "subject_token": subject["access_token"],
+            "subject_token_type": f"{TYPES}access_token",
+            "audience": audience,
+            "resource": resource,
+        }
+        answer = await asyncio.to_thread(lambda: self.ask(self.courier, self.idp, **form))
+        equal(answer["token_type"], "N_A")
+        return answer["access_token"]
 
 
 class Verifier:
@@ -196,6 +217,18 @@ def by_key(world, client, **claims):
     )
 
 
+def by_identity_assertion(world, fetch, method="client_secret_post"):
+    return IdentityAssertionOAuthProvider(
+        server_url=world.mcp,
+        storage=Storage(),
+        client_id=world.visitor.id,
+        client_secret=world.visitor.secret,
+        issuer=world.issuer,
+        assertion_provider=fetch,
+        token_endpoint_auth_method=method,
+    )
+
+
 def is_called_by(world, client, provider):
     said = call_tool(world, provider)
     equal((said["sub"], said["client_id"], said["aud"]), (f"agent:{client.id}", client.id, world.mcp))
@@ -305,6 +338,33 @@ def a_challenge_names_all_the_scopes_that_a_step_up_needs(world):
     storage = Storage(little)
     equal(release(world, storage).status_code, 200)
     equal(sorted(storage.tokens.scope.split()), ["credential:release", "credential:use"])
+
+
+@check
+def an_identity_assertion_of_another_issuer_gets_in(world):
+    said = call_tool(world, by_identity_assertion(world, world.fetch_id_jag))
+    equal((said["client_id"], said["aud"], said["scope"]), (world.visitor.id, world.mcp, SCOPE))
+    equal(said["act"], {"sub": f"agent:{world.visitor.id}"})
+    assert said["sub"].endswith(f":agent:{world.person.id}") and said["sub"].startswith("user:"), said
+
+
+@check
+def an_identity_assertion_gets_in_once(world):
+    kept = asyncio.run(world.fetch_id_jag(world.issuer, world.mcp))
+
+    async def again(audience, resource):
+        return kept
+
+    call_tool(world, by_identity_assertion(world, again))
+    fails(lambda: call_tool(world, by_identity_assertion(world, again)), OAuthTokenError, "invalid_grant")
+
+
+@check
+def an_identity_assertion_for_another_server_is_refused(world):
+    async def elsewhere(audience, resource):
+        return await world.fetch_id_jag(world.issuer, world.elsewhere)
+
+    fails(lambda: call_tool(world, by_identity_assertion(world, elsewhere)), OAuthTokenError, "invalid_target")
 
 
 if __name__ == "__main__":

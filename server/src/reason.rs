@@ -48,7 +48,7 @@ reasons! {
     RepeatedParameter = "repeated_parameter", InvalidRequest, "a parameter that may appear once appears more than once";
     TooManyParameters = "too_many_parameters", InvalidRequest, "the request has too many parameters";
     MissingGrantType = "missing_grant_type", InvalidRequest, "grant_type is required";
-    UnsupportedGrantType = "unsupported_grant_type", UnsupportedGrantType, "grant_type is not supported: use client_credentials, urn:ietf:params:oauth:grant-type:token-exchange or urn:openid:params:grant-type:ciba";
+    UnsupportedGrantType = "unsupported_grant_type", UnsupportedGrantType, "grant_type is not supported: use client_credentials, urn:ietf:params:oauth:grant-type:token-exchange, urn:ietf:params:oauth:grant-type:jwt-bearer or urn:openid:params:grant-type:ciba";
     NobodySignsIn = "nobody_signs_in", UnsupportedResponseType, "nobody signs in here and no client has a redirect URI: ask for tokens at the token endpoint";
     MissingToken = "missing_token", InvalidRequest, "token is required";
     // Client authentication.
@@ -188,6 +188,22 @@ reasons! {
     ApprovalTooFast = "approval_too_fast", SlowDown, "wait five seconds longer between polls";
     ApprovalExpired = "approval_expired", ExpiredToken, "nobody approved it in time";
     ApprovalRefused = "approval_refused", Denied, "the request was refused";
+    // Assertions of other issuers.
+    GrantMissing = "grant_missing", InvalidRequest, "assertion is required";
+    GrantMalformed = "grant_malformed", InvalidGrant, "the assertion is not a well-formed JWT of a kind that is a grant here";
+    GrantIssuer = "grant_issuer", InvalidGrant, "no such assertions of this issuer are accepted here";
+    GrantSignature = "grant_signature", InvalidGrant, "the assertion was not signed by a key of its issuer";
+    GrantKeysUnavailable = "grant_keys_unavailable", InvalidGrant, "the keys of the assertion's issuer can't be had now: try again later";
+    GrantAudience = "grant_audience", InvalidGrant, "aud of an assertion must be this issuer and nothing else";
+    GrantOtherClient = "grant_other_client", InvalidGrant, "client_id of an assertion must be the client that presents it";
+    GrantTimes = "grant_times", InvalidGrant, "the assertion has expired, is not yet valid, or ends more than an hour from now";
+    GrantJti = "grant_jti", InvalidGrant, "an assertion needs a jti of at most 256 characters";
+    GrantSubject = "grant_subject", InvalidGrant, "the assertion names nobody who may have tokens here, or lacks a claim that is required of its issuer";
+    GrantRevoked = "grant_revoked", InvalidGrant, "the assertion, its subject or its issuer has been revoked";
+    GrantDetails = "grant_details", InvalidGrant, "authorization_details of an assertion may only be of the type credential_release";
+    GrantNoRule = "grant_no_rule", InvalidGrant, "no exchange rule lets this client act for the assertion's subject";
+    GrantKeyNotProved = "grant_key_not_proved", InvalidGrant, "the assertion is bound to a key: prove it";
+    GrantReplayed = "grant_replayed", InvalidGrant, "the assertion was used before";
     // Revocation.
     NotOwnToken = "not_own_token", UnauthorizedClient, "the token was issued to another client";
     GrantNotAllowed = "grant_not_allowed", UnauthorizedClient, "this client may not use this grant type";

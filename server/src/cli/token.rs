@@ -6,6 +6,7 @@ use super::error::CliError;
 use super::oauth::{self, ACCESS_TOKEN, Members, TOKEN_EXCHANGE, Wanted};
 use super::parse;
 use super::print::{moment, relative};
+use crate::grant::{ID_JAG, JWT_BEARER};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use stipend_keys::Secret;
@@ -23,6 +24,8 @@ pub enum Command {
     Get(Get),
     /// Exchange a token for a narrower one (RFC 8693)
     Exchange(Exchange),
+    /// Get a token for an assertion of another issuer (RFC 7523)
+    JwtBearer(JwtBearer),
     /// Show what a token says, without believing it
     Show {
         /// The token; - reads it from standard input
@@ -79,6 +82,24 @@ pub struct Exchange {
     /// Its scopes, separated by commas
     #[arg(long, value_delimiter = ',')]
     scope: Vec<String>,
+    /// Get an identity assertion grant for the authorization server with this issuer identifier,
+    /// and no token; --resource is what is meant there
+    #[arg(long, value_name = "ISSUER")]
+    id_jag: Option<String>,
+    #[command(flatten)]
+    details: DetailsArgs,
+}
+
+#[derive(Args, Debug)]
+pub struct JwtBearer {
+    /// The assertion, such as an identity assertion grant; - reads it from standard input
+    assertion: String,
+    /// A resource the token is for; may be repeated. The assertion's where left out
+    #[arg(long, value_name = "URI")]
+    resource: Vec<String>,
+    /// Its scopes, separated by commas
+    #[arg(long, value_delimiter = ',')]
+    scope: Vec<String>,
     #[command(flatten)]
     details: DetailsArgs,
 }
@@ -87,6 +108,7 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
     match command {
         Command::Get(get) => get_token(session, &get).await,
         Command::Exchange(exchange) => exchange_token(session, &exchange).await,
+        Command::JwtBearer(bearer) => jwt_bearer(session, &bearer).await,
         Command::Show { token } => show(session, &read_token(&token)?),
         Command::Verify { token, audience, scope } => verify(session, &read_token(&token)?, &audience, &scope).await,
         Command::Introspect { token } => introspect(session, &read_token(&token)?).await,
@@ -132,11 +154,29 @@ async fn exchange_token(session: &Session<'_>, exchange: &Exchange) -> Result<()
     if let Some(actor) = &actor {
         form.extend([("actor_token", actor.expose().as_str()), ("actor_token_type", ACCESS_TOKEN)]);
     }
+    if let Some(issuer) = &exchange.id_jag {
+        form.extend([("requested_token_type", ID_JAG), ("audience", issuer.as_str())]);
+    }
     form.extend(exchange.resource.iter().map(|resource| ("resource", resource.as_str())));
     if !scope.is_empty() {
         form.push(("scope", scope.as_str()));
     }
     let details = exchange.details.parameter();
+    form.extend(details.as_deref().map(|details| ("authorization_details", details)));
+    let answer = post(session, |metadata| &metadata.token_endpoint, &form).await?;
+    print_token(session, &answer);
+    Ok(())
+}
+
+async fn jwt_bearer(session: &Session<'_>, bearer: &JwtBearer) -> Result<(), CliError> {
+    let assertion = read_token(&bearer.assertion)?;
+    let scope = bearer.scope.join(" ");
+    let mut form = vec![("grant_type", JWT_BEARER), ("assertion", assertion.expose().as_str())];
+    form.extend(bearer.resource.iter().map(|resource| ("resource", resource.as_str())));
+    if !scope.is_empty() {
+        form.push(("scope", scope.as_str()));
+    }
+    let details = bearer.details.parameter();
     form.extend(details.as_deref().map(|details| ("authorization_details", details)));
     let answer = post(session, |metadata| &metadata.token_endpoint, &form).await?;
     print_token(session, &answer);

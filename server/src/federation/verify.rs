@@ -124,6 +124,8 @@ pub struct Vouched {
     pub name: String,
     /// Its token says that somebody acts for it already: recorded, believed by nobody.
     pub act: Option<Value>,
+    /// Whom its token was made for.
+    pub aud: Vec<String>,
 }
 
 impl Vouched {
@@ -134,6 +136,7 @@ impl Vouched {
             iss: token.issuer.issuer.clone(),
             name: token.name.clone(),
             act: token.claims.get("act").cloned(),
+            aud: audiences(token).into_iter().map(str::to_owned).collect(),
         }
     }
 
@@ -342,10 +345,15 @@ fn text_claim<'a>(claims: &'a Map<String, Value>, name: &str) -> Result<&'a str,
 /// section 3.1.3.7): what is for others as well could be sent here by them.
 #[must_use]
 pub fn accepts_audience(token: &ForeignToken) -> bool {
-    let Ok(Some(named)) = string_or_array_member(&token.claims, "aud", MAX_AUDIENCES) else { return false };
+    let named = audiences(token);
     let accepted = |one: &str| token.issuer.spec.audiences.iter().any(|accepted| accepted == one);
     match token.kind {
         ForeignKind::AccessToken => named.into_iter().any(accepted),
-        _ => named.into_iter().all(accepted),
+        _ => !named.is_empty() && named.into_iter().all(accepted),
     }
+}
+
+/// `aud`; nothing where it is absent or of the wrong form.
+fn audiences(token: &ForeignToken) -> Vec<&str> {
+    string_or_array_member(&token.claims, "aud", MAX_AUDIENCES).ok().flatten().unwrap_or_default()
 }

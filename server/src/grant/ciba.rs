@@ -202,7 +202,7 @@ async fn judge_again(
         targets: vec![asked.resource],
         scope: None,
         details: details_in(asked.authorization_details.as_deref())?,
-        issued_type: issued_type(&asked.issued_token_type).ok_or(Reason::Internal)?,
+        issued_type: Some(issued_type(&asked.issued_token_type).ok_or(Reason::Internal)?),
         approved: Some(&offer),
     };
     let judged = judge(app, client, &presented, wanted, draft).await?;

@@ -95,6 +95,7 @@ pub(super) async fn decide(
         held: Vec::new(),
         status,
         leaving: None,
+        burn: None,
     })
 }
 

@@ -6,9 +6,11 @@
 //! signed. No budget and no ceiling on credentials goes along, because both mean something only
 //! here; what the other server makes of the grant is its own business.
 
+use crate::federation::Vouched;
 use crate::form::Params;
 use crate::limits::MAX_TARGETS;
 use crate::reason::Reason;
+use crate::records::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stipend_token::id_jag::{Abroad, IdJag, MAX_GRANT_SECONDS};
@@ -89,4 +91,12 @@ impl Leaving {
             cnf: claims.cnf.clone(),
         }
     }
+}
+
+/// draft-ietf-oauth-identity-assertion-authz-grant, section 4.3.3: a foreign identity assertion
+/// was made for the very client that takes it further, under its id here or one that it is
+/// registered with.
+pub(super) fn is_made_for(client: &Client, vouched: &Vouched) -> bool {
+    let names_client = |aud: &String| *aud == client.id || client.settings.id_token_audiences.contains(aud);
+    !vouched.aud.is_empty() && vouched.aud.iter().all(names_client)
 }

@@ -8,6 +8,7 @@ mod ciba;
 mod client_credentials;
 mod id_jag;
 mod issue;
+mod jwt_bearer;
 mod kept;
 mod presented;
 mod request;
@@ -37,11 +38,13 @@ use bind::bind;
 use budget::Plan;
 use id_jag::Leaving;
 use stipend_schema::ledger::{Answer, NewToken, Refusal, Settled, Spend, SpendKey, Step};
-use stipend_schema::{Dep, Outcome, Work, Write};
+use stipend_schema::{Burn, Dep, Outcome, Work, Write};
 use stipend_token::claims::AccessToken;
 
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
 pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// RFC 7523 section 2.1.
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// OpenID CIBA Core section 4: fetching what people have approved.
 pub const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
@@ -63,12 +66,15 @@ pub struct Authorization {
     pub status: Option<Vec<Dep>>,
     /// What is issued is an identity assertion grant, and this is where it leads.
     pub leaving: Option<Leaving>,
+    /// An assertion that is used up with the issue, and with nothing else.
+    pub burn: Option<Burn>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum GrantType {
     ClientCredentials,
     TokenExchange,
+    JwtBearer,
     Ciba,
 }
 
@@ -149,6 +155,7 @@ fn grant_type(params: &Params) -> Result<GrantType, Reason> {
     match params.one("grant_type") {
         Some(CLIENT_CREDENTIALS) => Ok(GrantType::ClientCredentials),
         Some(TOKEN_EXCHANGE) => Ok(GrantType::TokenExchange),
+        Some(JWT_BEARER) => Ok(GrantType::JwtBearer),
         Some(CIBA) => Ok(GrantType::Ciba),
         Some(_) => Err(Reason::UnsupportedGrantType),
         None => Err(Reason::MissingGrantType),
@@ -231,14 +238,18 @@ async fn decide(
     }
     let authorization = match grant {
         // An administrator acts in its own name only.
-        GrantType::TokenExchange if client.client.kind == ClientKind::Admin => Err(Reason::GrantNotAllowed.into()),
+        GrantType::TokenExchange | GrantType::JwtBearer if client.client.kind == ClientKind::Admin => {
+            Err(Reason::GrantNotAllowed.into())
+        }
         GrantType::ClientCredentials => client_credentials::decide(app, client, params, draft.clone()).await,
         GrantType::TokenExchange => token_exchange::decide(app, client, params, draft.clone()).await,
+        GrantType::JwtBearer => jwt_bearer::decide(app, client, params, draft.clone()).await,
         // It has a round of its own, because there is more to its answers than a token.
         GrantType::Ciba => Err(Reason::Internal.into()),
     };
     let named = params.one("grant_type").unwrap_or_default();
-    let asked = Restricted { grant_type: named, exchange: grant == GrantType::TokenExchange, origin: request.origin };
+    let asked =
+        Restricted { grant_type: named, exchange: grant != GrantType::ClientCredentials, origin: request.origin };
     let mut authorization = authorization?;
     if let Err(reason) = bind(app, client, &proved, &mut authorization) {
         return Err(Refused { reason, deps: authorization.deps, draft: Some(authorization.draft) });
@@ -288,13 +299,15 @@ async fn restrict(
 /// Commits what was decided: the record, and with it the lines of the token's budget.
 async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, commit: Commit<'_>) -> Round {
     let Commit { client, basis, deps, single, writes, changes } = commit;
-    let Authorization { mut claims, mut draft, issued_token_type, plan, status, leaving, .. } = authorization;
+    let Authorization { mut claims, mut draft, issued_token_type, plan, status, leaving, burn, .. } = authorization;
     let placed = match status.map(|others| status::place(app, &mut claims, &others)).transpose() {
         Ok(placed) => placed,
         Err(reason) => return Round::refused(reason),
     };
     draft.jti(&claims.jti);
     draft.describe("token", &claims);
+    // An assertion that was exchanged is used up by the token it becomes, and by nothing else.
+    let single = &single.clone().and(burn.as_ref(), Reason::GrantReplayed);
     let mut work = work(basis, deps, single, draft.outcome(ISSUED));
     (work.writes, work.changes) = (writes, changes);
     let kid = placed.map(|Placed { write, kid }| {

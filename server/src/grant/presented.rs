@@ -40,7 +40,8 @@ pub(super) struct Wanted<'a> {
     pub abroad: Option<id_jag::Wanted>,
     pub scope: Option<ScopeSet>,
     pub details: request::Details,
-    pub issued_type: &'static str,
+    /// For the answer of an exchange.
+    pub issued_type: Option<&'static str>,
     /// What people have approved: nothing beyond it is issued.
     pub approved: Option<&'a Offer>,
 }
@@ -81,7 +82,7 @@ pub(super) async fn read(
         None => request::targets(params).map_err(|r| refused(r, &looked_at, draft))?,
     };
     let scope = request::scope(params).map_err(|r| refused(r, &looked_at, draft))?;
-    let wanted = Wanted { targets, abroad, scope, details, issued_type: form.issued_type, approved: None };
+    let wanted = Wanted { targets, abroad, scope, details, issued_type: Some(form.issued_type), approved: None };
     Ok((Presented { subject, actor }, wanted))
 }
 
@@ -124,7 +125,8 @@ async fn subject_of(
     })
 }
 
-fn describe_subject(draft: &mut Draft, client: &Client, subject: &StandingToken) {
+/// For the record: what was shown, and on whose word.
+pub(super) fn describe_subject(draft: &mut Draft, client: &Client, subject: &StandingToken) {
     draft.describe("subject_token", &subject.token.claims);
     if let Some(vouched) = &subject.federated {
         draft.put("federated", vouched.describe());

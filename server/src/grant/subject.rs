@@ -14,6 +14,7 @@ use crate::records::Client;
 use crate::tokens::{Doubt, StandingToken, TokenFault, VerifiedToken};
 use std::sync::Arc;
 use stipend_keys::Unverified;
+use stipend_token::constraint::CredentialRelease;
 use stipend_token::json::str_member;
 use stipend_token::lineage::Lineage;
 use stipend_token::{AccessToken, ActorChain, Confirmation, ScopeSet};
@@ -79,9 +80,16 @@ fn names_another(app: &App, token: &Unverified) -> bool {
 
 /// A verified foreign token as a subject for this client.
 fn admit(client: &Client, token: ForeignToken) -> Result<StandingToken, Reason> {
-    if !accepts_audience(&token) {
-        return Err(Reason::SubjectAudience);
-    }
+    if accepts_audience(&token) { vouched_subject(client, token, None) } else { Err(Reason::SubjectAudience) }
+}
+
+/// The subject that a foreign token vouches for, in the hands of this client; `credentials` is a
+/// ceiling on what it may do with those here.
+pub(super) fn vouched_subject(
+    client: &Client,
+    token: ForeignToken,
+    credentials: Option<Vec<CredentialRelease>>,
+) -> Result<StandingToken, Reason> {
     let env = token.issuer.spec.environment.unwrap_or(client.environment);
     // A token that is bound to a key stays so; one that we could not hold to it is refused.
     let cnf = token.claims.get("cnf").map(Confirmation::from_json).transpose().map_err(|_| Reason::SubjectMalformed)?;
@@ -104,7 +112,7 @@ fn admit(client: &Client, token: ForeignToken) -> Result<StandingToken, Reason> 
         cnf,
         status: None,
         budget: None,
-        authorization_details: None,
+        authorization_details: credentials,
     };
     Ok(StandingToken {
         token: Arc::new(VerifiedToken { claims, kid: String::new() }),

@@ -106,6 +106,9 @@ pub(super) async fn judge(
     let (mode, rules, approvers) = (narrowed.mode, narrowed.rules.clone(), narrowed.approvers.clone());
     let subject_owner = subject.owners.first().cloned();
     if let Some(abroad) = &wanted.abroad {
+        if subject.federated.as_ref().is_some_and(|vouched| !id_jag::is_made_for(client, vouched)) {
+            return Err(refused(Reason::SubjectAudience, &looked_at, &draft));
+        }
         looked_at.push(deps::subject(&client.subject));
         let leaving = exchanged.leaving(&narrowed, client, abroad);
         let claims = claims_of(app, client, subject, narrowed, now);
@@ -131,9 +134,18 @@ pub(super) async fn judge(
     issue::check_size(app, &claims, status.is_some()).map_err(|r| refused(r, &looked_at, &draft))?;
     looked_at.extend(plan.deps.iter().cloned());
     looked_at.push(deps::subject(&client.subject));
-    let issued_token_type = Some(wanted.issued_type);
-    let authorization =
-        Authorization { claims, deps: looked_at, draft, issued_token_type, plan, held: bound, status, leaving: None };
+    let issued_token_type = wanted.issued_type;
+    let authorization = Authorization {
+        claims,
+        deps: looked_at,
+        draft,
+        issued_token_type,
+        plan,
+        held: bound,
+        status,
+        leaving: None,
+        burn: None,
+    };
     Ok(Judged { authorization, targets: exchanged.targets, subject_owner, mode, rules, approvers })
 }
 
@@ -154,7 +166,17 @@ fn leave(
     };
     draft.put("id_jag", leaving.describe());
     let (plan, issued_token_type) = (Plan::default(), Some(ID_JAG));
-    Ok(Authorization { claims, deps, draft, issued_token_type, plan, held, status: None, leaving: Some(leaving) })
+    Ok(Authorization {
+        claims,
+        deps,
+        draft,
+        issued_token_type,
+        plan,
+        held,
+        status: None,
+        leaving: Some(leaving),
+        burn: None,
+    })
 }
 
 /// The bound tokens of the exchange. Another client's subject token may come without its key only

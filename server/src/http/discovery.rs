@@ -2,7 +2,7 @@
 //! (RFC 7517). Both come from memory and may be cached.
 
 use crate::app::{App, Urls};
-use crate::grant::{CIBA, CLIENT_CREDENTIALS, ID_JAG, TOKEN_EXCHANGE};
+use crate::grant::{CIBA, CLIENT_CREDENTIALS, ID_JAG, JWT_BEARER, TOKEN_EXCHANGE};
 use crate::limits::JWKS_MAX_AGE_SECONDS;
 use crate::records::AuthMethod;
 use actix_web::http::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
@@ -39,6 +39,8 @@ fn auth_methods(app: &App) -> Vec<&'static str> {
     AuthMethod::ALL.into_iter().filter(can).map(AuthMethod::as_str).collect()
 }
 
+const ID_JAG_PROFILE: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+
 /// RFC 8414 section 2. Only what works is said, and all that works is said.
 #[derive(Serialize)]
 struct Metadata<'a> {
@@ -53,7 +55,9 @@ struct Metadata<'a> {
     /// REQUIRED by RFC 8414 although there is no authorization response: `none` is the
     /// registered value for one without parameters.
     response_types_supported: [&'static str; 1],
-    grant_types_supported: [&'static str; 3],
+    grant_types_supported: [&'static str; 4],
+    /// draft-ietf-oauth-identity-assertion-authz-grant. Whose are accepted is not said.
+    authorization_grant_profiles_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     introspection_endpoint: &'a str,
@@ -98,7 +102,8 @@ fn document(app: &App) -> Metadata<'_> {
         authorization_endpoint: &urls.authorization_endpoint,
         registration_endpoint: &urls.registration_endpoint,
         response_types_supported: ["none"],
-        grant_types_supported: [CLIENT_CREDENTIALS, TOKEN_EXCHANGE, CIBA],
+        grant_types_supported: [CLIENT_CREDENTIALS, TOKEN_EXCHANGE, CIBA, JWT_BEARER],
+        authorization_grant_profiles_supported: [ID_JAG_PROFILE],
         token_endpoint_auth_methods_supported: methods.clone(),
         token_endpoint_auth_signing_alg_values_supported: algs,
         introspection_endpoint: &urls.introspection_endpoint,

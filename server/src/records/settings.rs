@@ -17,6 +17,10 @@ pub struct ClientSettings {
     /// For `private_key_jwt`: where it publishes its keys, in place of keys registered here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
+    /// What `aud` of ID tokens that other issuers made for it says, where that is not its id here:
+    /// only such a one takes its user to another authorization server.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub id_token_audiences: Vec<String>,
     /// For `tls_client_auth`, exactly one of five (RFC 8705 section 2.1.2): the subject's name,
     /// as RFC 4514 writes it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -16,6 +16,7 @@ const ELSEWHERE: &[&str] = &[
     "migrate",
     "healthcheck",
     "token exchange",
+    "token jwt-bearer",
     "budget verify",
     "credential release",
     "credential unwrap",

@@ -101,3 +101,24 @@ async fn a_token_for_some_credentials_is_asked_for_handed_on_and_shown() {
         assert_eq!(terminal.run_as(&planner, &["token", "get", "--details", bad]).await.code, 2, "{bad}");
     }
 }
+
+#[tokio::test]
+async fn a_grant_for_another_server_and_an_assertion_that_is_none() {
+    let terminal = Terminal::with_company().await;
+    let planner = terminal.planner().await;
+    let chat = "https://chat.example";
+    terminal.run(&["resource", "create", chat, "--owner", "acme", "--scopes", "chat"]).await.done();
+    let rule = ["rule", "create", "--actor", "acme.planner", "--subject", "acme.planner", "--to", chat];
+    let abroad = ["--scopes", "chat<read", "--id-jag", "https://chat.example/", "--id-jag-client", "f53f"];
+    let made = terminal.json(&[&rule[..], &abroad].concat()).await;
+    let shown = terminal.run(&["rule", "show", made["id"].as_str().unwrap()]).await.done();
+    assert!(shown.contains("https://chat.example/"), "{shown}");
+    let subject = terminal.run_as(&planner, &["token", "get"]).await.done();
+    let asked = ["token", "exchange", subject.trim(), "--id-jag", chat, "--json"];
+    let grant = terminal.run_as(&planner, &asked).await.json();
+    assert_eq!((&grant["token_type"], &grant["scope"]), (&json!("N_A"), &json!("chat")), "{grant}");
+    let shown = terminal.run(&["token", "show", grant["access_token"].as_str().unwrap(), "--json"]).await.json();
+    assert_eq!((&shown["header"]["typ"], &shown["claims"]["client_id"]), (&json!("oauth-id-jag+jwt"), &json!("f53f")));
+    let own = ["token", "jwt-bearer", grant["access_token"].as_str().unwrap(), "--scope", "read"];
+    assert!(terminal.run_as(&planner, &own).await.refused(1).contains("invalid_grant"));
+}

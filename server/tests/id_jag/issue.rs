@@ -1,5 +1,6 @@
 //! What is issued for another server, and for whom.
 
+use crate::foreign::{Foreign, with};
 use crate::world::{CHAT, ID_JAG, ORDERS, ROOMS, World, error, parts};
 use reqwest::{Method, StatusCode};
 use rstest::rstest;
@@ -246,4 +247,39 @@ async fn metadata_says_that_grants_are_issued() {
     let metadata = server.http.get(server.url("/.well-known/oauth-authorization-server")).send().await.unwrap();
     let metadata: Value = metadata.json().await.unwrap();
     assert_eq!(metadata["identity_chaining_requested_token_types_supported"], json!([ID_JAG]));
+}
+
+/// An ID token that was made for another client is no way out for this one, though its issuer's
+/// registration accepts it.
+#[tokio::test]
+async fn an_id_token_goes_abroad_with_the_client_it_was_made_for() {
+    let foreign = Foreign::trusting(Backend::Sqlite, json!(["subject_token"])).await;
+    let server = &foreign.server;
+    server.create_resource("acme", CHAT, &["chat.read"], &[]).await;
+    let abroad = json!({"to_audience": CHAT, "scopes": [{"scope": "chat.read"}], "id_jag": {"issuer": CHAT}});
+    foreign.rule(abroad).await;
+    let ask = async |aud: Value| {
+        let token = foreign.key.token("JWT", &with(foreign.claims(), json!({"aud": aud})));
+        let form = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("subject_token", token.as_str()),
+            ("subject_token_type", "urn:ietf:params:oauth:token-type:id_token"),
+            ("requested_token_type", ID_JAG),
+            ("audience", CHAT),
+        ];
+        server.form("/oauth2/token", &foreign.desk, &form).await
+    };
+    let (status, body) = ask(json!("acme.desk")).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let (_, claims) = parts(body["access_token"].as_str().unwrap());
+    assert_eq!(claims["sub"], format!("user:{}:alice", foreign.id));
+    assert_eq!((&claims["acr"], &claims["amr"]), (&json!("urn:example:gold"), &json!(["pwd", "otp"])));
+    for aud in [json!("somebody-else"), json!(["acme.desk", "somebody-else"]), json!("desk-at-idp"), json!([])] {
+        let (status, body) = ask(aud.clone()).await;
+        assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "invalid_request"), "{aud}");
+    }
+    let settings = json!({"settings": {"id_token_audiences": ["desk-at-idp"]}});
+    let (status, said) = server.admin(Method::PATCH, "/agents/acme.desk", Some(&settings)).await;
+    assert_eq!(status, StatusCode::OK, "{said}");
+    assert_eq!(ask(json!("desk-at-idp")).await.0, StatusCode::OK);
 }

@@ -8,5 +8,10 @@
     clippy::too_many_lines
 )]
 
+mod accept;
+mod chain;
+mod foreign;
+#[path = "../support/idp.rs"]
+mod idp;
 mod issue;
 mod world;

@@ -9,7 +9,7 @@ use stipend::testing::{TestClient, TestServer};
 use stipend_schema::Backend;
 use tokio::process::Command;
 
-const PYTHON_CHECKS: usize = 11;
+const PYTHON_CHECKS: usize = 14;
 const NODE_CHECKS: usize = 8;
 const ELSEWHERE: &str = "https://tools.example/mcp";
 const OWNER: &str = "acme";
@@ -45,11 +45,17 @@ struct Workshop {
     signer: KeyClient,
     /// Has no access to the MCP server.
     outsider: TestClient,
+    /// Gets in by another issuer's identity assertions: of its agent `person`, by its `courier`.
+    visitor: TestClient,
+    idp: TestServer,
+    courier: TestClient,
+    person: TestClient,
 }
 
 impl Workshop {
     async fn new() -> Self {
-        let server = TestServer::start(Backend::Sqlite).await;
+        let local = [("STIPEND_FETCH_HTTP_HOSTS", "127.0.0.1"), ("STIPEND_FETCH_NETWORKS", "127.0.0.0/8")];
+        let server = TestServer::start_with(Backend::Sqlite, &local).await;
         server.create_owner(OWNER).await;
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let mcp = format!("http://127.0.0.1:{port}/mcp");
@@ -71,7 +77,18 @@ impl Workshop {
         server.create("/credentials", credential).await;
         let grant = json!({"credential": "acme.llm", "agent": basic.id, "modes": ["plaintext"]});
         server.create("/grants", grant).await;
-        Self { server, port, basic, post, signer, outsider }
+        let idp = TestServer::start(Backend::Sqlite).await;
+        let trusted =
+            json!({"owner": OWNER, "issuer": idp.issuer, "keys": "discovery", "audiences": [], "uses": ["id_jag"]});
+        let trusted = server.create("/issuers", trusted).await;
+        let visitor = secret_client(&server, agent("visitor", "client_secret_post", &json!([]))).await;
+        let rule = json!({
+            "actor": {"client": visitor.id}, "subject": {"issuer": trusted["id"]}, "to_audience": mcp,
+            "scopes": [{"scope": "tools:call"}], "mode": "delegation",
+        });
+        server.create("/exchange-rules", rule).await;
+        let (courier, person) = identities(&idp, &server.issuer, &visitor.id, &[&mcp, ELSEWHERE]).await;
+        Self { server, port, basic, post, signer, outsider, visitor, idp, courier, person }
     }
 
     fn parameters(&self) -> Value {
@@ -84,8 +101,29 @@ impl Workshop {
             "post": with_secret(&self.post),
             "signer": with_key(&self.signer),
             "outsider": with_secret(&self.outsider),
+            "visitor": with_secret(&self.visitor),
+            "idp": self.idp.issuer,
+            "courier": with_secret(&self.courier),
+            "person": with_secret(&self.person),
         })
     }
+}
+
+/// The other issuer's side: whose identity it asserts, and by whom.
+async fn identities(idp: &TestServer, to: &str, visitor: &str, resources: &[&str]) -> (TestClient, TestClient) {
+    const DIRECTORY: &str = "https://directory.example";
+    idp.create_owner(OWNER).await;
+    idp.create_resource(OWNER, DIRECTORY, &["be"], &[]).await;
+    idp.create_resource(OWNER, to, &["tools:call"], &[]).await;
+    let person = idp.create_client(OWNER, "person", "agent", &[(DIRECTORY, &["be"])]).await;
+    let courier = idp.create_client(OWNER, "courier", "agent", &[]).await;
+    let rule = json!({
+        "actor": {"client": courier.id}, "subject": {"client": person.id}, "to_audience": to,
+        "scopes": [{"scope": "tools:call", "stands_for": "be"}], "mode": "delegation",
+        "id_jag": {"issuer": to, "client_id": visitor, "resources": resources},
+    });
+    idp.create("/exchange-rules", rule).await;
+    (courier, person)
 }
 
 fn agent(name: &str, method: &str, access: &Value) -> Value {

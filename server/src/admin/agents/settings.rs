@@ -13,7 +13,7 @@ use url::Url;
 
 /// Longest issuer, URL, claim's name and value, in bytes.
 const MAX_ISSUER_BYTES: usize = 512;
-/// Required claims, and values of one.
+/// Required claims, values of one, and audiences.
 const MAX_CLAIMS: usize = 16;
 
 pub(super) fn check(app: &App, method: AuthMethod, settings: &ClientSettings) -> Result<(), Refusal> {
@@ -38,6 +38,11 @@ pub(super) fn check(app: &App, method: AuthMethod, settings: &ClientSettings) ->
         | AuthMethod::SelfSignedTlsClientAuth => {}
     }
     refuse_others(method, settings)?;
+    let names = &settings.id_token_audiences;
+    if names.len() > MAX_CLAIMS || !names.iter().all(|name| check::text("", name, 1, MAX_ISSUER_BYTES).is_ok()) {
+        let what = format!("names at most {MAX_CLAIMS}, each of 1 to {MAX_ISSUER_BYTES} bytes");
+        return Err(Refusal::field("/settings/id_token_audiences", what));
+    }
     if settings.tls_client_certificate_bound_access_tokens && !certificates {
         return Err(no_certificates("/settings/tls_client_certificate_bound_access_tokens"));
     }
