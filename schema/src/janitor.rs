@@ -37,6 +37,8 @@ pub struct Swept {
     pub changes: usize,
     /// Places in status lists of tokens that are over.
     pub places: usize,
+    /// Security events that were kept long enough, or of which their stream has too many.
+    pub signals: usize,
 }
 
 impl Swept {
@@ -53,6 +55,7 @@ impl Swept {
             self.approvals,
             self.changes,
             self.places,
+            self.signals,
         ]
         .into_iter()
         .any(|rows| rows >= limit)
@@ -71,9 +74,11 @@ pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     let places = delete(db, "status_entries", "list, idx", "expires_at <", expired, "").await?;
     let over = now.saturating_sub(APPROVALS_KEPT_SECONDS);
     let approvals = delete(db, "approval_requests", "id", "expires_at <", over, "").await?;
+    let signals = delete(db, "signal_outbox", "id", "expires_at <", expired, "").await?;
+    let signals = signals + delete(db, "signal_outbox", "id", "attempts >", -1, TOO_MANY).await?;
     let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
     let changes = delete(db, "changes", "seq", "seq <=", floor, "").await?;
-    Ok(Swept { burns, revocations, answers, lines, counters, approvals, changes, places })
+    Ok(Swept { burns, revocations, answers, lines, counters, approvals, changes, places, signals })
 }
 
 /// What the journal speaks of stays. A hold is not looked for: it leaves a use on each line of
@@ -82,6 +87,11 @@ const NOTHING_DONE: &str = "AND account_kind = 'token' \
     AND NOT EXISTS (SELECT 1 FROM budget_uses u WHERE u.line_id = budget_lines.id) \
     AND NOT EXISTS (SELECT 1 FROM budget_carves c WHERE c.line_id = budget_lines.id) \
     AND NOT EXISTS (SELECT 1 FROM budget_lines child WHERE child.parent_id = budget_lines.id)";
+
+/// The oldest go: a receiver that has not asked for so long has more to do than to read them.
+const TOO_MANY: &str = "AND id IN (SELECT t.id FROM (SELECT o.id, row_number() \
+    OVER (PARTITION BY o.stream_id ORDER BY o.created_at DESC, o.id DESC) AS place FROM signal_outbox o) t \
+    WHERE t.place > 10000)";
 
 async fn delete(db: &Db, table: &str, key: &str, condition: &str, value: i64, only: &str) -> Result<usize, DbError> {
     let skip = match &*db.pools {

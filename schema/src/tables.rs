@@ -6,10 +6,12 @@
 mod budget;
 mod people;
 mod registration;
+mod signals;
 
 pub use budget::*;
 pub use people::*;
 pub use registration::*;
+pub use signals::*;
 
 diesel::table! {
     owners (id) {
@@ -289,41 +291,5 @@ diesel::table! {
         name -> Text,
         sealed -> Binary,
         created_at -> BigInt,
-    }
-}
-
-diesel::table! {
-    status_entries (list, idx) {
-        list -> Text,
-        idx -> BigInt,
-        issued_at -> BigInt,
-        expires_at -> BigInt,
-        names -> Text,
-    }
-}
-
-diesel::table! {
-    signal_streams (id) {
-        id -> Text,
-        owner_id -> Text,
-        client_id -> Text,
-        state -> Text,
-        state_reason -> Nullable<Text>,
-        spec -> Text,
-        sealed_authorization -> Nullable<Binary>,
-        created_at -> BigInt,
-        updated_at -> BigInt,
-    }
-}
-
-diesel::table! {
-    signal_outbox (id) {
-        id -> Text,
-        stream_id -> Text,
-        claims -> Text,
-        attempts -> BigInt,
-        due_at -> BigInt,
-        created_at -> BigInt,
-        expires_at -> BigInt,
     }
 }

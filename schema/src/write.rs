@@ -14,7 +14,7 @@ use crate::rows::{
     AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,
 };
-use crate::signals::StatusEntryRow;
+use crate::signals::{SignalEventRow, SignalStreamRow, StatusEntryRow};
 
 /// A row of any table that a work may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,7 @@ pub enum Row {
     ClientRegistration(ClientRegistrationRow),
     ApprovalRequest(ApprovalRequestRow),
     Responsibility(ResponsibilityRow),
+    SignalStream(SignalStreamRow),
 }
 
 /// Tables a row may be deleted from, by its id (`kid` for signing keys).
@@ -58,6 +59,7 @@ pub enum Table {
     CredentialGrant,
     Issuer,
     ClientRegistration,
+    SignalStream,
 }
 
 /// What is noted whether or not it is there already. It conflicts with nothing, so works that
@@ -72,6 +74,8 @@ pub enum Note {
     Status(StatusEntryRow),
     /// A client has asked how its request stands; one that is gone by now is left alone.
     Polled(Polled),
+    /// What a stream is to be told.
+    Signal(SignalEventRow),
 }
 
 impl Note {
@@ -83,6 +87,7 @@ impl Note {
             Self::Use(row) => (1, &row.grant_id, ""),
             Self::Status(row) => (2, &row.list, ""),
             Self::Polled(polled) => (3, &polled.id, ""),
+            Self::Signal(row) => (4, &row.id, ""),
         }
     }
 
@@ -92,6 +97,7 @@ impl Note {
             Self::Use(row) => row.has_nul(),
             Self::Status(row) => row.has_nul(),
             Self::Polled(polled) => polled.id.contains('\0'),
+            Self::Signal(row) => row.has_nul(),
         }
     }
 }
@@ -145,6 +151,7 @@ impl Row {
             Self::CredentialVersion(row) => row.has_nul(),
             Self::CredentialGrant(row) => row.has_nul(),
             Self::ServerSecret(row) => row.has_nul(),
+            Self::SignalStream(row) => row.has_nul(),
             Self::Issuer(row) => row.has_nul(),
             Self::Policy(row) => row.has_nul(),
             Self::PolicyVersion(row) => row.has_nul(),

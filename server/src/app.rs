@@ -40,6 +40,13 @@ pub struct Urls {
     pub status_endpoint: String,
     /// Public URL of the key-release service.
     pub release: String,
+    /// Identifier of the security events service as a protected resource.
+    pub signals_resource: String,
+    pub signals_stream_endpoint: String,
+    pub signals_status_endpoint: String,
+    pub signals_verification_endpoint: String,
+    /// Streams that are polled are polled under it.
+    pub signals_poll_endpoint: String,
     /// Identifier of the key-release service as a protected resource.
     pub credential_resource: String,
     /// Its metadata (RFC 9728 section 3.1).
@@ -66,6 +73,11 @@ impl Urls {
             budget_endpoint: format!("{base}/budget"),
             status_endpoint: format!("{base}/status"),
             release: release.to_owned(),
+            signals_resource: format!("{base}/ssf"),
+            signals_stream_endpoint: format!("{base}/ssf/stream"),
+            signals_status_endpoint: format!("{base}/ssf/status"),
+            signals_verification_endpoint: format!("{base}/ssf/verify"),
+            signals_poll_endpoint: format!("{base}/ssf/poll"),
             credential_resource: format!("{release}/credentials"),
             credential_metadata: format!("{release}/.well-known/oauth-protected-resource/credentials"),
             admin_resource: format!("{base}/admin"),
@@ -87,6 +99,8 @@ pub struct App {
     pub ring: Arc<Ring>,
     pub tokens: Tokens,
     pub status: StatusLists,
+    /// Polls for security events that may wait.
+    pub long_polls: Semaphore,
     pub refusals: Gatherer,
     pub failures: Failures,
     pub proofs: Proofs,

@@ -7,6 +7,7 @@ use crate::deps;
 use crate::jobs::own_origin;
 use crate::records::{Role, RoleGrant, Unavailable};
 use crate::ring::{self, KeyOrder, Ordered};
+use crate::signals::SSF_SCOPES;
 use stipend_keys::{Secret, generate_client_secret, random_id};
 use stipend_schema::{ClientRow, ClientSecretRow, Outcome, OwnerRow, ResourceRow, Row, Work, Write, queries};
 use stipend_token::access::AccessEntry;
@@ -54,7 +55,7 @@ pub async fn bootstrap(app: &App) -> Result<Option<Secret<String>>, BootstrapErr
         }
     }
     if queries::find_client(app.store.db(), ADMIN).await?.is_some() {
-        add_key_release(app).await?;
+        add_services(app).await?;
         return Ok(None);
     }
     let given = app.config.bootstrap_secret.as_ref().map(|secret| Secret::new(secret.expose().clone()));
@@ -77,6 +78,7 @@ fn work(app: &App, hash: String) -> Result<Work, BootstrapError> {
     let now = app.clock.now();
     let audience = Audience::parse(&app.urls.admin_resource).map_err(|_| BootstrapError::Issuer)?;
     let keys = Audience::parse(&app.urls.credential_resource).map_err(|_| BootstrapError::Issuer)?;
+    let signals = Audience::parse(&app.urls.signals_resource).map_err(|_| BootstrapError::Issuer)?;
     let owner = OwnerRow {
         id: OWNER.to_owned(),
         name: "Stipend".to_owned(),
@@ -99,6 +101,7 @@ fn work(app: &App, hash: String) -> Result<Work, BootstrapError> {
             Write::Insert(Row::Owner(owner)),
             Write::Insert(Row::Resource(resource(&audience, "Stipend admin API", &ADMIN_SCOPES, now)?)),
             Write::Insert(Row::Resource(key_release(&keys, now)?)),
+            Write::Insert(Row::Resource(signal_streams(&signals, now)?)),
             Write::Insert(Row::Client(client(audience.clone(), now)?)),
             Write::Insert(Row::ClientSecret(secret)),
         ],
@@ -106,6 +109,7 @@ fn work(app: &App, hash: String) -> Result<Work, BootstrapError> {
             deps::owner(OWNER),
             deps::resource(audience.as_str()),
             deps::resource(keys.as_str()),
+            deps::resource(signals.as_str()),
             deps::client(ADMIN),
         ],
         ..Work::recording(app.live.applied(), draft.outcome(DONE))
@@ -122,9 +126,26 @@ fn key_release(audience: &Audience, now: i64) -> Result<ResourceRow, BootstrapEr
     Ok(ResourceRow { budget_capable: true, ..resource })
 }
 
-/// Adds it to a deployment that was made before there was one.
-async fn add_key_release(app: &App) -> Result<(), BootstrapError> {
-    let uri = Audience::parse(&app.urls.credential_resource).map_err(|_| BootstrapError::Issuer)?;
+/// The streams of security events as a resource.
+fn signal_streams(audience: &Audience, now: i64) -> Result<ResourceRow, BootstrapError> {
+    resource(audience, "Stipend security events", &SSF_SCOPES, now)
+}
+
+/// Makes a service's resource.
+type Make = fn(&Audience, i64) -> Result<ResourceRow, BootstrapError>;
+
+/// Adds the services to a deployment that was made before there were these.
+async fn add_services(app: &App) -> Result<(), BootstrapError> {
+    let services: [(&str, Make); 2] =
+        [(&app.urls.credential_resource, key_release), (&app.urls.signals_resource, signal_streams)];
+    for (uri, make) in services {
+        let uri = Audience::parse(uri).map_err(|_| BootstrapError::Issuer)?;
+        add_service(app, &uri, make(&uri, app.clock.now())?).await?;
+    }
+    Ok(())
+}
+
+async fn add_service(app: &App, uri: &Audience, row: ResourceRow) -> Result<(), BootstrapError> {
     if queries::find_resource_by_uri(app.store.db(), uri.as_str()).await?.is_some() {
         return Ok(());
     }
@@ -133,7 +154,7 @@ async fn add_key_release(app: &App) -> Result<(), BootstrapError> {
     draft.put("resource", uri.as_str());
     let work = Work {
         deps: vec![deps::resource(uri.as_str())],
-        writes: vec![Write::Insert(Row::Resource(key_release(&uri, app.clock.now())?))],
+        writes: vec![Write::Insert(Row::Resource(row))],
         changes: vec![deps::resource(uri.as_str())],
         ..Work::recording(app.live.applied(), draft.outcome(DONE))
     };

@@ -113,6 +113,12 @@ pub fn approvals_of_owner(id: &str) -> Dep {
     Dep::new(APPROVALS_OF, format!("owner:{id}"))
 }
 
+/// The stream of security events of a client, if it has one.
+#[must_use]
+pub fn stream_of(client_id: &str) -> Dep {
+    Dep::new("stream_of", client_id)
+}
+
 /// A secret of the deployment itself, as it is sealed.
 #[must_use]
 pub fn server_secret(name: &str) -> Dep {

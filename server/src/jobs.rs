@@ -7,6 +7,7 @@ use crate::audit::{DONE, Draft, Origin};
 use crate::custody::overdue;
 use crate::deps;
 use crate::ring::{self, KeyOrder, Ordered};
+use crate::signals::push_events;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
@@ -48,6 +49,7 @@ pub fn start(app: &Arc<App>) -> Vec<JoinHandle<()>> {
         app.store.background(settle_due_carves(Arc::clone(app))),
         app.store.background(keep_custody(Arc::clone(app))),
         app.store.background(watch_orphans(Arc::clone(app))),
+        app.store.background(push_events(Arc::clone(app))),
     ]
 }
 

@@ -42,6 +42,7 @@ pub mod ring;
 pub mod run;
 pub mod sealed;
 pub mod serve;
+pub mod signals;
 pub mod status;
 pub mod store;
 #[cfg(feature = "testing")]

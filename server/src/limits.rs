@@ -108,6 +108,37 @@ pub const MAX_CACHED_STATUS_LISTS: u64 = 512;
 /// Status lists made at once; further ones wait.
 pub const MAX_STATUS_BUILDS: usize = 4;
 
+/// How long a security event waits for its receiver: a day.
+pub const SIGNAL_KEPT_SECONDS: i64 = 86_400;
+/// Events that wait for one stream before it can ask for no more verification; the janitor
+/// removes the oldest beyond.
+pub const MAX_SIGNALS_WAITING: i64 = 10_000;
+/// Events that one revocation causes, over all streams; the rest is not told.
+pub const MAX_SIGNALS_PER_WORK: usize = 1000;
+/// Clients of an owner whose end is told when the owner is disabled.
+pub const SIGNAL_OWNER_CLIENTS: i64 = 200;
+/// Events in one answer to a poll.
+pub const MAX_POLLED_EVENTS: i64 = 100;
+/// How long a poll waits for an event, and how often it looks.
+pub const LONG_POLL_FOR: Duration = Duration::from_secs(20);
+pub const LONG_POLL_EVERY: Duration = Duration::from_millis(500);
+/// Polls that wait at once; further ones are answered immediately.
+pub const MAX_LONG_POLLS: usize = 256;
+/// How often a node looks for events to push.
+pub const PUSH_EVERY: Duration = Duration::from_millis(500);
+/// Events pushed at once by a node.
+pub const PUSHES_AT_ONCE: usize = 16;
+/// Longest wait for a receiver's answer.
+pub const PUSH_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an event is left to the node that tries to push it.
+pub const PUSH_CLAIM_SECONDS: i64 = 30;
+/// Longest pause between two tries; the first is two seconds, and each is twice the one before.
+pub const PUSH_MAX_PAUSE_SECONDS: i64 = 300;
+/// Tries of one event before its stream is paused: some ten minutes.
+pub const MAX_PUSH_TRIES: i64 = 9;
+/// How often events of a paused stream are looked at.
+pub const PUSH_PAUSED_LOOK_SECONDS: i64 = 30;
+
 /// Opened values of custodied credentials kept in memory, for a minute at most.
 pub const MAX_OPENED_VALUES: u64 = 1000;
 /// How long a wrapped reference can be turned into its value.

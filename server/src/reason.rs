@@ -284,6 +284,13 @@ reasons! {
     MetadataSecret = "metadata_secret", InvalidClientMetadata, "client_secret is not the client's to choose: leave it out, or send a current one";
     SoftwareStatementMalformed = "software_statement_malformed", InvalidSoftwareStatement, "software_statement is not a signed JWT";
     SoftwareStatementUnapproved = "software_statement_unapproved", UnapprovedSoftwareStatement, "no software statement is approved here";
+    // Streams of security events.
+    StreamUnknown = "stream_unknown", NotFound, "this client has no such stream";
+    StreamExists = "stream_exists", Conflict, "this client has a stream already: change it, or remove it first";
+    BadStream = "bad_stream", InvalidRequest, "stream_id and what is said of the stream must be as documented, and what the transmitter says of it as it says";
+    BadDelivery = "bad_delivery", InvalidRequest, "delivery must be urn:ietf:rfc:8935 with an https endpoint_url that may be called, or urn:ietf:rfc:8936";
+    BadPoll = "bad_poll", InvalidRequest, "maxEvents must not be negative, and ack and setErrs name 1000 events at most";
+    StreamFull = "stream_full", RateExceeded, "too many events wait for this stream: take them first";
     // The server's own trouble.
     KeysUnavailable = "keys_unavailable", TemporarilyUnavailable, "the key-encryption service does not answer: try again";
     Overtaken = "overtaken", TemporarilyUnavailable, "the configuration is changing: try again";

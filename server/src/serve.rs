@@ -216,6 +216,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     Ok(App {
         tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
         status: StatusLists::default(),
+        long_polls: Semaphore::new(crate::limits::MAX_LONG_POLLS),
         refusals: Gatherer::new(committer.clone(), Arc::clone(&clock), Arc::clone(&store)),
         failures: Failures::default(),
         proofs: Proofs::default(),

@@ -45,6 +45,9 @@ macro_rules! custody_statements {
                         ))
                         .execute(conn)$($wait)*?
                 }
+                Note::Signal(row) => {
+                    diesel::insert_into(signal_outbox::table).values(row).execute(conn)$($wait)*?
+                }
             };
             Ok(())
         }

@@ -28,7 +28,7 @@ use crate::tables::{
     budget_holds, budget_lines, budget_uses, changes, client_keys, client_registrations, client_secrets, clients,
     counters, credential_exposures, credential_grants, credential_uses, credential_versions, credentials,
     exchange_rules, feed_head, issuers, owners, registration_tokens, resources, responsibilities, revocations,
-    server_secrets, signing_keys,
+    server_secrets, signal_outbox, signal_streams, signing_keys,
 };
 use crate::write::{Note, Row, Table, Write};
 use diesel::prelude::{BoolExpressionMethods, ExpressionMethods, QueryResult};

@@ -242,6 +242,7 @@ macro_rules! async_or_sync_writes {
                 Row::CredentialVersion(row) => into!(credential_versions, row),
                 Row::CredentialGrant(row) => into!(credential_grants, row),
                 Row::ServerSecret(row) => into!(server_secrets, row),
+                Row::SignalStream(row) => into!(signal_streams, row),
                 Row::Issuer(row) => into!(issuers, row),
                 Row::Policy(row) => into!(policies, row),
                 Row::PolicyVersion(row) => into!(policy_versions, row),
@@ -273,6 +274,7 @@ macro_rules! async_or_sync_writes {
                 Row::CredentialVersion(row) => set!(credential_versions, row, id),
                 Row::CredentialGrant(row) => set!(credential_grants, row, id),
                 Row::ServerSecret(row) => set!(server_secrets, row, name),
+                Row::SignalStream(row) => set!(signal_streams, row, id),
                 Row::Issuer(row) => set!(issuers, row, id),
                 Row::Policy(row) => set!(policies, row, id),
                 Row::RegistrationToken(row) => set!(registration_tokens, row, id),
@@ -300,6 +302,7 @@ macro_rules! async_or_sync_writes {
                 Table::SigningKey => from!(signing_keys),
                 Table::Revocation => from!(revocations),
                 Table::CredentialGrant => from!(credential_grants),
+                Table::SignalStream => from!(signal_streams),
                 Table::Issuer => from!(issuers),
                 Table::ClientRegistration => from!(client_registrations),
             }

@@ -17,7 +17,7 @@ pub enum OwnerFilter {
 }
 
 impl OwnerFilter {
-    pub(super) fn only(&self) -> Option<Vec<String>> {
+    pub(crate) fn only(&self) -> Option<Vec<String>> {
         match self {
             Self::All => None,
             Self::Only(owners) => Some(owners.clone()),
@@ -33,7 +33,7 @@ pub struct Page {
 }
 
 impl Page {
-    pub(super) fn parts(&self) -> (String, i64) {
+    pub(crate) fn parts(&self) -> (String, i64) {
         (self.after.clone().unwrap_or_default(), self.limit.clamp(1, PAGE_LIMIT))
     }
 }

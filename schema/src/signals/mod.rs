@@ -4,8 +4,13 @@
 //! Entries and events are written by the works that they belong to, so that none is lost with a
 //! process. What a status is, and who is told of what, is decided elsewhere.
 
+mod outbox;
 mod rows;
 mod status;
 
-pub use rows::StatusEntryRow;
+pub use outbox::{
+    NOT_PUSHED, OUTBOX_PAGE, clear_outbox, due_events, find_stream, find_stream_of, list_streams, outbox, outbox_len,
+    put_off, redirect_events, remove_events,
+};
+pub use rows::{SignalEventRow, SignalStreamRow, StatusEntryRow};
 pub use status::{FALLEN_LIMIT, Fallen, fallen, status_entries};

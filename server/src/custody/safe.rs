@@ -163,6 +163,20 @@ impl Safe {
         self.wraps.open(b"wrapped release", reference).ok()
     }
 
+    /// Seals what is kept under the deployment's own secret, for one place.
+    ///
+    /// # Errors
+    /// [`SafeError`].
+    pub fn seal_note(&self, aad: &[u8], note: &[u8]) -> Result<Vec<u8>, SafeError> {
+        self.wraps.seal(aad, note).map_err(trouble)
+    }
+
+    /// What was sealed for that place.
+    #[must_use]
+    pub fn open_note(&self, aad: &[u8], sealed: &[u8]) -> Option<Secret<Vec<u8>>> {
+        self.wraps.open(aad, sealed).ok()
+    }
+
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, SealError> + Send + 'static,

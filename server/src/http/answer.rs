@@ -91,6 +91,7 @@ pub fn oauth_error(reason: Reason) -> HttpResponse {
         | OAuthCode::GatewayTimeout
         | OAuthCode::NotFound
         | OAuthCode::HoldEnded
+        | OAuthCode::Conflict
         | OAuthCode::IdempotencyKeyReused
         | OAuthCode::ServerError => {}
     }

@@ -181,6 +181,23 @@ async fn shown(app: &App, request: &HttpRequest, origin: &Origin) -> Result<Pres
     }
 }
 
+/// The token of the one `Authorization` header.
+pub(super) fn bearer_token(request: &HttpRequest) -> Option<&str> {
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    let (first, second) = (headers.next(), headers.next());
+    first
+        .filter(|_| second.is_none())
+        .and_then(|header| header.to_str().ok()?.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim_matches(' '))
+}
+
+/// Whether the body says to be JSON.
+pub(super) fn is_json(request: &HttpRequest) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
+}
+
 /// A refusal of a request that nobody has vouched for, recorded.
 pub(super) async fn stranger(app: &App, reason: Reason, origin: &Origin) -> Ending {
     let recorded = reason.is_own_trouble() || app.refusals.refuse("credential.refused", reason, None, origin).await;
@@ -193,15 +210,13 @@ async fn body<T: DeserializeOwned>(
     payload: Payload,
     origin: &Origin,
 ) -> Result<T, Ending> {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let is_json = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
     let bytes = match read_body(request, payload).await {
         Ok(bytes) => bytes,
         Err(reason) => return Err(stranger(app, reason, origin).await),
     };
     let limits = Limits { max_bytes: MAX_CUSTODY_BODY_BYTES, max_depth: MAX_CUSTODY_BODY_DEPTH };
     let parsed = strict::parse_object(&bytes, limits).ok().and_then(|map| serde_json::from_value(map.into()).ok());
-    match parsed.filter(|_| is_json) {
+    match parsed.filter(|_| is_json(request)) {
         Some(parsed) => Ok(parsed),
         None => Err(stranger(app, Reason::NotJson, origin).await),
     }

@@ -21,6 +21,7 @@ mod present;
 mod proxy;
 mod registration;
 mod revoke;
+mod signals;
 mod status;
 mod token;
 
@@ -93,6 +94,24 @@ fn issuer(config: &mut ServiceConfig) {
                 .default_service(web::to(|| async { answer::method_not_allowed("GET, POST") })),
         )
         .service(document("/oauth2/authorization-details-types").route(web::get().to(discovery::details_types)))
+        .service(
+            web::resource("/ssf/stream")
+                .route(web::get().to(signals::stream))
+                .route(web::post().to(signals::stream))
+                .route(web::patch().to(signals::stream))
+                .route(web::put().to(signals::stream))
+                .route(web::delete().to(signals::stream))
+                .default_service(web::to(|| async { answer::method_not_allowed("GET, POST, PATCH, PUT, DELETE") })),
+        )
+        .service(
+            web::resource("/ssf/status")
+                .route(web::get().to(signals::status))
+                .route(web::post().to(signals::status))
+                .default_service(web::to(|| async { answer::method_not_allowed("GET, POST") })),
+        )
+        .service(endpoint("/ssf/verify").route(web::post().to(signals::verify)))
+        .service(endpoint("/ssf/poll/{stream}").route(web::post().to(signals::poll)))
+        .service(document("/.well-known/ssf-configuration").route(web::get().to(signals::metadata)))
         .service(document("/status/{list}").route(web::get().to(status::handle)))
         .service(document("/oauth2/jwks").route(web::get().to(discovery::jwks)))
         .service(document("/.well-known/oauth-authorization-server").route(web::get().to(discovery::metadata)))

@@ -220,6 +220,14 @@ impl Upstreams {
         answer::pass(response, method == http::Method::HEAD, passage)
     }
 
+    /// Whether a URL may be called, as far as that can be seen without looking its name up.
+    ///
+    /// # Errors
+    /// [`UpstreamFault::UrlRefused`], [`UpstreamFault::AddressRefused`].
+    pub fn check(&self, url: &Url) -> Result<(), UpstreamFault> {
+        self.guard.check(url)
+    }
+
     /// Calls that could be begun now.
     #[must_use]
     pub fn room(&self) -> usize {

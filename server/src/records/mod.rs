@@ -26,6 +26,7 @@ use crate::federation::Issuer;
 use crate::limits::{MAX_CACHED_RECORDS, MAX_CONCURRENT_LOADS};
 use crate::live::Live;
 use crate::policy::Compiled;
+use crate::signals::{self, Stream};
 use crate::store::Store;
 use moka::future::Cache;
 use std::fmt;
@@ -148,6 +149,7 @@ pub struct Records {
     budget_paths: RecordCache<BudgetPath>,
     credentials: RecordCache<Credential>,
     grants: RecordCache<Grant>,
+    streams: RecordCache<Stream>,
     issuers: RecordCache<Issuer>,
     named_issuers: RecordCache<Issuer>,
     policies: RecordCache<Compiled>,
@@ -166,6 +168,7 @@ impl Records {
             budget_paths: RecordCache::new(),
             credentials: RecordCache::new(),
             grants: RecordCache::new(),
+            streams: RecordCache::new(),
             issuers: RecordCache::new(),
             named_issuers: RecordCache::new(),
             policies: RecordCache::new(),
@@ -256,6 +259,14 @@ impl Records {
     /// [`Unavailable`], as above.
     pub async fn policies_of(&self, owner_id: &str) -> Result<Option<Arc<Compiled>>, Unavailable> {
         self.policies.find(&self.live, &self.loader, owner_id, policies::load).await
+    }
+
+    /// The stream of security events of a client.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn find_stream(&self, client_id: &str) -> Result<Option<Arc<Stream>>, Unavailable> {
+        self.streams.find(&self.live, &self.loader, client_id, signals::load).await
     }
 
     /// Where a budget line leads.
