@@ -7,7 +7,7 @@ use crate::deps;
 use crate::grant::refuse_stranger;
 use crate::limits::{LEEWAY_SECONDS, MAX_DECISIONS};
 use crate::reason::Reason;
-use crate::signals::{Happened, Initiator, announce};
+use crate::signals::{Initiator, announce};
 use crate::tokens::VerifiedToken;
 use std::sync::Arc;
 use stipend_keys::random_id;
@@ -26,7 +26,8 @@ pub async fn revoke(app: &App, credentials: &Credentials<'_>, origin: &Origin) -
             Err(failure) => return Err(refuse_stranger(app, &failure, origin).await),
         };
         let (work, answer) = decide(app, &client, credentials.params.one("token"), basis, origin);
-        let work = told(app, work, credentials.params.one("token"), origin).await?;
+        let token = credentials.params.one("token").and_then(|token| app.tokens.verify(token, app.clock.now()).ok());
+        let work = announce(app, work, token.as_ref().map(|token| &token.claims), Initiator::System).await?;
         match app.committer.submit(work).await {
             Outcome::Committed { .. } => return answer,
             Outcome::Replayed { .. } => return Err(Reason::AssertionReplayed),
@@ -43,22 +44,6 @@ pub async fn revoke(app: &App, credentials: &Credentials<'_>, origin: &Origin) -
         }
     }
     Err(Reason::Overtaken)
-}
-
-/// With the events of what it writes.
-async fn told(app: &App, mut work: Work, token: Option<&str>, origin: &Origin) -> Result<Work, Reason> {
-    let token = token.and_then(|token| app.tokens.verify(token, app.clock.now()).ok());
-    let happened = Happened {
-        writes: &work.writes,
-        changes: &work.changes,
-        token: token.as_ref().map(|token| &token.claims),
-        suspends: false,
-        txn: &origin.request_id,
-        by: Initiator::System,
-    };
-    let events = announce(app, &happened).await?;
-    work.writes.extend(events);
-    Ok(work)
 }
 
 fn decide(

@@ -12,7 +12,7 @@ use crate::audit::{DONE, Draft, Origin};
 use crate::binding::Presentation;
 use crate::limits::MAX_DECISIONS;
 use crate::reason::Reason;
-use crate::signals::{Happened, Initiator, announce};
+use crate::signals::{Initiator, announce};
 use serde_json::{Map, Value};
 use std::future::Future;
 use stipend_schema::{AuditDraft, Burn, Db, DbError, Dep, Outcome, Work, Write};
@@ -135,9 +135,8 @@ impl<'a> Session<'a> {
             // too new.
             let basis = self.app.live.applied();
             let change = decide(&caller).await?;
-            let events = self.events(&change).await?;
-            let (mut work, answer) = self.work(&caller, basis, change);
-            work.writes.extend(events);
+            let (work, answer) = self.work(&caller, basis, change);
+            let work = announce(self.app, work, None, Initiator::Admin).await.map_err(|_| Refusal::unavailable())?;
             match self.app.committer.submit(work).await {
                 Outcome::Committed { .. } => return Ok(answer),
                 Outcome::Stale | Outcome::Conflict => {
@@ -157,20 +156,6 @@ impl<'a> Session<'a> {
             }
         }
         Err(Refusal::new(Code::Overtaken, "the configuration is changing: try again"))
-    }
-
-    /// What streams are to be told of a change, to be written with it.
-    async fn events<T>(&self, change: &Change<T>) -> Result<Vec<Write>, Refusal> {
-        let suspends = change.detail.get("effect").and_then(Value::as_str) == Some("suspended");
-        let happened = Happened {
-            writes: &change.writes,
-            changes: &change.changes,
-            token: None,
-            suspends,
-            txn: &self.origin.request_id,
-            by: Initiator::Admin,
-        };
-        announce(self.app, &happened).await.map_err(|_| Refusal::unavailable())
     }
 
     fn work<T>(&self, caller: &Caller, basis: i64, change: Change<T>) -> (Work, T) {

@@ -22,6 +22,7 @@ pub use template::{MAX_AUTH_METHODS, REGISTRABLE, Template};
 use crate::app::App;
 use crate::audit::{Draft, Origin};
 use crate::reason::Reason;
+use crate::signals::{Initiator, announce};
 use stipend_keys::{Secret, generate_token, sha256};
 use stipend_schema::{Outcome, Work};
 
@@ -44,6 +45,7 @@ fn fresh(prefix: &str) -> (Secret<String>, [u8; 32]) {
 
 /// Commits; `None` where a change overtook the decision.
 async fn commit<T>(app: &App, work: Work, answer: T) -> Result<Option<T>, Reason> {
+    let work = announce(app, work, None, Initiator::System).await?;
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Ok(Some(answer)),
         Outcome::Stale | Outcome::Conflict => {

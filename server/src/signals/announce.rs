@@ -14,23 +14,21 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use stipend_schema::queries::{AuditFilter, OwnerFilter, Page, audit_records, list_clients};
-use stipend_schema::{Dep, Note, Row, Table, Write};
+use stipend_schema::{Dep, Note, Row, Table, Work, Write};
 use stipend_token::claims::AccessToken;
 use stipend_token::revoked::RevokedKind;
 use stipend_token::{Audience, id};
 
 /// A work, as far as events are made from it.
 #[derive(Clone, Copy, Debug)]
-pub struct Happened<'a> {
-    pub writes: &'a [Write],
-    pub changes: &'a [Dep],
+struct Happened<'a> {
+    writes: &'a [Write],
+    changes: &'a [Dep],
     /// The token that is revoked, where it is at hand.
-    pub token: Option<&'a AccessToken>,
+    token: Option<&'a AccessToken>,
     /// That a client became suspended with this, and was not before.
-    pub suspends: bool,
-    /// The request's id in the audit.
-    pub txn: &'a str,
-    pub by: Initiator,
+    suspends: bool,
+    by: Initiator,
 }
 
 /// An event, and the audiences whose services are told.
@@ -39,16 +37,25 @@ struct Concerning {
     audiences: BTreeSet<String>,
 }
 
-/// The events of a work, to be written with it.
+/// The work with the events of what it writes. `token` is the one that is revoked, where it is at
+/// hand.
 ///
 /// # Errors
-/// [`Unavailable`]: then the work must not be committed without them.
-pub async fn announce(app: &App, happened: &Happened<'_>) -> Result<Vec<Write>, Unavailable> {
+/// [`Unavailable`]: then the work must not be committed.
+pub async fn announce(
+    app: &App,
+    mut work: Work,
+    token: Option<&AccessToken>,
+    by: Initiator,
+) -> Result<Work, Unavailable> {
+    let said = |name: &str| work.record.detail.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (txn, suspends) = (said("request_id").to_owned(), said("effect") == "suspended");
+    let happened = Happened { writes: &work.writes, changes: &work.changes, token, suspends, by };
     let mut told = Vec::new();
-    for concerning in events(app, happened).await? {
+    for concerning in events(app, &happened).await? {
         for stream in streams(app, &concerning.audiences).await? {
             if stream.state != StreamState::Disabled && stream.delivers(concerning.event.kind) {
-                let row = concerning.event.for_stream(app, &stream, happened.txn);
+                let row = concerning.event.for_stream(app, &stream, &txn);
                 told.push(Write::Note(Note::Signal(row)));
             }
         }
@@ -57,7 +64,8 @@ pub async fn announce(app: &App, happened: &Happened<'_>) -> Result<Vec<Write>, 
         tracing::warn!(events = told.len(), "more security events of one cause than are told");
         told.truncate(MAX_SIGNALS_PER_WORK);
     }
-    Ok(told)
+    work.writes.extend(told);
+    Ok(work)
 }
 
 async fn events(app: &App, happened: &Happened<'_>) -> Result<Vec<Concerning>, Unavailable> {

@@ -17,7 +17,7 @@ mod request;
 mod stream;
 mod streams;
 
-pub use announce::{Happened, announce};
+pub use announce::announce;
 pub use caller::{Caller, SCOPE_MANAGE, SCOPE_READ, SSF_SCOPES};
 pub use event::{EventKind, Initiator};
 pub use poll::{Poll, Polled, poll};

@@ -10,5 +10,7 @@
 )]
 
 mod introspection;
+mod push;
 mod status;
+mod streams;
 mod world;
