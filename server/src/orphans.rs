@@ -5,6 +5,7 @@ use crate::app::App;
 use crate::audit::{DONE, Draft};
 use crate::deps;
 use crate::jobs::own_origin;
+use crate::signals::{Initiator, announce};
 use stipend_schema::{ClientRow, Outcome, ResponsibilityRow, Row, Work, Write, queries};
 
 /// What a client that was suspended so says of it.
@@ -24,8 +25,12 @@ pub async fn suspend(app: &App) {
     for row in due {
         match queries::find_client(app.store.db(), &row.client_id).await {
             Ok(Some(client)) => {
+                let Ok(work) = announce(app, work(app, basis, client, row), None, Initiator::System).await else {
+                    tracing::warn!("who is to be told of an orphan's end could not be read");
+                    continue;
+                };
                 // Overtaken, it is looked at again in a few seconds.
-                let outcome = app.committer.submit(work(app, basis, client, row)).await;
+                let outcome = app.committer.submit(work).await;
                 if matches!(outcome, Outcome::Unavailable | Outcome::Invalid(_)) {
                     tracing::warn!("an orphan could not be suspended");
                 }
