@@ -176,6 +176,7 @@ reasons! {
     ApprovalNotNeeded = "approval_not_needed", InvalidRequest, "this exchange needs no approval: make it at the token endpoint";
     ApprovalTargets = "approval_targets", InvalidTarget, "an exchange that people must approve is for exactly one resource";
     ApprovalHint = "approval_hint", InvalidRequest, "login_hint, login_hint_token and id_token_hint do not go with a subject token, which says whom it is about";
+    ApprovalForeign = "approval_foreign", InvalidRequest, "an exchange of another issuer's token can't wait for an approval: its client exchanges it for a token of ours first";
     BadRequestedExpiry = "bad_requested_expiry", InvalidRequest, "requested_expiry must be a positive integer";
     BadBindingMessage = "bad_binding_message", InvalidBindingMessage, "binding_message must have at most 256 bytes, without control or direction characters";
     TooManyApprovals = "too_many_approvals", TooManyRequests, "too many requests wait for an approval: poll for those, or wait until they expire";

@@ -131,6 +131,14 @@ async fn decide(
     let message = binding_message(params)?;
     let expiry = requested_expiry(params)?;
     let (presented, wanted) = read(app, &client.client, params, &mut draft).await?;
+    // What is kept of a token is asked again by our keys and records: another issuer's has neither.
+    if presented.subject.federated.is_some() {
+        return Err(Refused {
+            reason: Reason::ApprovalForeign,
+            deps: presented.subject.deps.clone(),
+            draft: Some(draft),
+        });
+    }
     let judged = judge(app, client, &presented, wanted, draft).await?;
     let Judged { authorization, targets, subject_owner, mode, rules, approvers } = judged;
     // Nobody is asked for what a policy would forbid.
