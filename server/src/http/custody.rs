@@ -181,17 +181,6 @@ async fn shown(app: &App, request: &HttpRequest, origin: &Origin) -> Result<Pres
     }
 }
 
-/// The token of the one `Authorization` header.
-pub(super) fn bearer_token(request: &HttpRequest) -> Option<&str> {
-    let mut headers = request.headers().get_all(AUTHORIZATION);
-    let (first, second) = (headers.next(), headers.next());
-    first
-        .filter(|_| second.is_none())
-        .and_then(|header| header.to_str().ok()?.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim_matches(' '))
-}
-
 /// Whether the body says to be JSON.
 pub(super) fn is_json(request: &HttpRequest) -> bool {
     let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();

@@ -41,3 +41,15 @@ pub fn presentation(app: &App, request: &HttpRequest, base: &str) -> Option<Pres
     let (Some(header), None) = (headers.next(), headers.next()) else { return None };
     Presentation::read(header.to_str().ok()?, presented(app, request, base))
 }
+
+/// The one bearer token of a request, where nothing but a bearer token is taken.
+#[must_use]
+pub(super) fn bearer_token(request: &HttpRequest) -> Option<&str> {
+    let mut headers = request.headers().get_all(AUTHORIZATION);
+    let (first, second) = (headers.next(), headers.next());
+    first
+        .filter(|_| second.is_none())
+        .and_then(|header| header.to_str().ok()?.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim_matches(' '))
+}

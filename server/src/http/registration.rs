@@ -4,11 +4,12 @@
 use super::answer::{json, no_content, oauth_error};
 use super::body::read_body;
 use super::origin::origin;
+use super::present::bearer_token;
 use crate::app::App;
 use crate::audit::Origin;
 use crate::reason::{OAuthCode, Reason};
 use crate::registration::{self, Registered, refuse_stranger};
-use actix_web::http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
@@ -89,14 +90,7 @@ fn refused(reason: Reason) -> HttpResponse {
 
 /// RFC 6750 section 2.1: in the header and nowhere else.
 async fn bearer<'r>(app: &App, request: &'r HttpRequest, origin: &Origin) -> Result<&'r str, Reason> {
-    let mut headers = request.headers().get_all(AUTHORIZATION);
-    let (first, second) = (headers.next(), headers.next());
-    let token = first
-        .filter(|_| second.is_none())
-        .and_then(|header| header.to_str().ok()?.split_once(' '))
-        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
-        .map(|(_, token)| token.trim_matches(' '));
-    match token {
+    match bearer_token(request) {
         Some(token) => Ok(token),
         None => Err(refuse_stranger(app, Reason::NoBearer, None, origin).await),
     }

@@ -3,9 +3,10 @@
 
 use super::answer::{json, oauth_error};
 use super::body::read_body;
-use super::custody::{bearer_token, is_json};
+use super::custody::is_json;
 use super::discovery::json_document;
 use super::origin::origin;
+use super::present::bearer_token;
 use crate::app::App;
 use crate::audit::Origin;
 use crate::reason::{OAuthCode, Reason};
