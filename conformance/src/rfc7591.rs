@@ -16,8 +16,8 @@ checks! { "registration";
     "RG5/members" H "RFC 7591 2" "a body that can be read in two ways is refused" => ambiguous_bodies;
     "RG6" H "RFC 7591 3" "nobody registers without a good token" => closed;
     "RG6/bounds" H "RFC 7591 3" "no grants, scopes or methods beyond what the token gives" => bounded;
-    "K32" S "draft-ietf-oauth-client-id-metadata-document 6.9" "no client id that is made begins with https://" => no_urls;
-    "K33" M "RFC 6749 4.4" "a client without a credential does not register for client_credentials" => no_public_clients;
+    "RG1/id" S "draft-ietf-oauth-client-id-metadata-document 6.9" "no client id that is made begins with https://" => no_urls;
+    "RG6/public" M "RFC 6749 4.4" "a client without a credential does not register for client_credentials" => no_public_clients;
 }
 
 async fn answers_all(issuer: &Issuer) -> Verdict {
