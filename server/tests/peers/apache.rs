@@ -51,7 +51,8 @@ async fn apache_judges_tokens_by_the_jwks_that_it_fetches() {
     }
     let port = free_port();
     let file = world.write("apache.conf", &configuration(folder, port, &world.server.issuer));
-    let args = ["-f", file.to_str().unwrap(), "-DFOREGROUND"];
+    // One process: children would outlive a parent that is killed.
+    let args = ["-f", file.to_str().unwrap(), "-X"];
     let service = Service::start(&world, port, APACHE, &args).await;
     // The module answers a claim that is not there like a token that is not good.
     judges_tokens(&world, &service, 401).await;
