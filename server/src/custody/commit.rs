@@ -67,7 +67,7 @@ pub(super) async fn commit(
 ) -> Committed {
     let (limits, burn) = (counts.clone(), single.burns());
     let record = draft.outcome(DONE);
-    let work = Work { deps, burn: burn.map(Into::into), spend, counts, writes, ..Work::recording(basis, record) };
+    let work = Work { deps, burn, spend, counts, writes, ..Work::recording(basis, record) };
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Committed::Done { receipt: None, kept: None },
         Outcome::Settled { settled, .. } => match settled.answer {

@@ -50,13 +50,13 @@ impl Fetched {
 
 /// A poll that gets no token, with what is noted of it.
 struct Unanswered {
-    refused: Refused,
+    refused: Box<Refused>,
     polled: Option<Polled>,
 }
 
 impl From<Refused> for Unanswered {
     fn from(refused: Refused) -> Self {
-        Self { refused, polled: None }
+        Self { refused: Box::new(refused), polled: None }
     }
 }
 
@@ -92,6 +92,7 @@ pub(super) async fn round(app: &App, request: Request<'_>, client: &Authenticate
         }
         Err(Unanswered { refused, .. }) if refused.reason.is_own_trouble() => Round::refused(refused.reason),
         Err(Unanswered { refused, polled }) => {
+            let refused = *refused;
             let mut draft = refused.draft.unwrap_or(draft);
             draft.event("token.refused");
             let deps = client.deps.iter().cloned().chain(refused.deps).collect();
@@ -135,7 +136,7 @@ async fn decide(
         return Err(refused(Reason::ApprovalExpired, &draft).into());
     }
     if let Some(polled) = too_fast(&request, app.clock.now()).filter(|_| waits) {
-        return Err(Unanswered { refused: refused(Reason::ApprovalTooFast, &draft), polled: Some(polled) });
+        return Err(Unanswered { refused: Box::new(refused(Reason::ApprovalTooFast, &draft)), polled: Some(polled) });
     }
     // While it waits as well: a client need not wait for a yes that would come to nothing.
     let judged = judge_again(app, client, (&request, asked.origin), draft.clone()).await;
@@ -146,7 +147,7 @@ async fn decide(
             Polled { id: request.row.id.clone(), at: app.clock.now(), interval_seconds: request.row.interval_seconds };
         let deps = judged.authorization.deps;
         let refused = Refused { reason: Reason::ApprovalPending, deps, draft: Some(draft) };
-        return Err(Unanswered { refused, polled: Some(polled) });
+        return Err(Unanswered { refused: Box::new(refused), polled: Some(polled) });
     }
     // What was approved was a delegation or not, by these rules, and by all whom they name now.
     let leads = judged.authorization.leaving.as_ref().map(Leaving::describe);

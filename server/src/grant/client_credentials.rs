@@ -9,9 +9,10 @@ use crate::client::AuthenticatedClient;
 use crate::deps;
 use crate::form::Params;
 use crate::reason::Reason;
-use crate::records::Client;
+use crate::records::{Client, Resource, Unavailable};
 use crate::status;
 use std::sync::Arc;
+use stipend_schema::Dep;
 use stipend_token::budget::BudgetCap;
 use stipend_token::lineage::Lineage;
 use stipend_token::{ActorChain, Audience, access};
@@ -28,25 +29,15 @@ pub(super) async fn decide(
     let targets = request::targets(params)?;
     let scope = request::scope(params)?;
     let access = access::decide(&client.access, &targets, scope.as_ref(), client.scope_ceiling.as_ref())?;
-    let mut ttl = client.ttl_seconds;
-    let mut scope = access.scope;
     let mut looked_at = Vec::new();
-    let mut resources = Vec::with_capacity(access.aud.len());
-    for audience in &access.aud {
-        looked_at.push(deps::resource(audience.as_str()));
-        let resource = app.records.find_resource(audience.as_str()).await?;
-        let Some(resource) = resource.filter(|resource| resource.active) else {
-            return Err(Refused { reason: Reason::UnknownTarget, deps: looked_at, draft: Some(draft) });
-        };
-        looked_at.push(deps::owner(&resource.owner_id));
-        if resource.environment.is_some_and(|env| env != client.environment) {
-            return Err(Refused { reason: Reason::EnvironmentCrossed, deps: looked_at, draft: Some(draft) });
-        }
-        // RFC 9068 section 2.2.3: every scope has a meaning at every audience.
-        scope = scope.intersection(&resource.scopes);
-        ttl = ttl.min(resource.ttl_seconds);
-        resources.push(resource);
-    }
+    let reached = reach(app, client, &access.aud, &mut looked_at).await?;
+    let resources = match reached {
+        Ok(resources) => resources,
+        Err(reason) => return Err(Refused { reason, deps: looked_at, draft: Some(draft) }),
+    };
+    // RFC 9068 section 2.2.3: every scope has a meaning at every audience.
+    let scope = resources.iter().fold(access.scope, |scope, resource| scope.intersection(&resource.scopes));
+    let ttl = resources.iter().fold(client.ttl_seconds, |ttl, resource| ttl.min(resource.ttl_seconds));
     if scope.is_empty() {
         return Err(Refused { reason: Reason::ScopeNotAllowed, deps: looked_at, draft: Some(draft) });
     }
@@ -97,6 +88,32 @@ pub(super) async fn decide(
         leaving: None,
         burn: None,
     })
+}
+
+/// The resources that a token is for, and what was looked at on the way.
+///
+/// # Errors
+/// [`Unavailable`]; inside, why one can't be had.
+async fn reach(
+    app: &App,
+    client: &Client,
+    audiences: &[Audience],
+    looked_at: &mut Vec<Dep>,
+) -> Result<Result<Vec<Arc<Resource>>, Reason>, Unavailable> {
+    let mut resources = Vec::with_capacity(audiences.len());
+    for audience in audiences {
+        looked_at.push(deps::resource(audience.as_str()));
+        let resource = app.records.find_resource(audience.as_str()).await?;
+        let Some(resource) = resource.filter(|resource| resource.active) else {
+            return Ok(Err(Reason::UnknownTarget));
+        };
+        looked_at.push(deps::owner(&resource.owner_id));
+        if resource.environment.is_some_and(|env| env != client.environment) {
+            return Ok(Err(Reason::EnvironmentCrossed));
+        }
+        resources.push(resource);
+    }
+    Ok(Ok(resources))
 }
 
 /// What the client's registration says of the budget of a token for this resource.

@@ -12,6 +12,7 @@ mod jwt_bearer;
 mod kept;
 mod presented;
 mod request;
+mod restrict;
 mod subject;
 mod token_exchange;
 
@@ -29,7 +30,6 @@ use crate::client::{AuthFailure, AuthenticatedClient, Credentials, authenticate}
 use crate::deps;
 use crate::form::Params;
 use crate::limits::MAX_DECISIONS;
-use crate::policy::{self, TokenQuestion};
 use crate::reason::Reason;
 use crate::records::ClientKind;
 use crate::retry::spend_key;
@@ -37,6 +37,7 @@ use crate::status::{self, Placed};
 use bind::bind;
 use budget::Plan;
 use id_jag::Leaving;
+use restrict::{Restricted, restrict};
 use stipend_schema::ledger::{Answer, NewToken, Refusal, Settled, Spend, SpendKey, Step};
 use stipend_schema::{Burn, Dep, Outcome, Work, Write};
 use stipend_token::claims::AccessToken;
@@ -49,7 +50,7 @@ pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 pub const CIBA: &str = "urn:openid:params:grant-type:ciba";
 
 /// Every grant there is.
-pub const GRANT_TYPES: [&str; 2] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE];
+pub const GRANT_TYPES: [&str; 4] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE, JWT_BEARER, CIBA];
 
 /// What a grant decides: the claims to issue, and all it looked at.
 #[derive(Debug)]
@@ -255,45 +256,6 @@ async fn decide(
         return Err(Refused { reason, deps: authorization.deps, draft: Some(authorization.draft) });
     }
     restrict(app, asked, client, authorization).await.map(|authorization| (authorization, key))
-}
-
-/// How a token is asked for, as policies see it.
-#[derive(Clone, Copy)]
-struct Restricted<'a> {
-    grant_type: &'a str,
-    exchange: bool,
-    origin: &'a Origin,
-}
-
-/// Policies: after rows have decided, and before the ledger does (the plan only reads).
-async fn restrict(
-    app: &App,
-    asked: Restricted<'_>,
-    client: &AuthenticatedClient,
-    mut authorization: Authorization,
-) -> Result<Authorization, Refused> {
-    let amounts = authorization.plan.amounts();
-    let question = TokenQuestion {
-        client: &client.client,
-        grant_type: asked.grant_type,
-        exchange: asked.exchange,
-        claims: &authorization.claims,
-        amounts: &amounts,
-        source: asked.origin.source,
-        now: app.clock.now(),
-    };
-    let admission = policy::of_token(&app.records, &question).await?;
-    if !amounts.is_empty() {
-        authorization.draft.put("amounts", policy::seen_amounts(&amounts));
-    }
-    admission.note(&mut authorization.draft);
-    authorization.deps.extend(admission.deps.iter().cloned());
-    if !admission.is_denied() {
-        return Ok(authorization);
-    }
-    let Authorization { mut draft, deps, claims, .. } = authorization;
-    draft.describe("wanted", &claims);
-    Err(Refused { reason: Reason::PolicyDenied, deps, draft: Some(draft) })
 }
 
 /// Commits what was decided: the record, and with it the lines of the token's budget.

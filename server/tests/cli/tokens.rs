@@ -1,6 +1,7 @@
 //! `stipend token`: an agent's day by hand.
 
 use crate::terminal::{ORDERS, Terminal};
+use serde_json::json;
 use stipend::testing::TestClient;
 
 #[tokio::test]

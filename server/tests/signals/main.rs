@@ -6,7 +6,8 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::as_conversions,
-    clippy::too_many_lines
+    clippy::too_many_lines,
+    clippy::disallowed_methods
 )]
 
 mod introspection;
