@@ -151,6 +151,20 @@ const checks = {
     assert.equal(protectedHeader.alg, 'ES256')
   },
 
+  async openid_client_gets_and_exchanges_a_token_bound_to_its_dpop_key() {
+    const config = await basic(world.planner)
+    const DPoP = client.getDPoPHandle(config, await client.randomDPoPKeyPair('ES256'))
+    const bound = await client.clientCredentialsGrant(config, { resource: world.resource, scope: 'read write' }, { DPoP })
+    assert.equal(bound.token_type, 'dpop')
+    const jkt = await DPoP.calculateThumbprint()
+    assert.deepEqual((await introspect(bound.access_token)).cnf, { jkt })
+    const parameters = { subject_token: bound.access_token, subject_token_type: ACCESS_TOKEN, scope: 'read' }
+    const narrowed = await client.genericGrantRequest(config, TOKEN_EXCHANGE, parameters, { DPoP })
+    const { payload } = await verify(narrowed.access_token)
+    assert.deepEqual([payload.cnf, payload.scope], [{ jkt }, 'read'])
+    await refused(client.genericGrantRequest(config, TOKEN_EXCHANGE, parameters), 'invalid_request')
+  },
+
   async jose_refuses_another_audience_issuer_or_type() {
     const { access_token: token } = await own(world.planner)
     for (const [expected, claim] of [

@@ -135,3 +135,25 @@ def requests_oauth2client_raises_what_the_server_answers(world):
         wrong.introspect_token("nonsense")
     with refused(InvalidTarget, error="invalid_target"):
         basic(world, world.planner).client_credentials(resource="https://nobody.example")
+
+
+@check
+def requests_oauth2client_gets_a_token_bound_to_its_dpop_key(world):
+    token = basic(world, world.planner).client_credentials(scope="read", resource=world.resource, dpop=True)
+    equal(token.token_type, "DPoP")
+    claims = basic(world, world.service).introspect_token(token)
+    equal((claims["token_type"], claims["cnf"]), ("DPoP", {"jkt": token.dpop_key.dpop_jkt}))
+
+
+@check
+def requests_oauth2client_exchanges_a_bound_token_with_its_key_alone(world):
+    client = basic(world, world.planner)
+    token = client.client_credentials(scope=["read", "write"], resource=world.resource, dpop=True)
+    proved = {"dpop": True, "dpop_key": token.dpop_key}
+    narrowed = client.token_exchange(subject_token=token, subject_token_type=ACCESS_TOKEN, scope="read", **proved)
+    equal((narrowed.token_type, narrowed.scope), ("DPoP", "read"))
+    claims = basic(world, world.service).introspect_token(narrowed)
+    equal(claims["cnf"], {"jkt": token.dpop_key.dpop_jkt})
+    for other in [{}, {"dpop": True}]:
+        with refused(InvalidRequest, error="invalid_request"):
+            client.token_exchange(subject_token=token.access_token, subject_token_type=ACCESS_TOKEN, scope="read", **other)

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-const PYTHON_CHECKS: usize = 36;
-const NODE_CHECKS: usize = 14;
+const PYTHON_CHECKS: usize = 38;
+const NODE_CHECKS: usize = 15;
 /// Generous: the checks take a few seconds.
 const DEADLINE: Duration = Duration::from_secs(120);
 
