@@ -104,7 +104,7 @@ async fn lists_show_each_its_own(#[values(Backend::Sqlite, Backend::Postgres)] b
         }
         lists += 1;
     }
-    assert_eq!(lists, 13);
+    assert_eq!(lists, 14);
 }
 
 #[rstest]

@@ -177,16 +177,17 @@ async fn the_token_comes_in_one_header_and_nowhere_else() {
     let get = |url: String| world.server.http.get(url);
     let bearer = format!("Bearer {token}");
     let cases = [
-        get(format!("{url}?access_token={token}")),
-        get(url.clone()).header("authorization", &bearer).header("authorization", &bearer),
-        get(url.clone()).header("authorization", format!("DPoP {token}")),
-        get(url.clone()).header("authorization", &token),
-        get(url.clone()).basic_auth("stipend.admin", Some(stipend::testing::ADMIN_SECRET)),
+        (get(format!("{url}?access_token={token}")), "no_token"),
+        (get(url.clone()).header("authorization", &bearer).header("authorization", &bearer), "no_token"),
+        // RFC 9449 section 7.1: the scheme is for tokens that are bound to a key.
+        (get(url.clone()).header("authorization", format!("DPoP {token}")), "invalid_token"),
+        (get(url.clone()).header("authorization", &token), "no_token"),
+        (get(url.clone()).basic_auth("stipend.admin", Some(stipend::testing::ADMIN_SECRET)), "no_token"),
     ];
-    for case in cases {
+    for (case, code) in cases {
         let answer = case.send().await.unwrap();
         assert_eq!(answer.status(), 401);
-        assert_eq!(answer.json::<Value>().await.unwrap()["code"], "no_token");
+        assert_eq!(answer.json::<Value>().await.unwrap()["code"], code);
     }
     let lower = get(url).header("authorization", format!("bearer {token}")).send().await.unwrap();
     assert_eq!(lower.status(), 200, "RFC 9110 11.1: the scheme has no case");

@@ -215,11 +215,11 @@ async fn data_keys_are_wrapped_anew_until_the_earlier_key_has_none() {
     let server = TestServer::start_on(&old.server.database_url, &settings).await;
     let terminal = Terminal { server, folder: tempfile::tempdir().unwrap() };
     let before = terminal.run(&["keys", "encryption"]).await.done();
-    assert_eq!(fact(&before, "to wrap anew"), "54: `stipend keys rewrap`");
+    assert_eq!(fact(&before, "to wrap anew"), "55: `stipend keys rewrap`");
     let done = terminal.run(&["keys", "rewrap"]).await;
     assert_eq!(done.err, "", "no progress where there is no terminal");
     let done = done.done();
-    assert_eq!(fact(&done, "wrapped anew"), "54");
+    assert_eq!(fact(&done, "wrapped anew"), "55");
     assert!(fact(&done, "to wrap anew").starts_with("nothing"), "{done}");
     let again = terminal.json(&["keys", "rewrap"]).await;
     assert_eq!((&again["remaining"], &again["rewrapped"]), (&json!(0), &json!(0)));

@@ -20,6 +20,7 @@ mod signing_keys;
 
 use super::api::{Problem, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE};
 use crate::app::App;
+use crate::approval::ApprovalState;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpResponse, Responder};
 use utoipa::openapi::security::{ClientCredentials, Flow, OAuth2, Scopes, SecurityRequirement, SecurityScheme};
@@ -71,7 +72,7 @@ macro_rules! table {
         #[openapi(
             info(title = "Stipend admin API", version = "1"),
             modifiers(&Secured),
-            components(schemas(Problem)),
+            components(schemas(Problem, ApprovalState)),
             paths($($($module::$handler),+),+)
         )]
         struct Document;
