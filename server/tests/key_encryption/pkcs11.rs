@@ -1,5 +1,5 @@
 use crate::softhsm::{LABEL, PIN, with_token};
-use crate::world::{A, NO_KEY, World};
+use crate::world::{A, NO_KEY, OWN_SECRETS, World};
 use serde_json::json;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -54,7 +54,7 @@ fn a_token_seals_opens_after_a_restart_and_takes_over_from_a_static_key() {
             world.restart(&[&with(PIN)[..], &[("STIPEND_KEK", A)]].concat()).await;
             world.keep("two").await;
             world.all_open(&["one", "two"]).await;
-            assert_eq!(world.rewrap().await, 4);
+            assert_eq!(world.rewrap().await, OWN_SECRETS + 2);
             let alone = [&with(PIN)[..], &[NO_KEY]].concat();
             world.restart(&alone).await;
             world.all_open(&["one", "two"]).await;

@@ -1,5 +1,5 @@
 use crate::transit::{Mood, deserted};
-use crate::world::{A, B, BY_VAULT, NO_KEY, Vault, World};
+use crate::world::{A, B, BY_VAULT, NO_KEY, OWN_SECRETS, Vault, World};
 use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -22,8 +22,8 @@ async fn a_deployment_moves_to_vault_and_back(#[case] backend: Backend, #[case] 
     world.all_open(&["one"]).await;
     world.keep("two").await;
     let status = world.status().await;
-    assert_eq!((&status["current"], &status["remaining"]), (&json!("vault:transit/stipend"), &json!(4)));
-    assert_eq!(world.rewrap().await, 4);
+    assert_eq!((&status["current"], &status["remaining"]), (&json!("vault:transit/stipend"), &json!(OWN_SECRETS + 2)));
+    assert_eq!(world.rewrap().await, OWN_SECRETS + 2);
 
     if backend == Backend::Sqlite {
         let file = format!("{}.kek", world.database.url().strip_prefix("sqlite://").unwrap());
@@ -37,7 +37,7 @@ async fn a_deployment_moves_to_vault_and_back(#[case] backend: Backend, #[case] 
     // Back: the static key seals, Vault opens what it sealed until all is rewrapped.
     world.restart(&vault.and(&[("STIPEND_KEK", B)])).await;
     world.all_open(&["one", "two"]).await;
-    assert_eq!(world.rewrap().await, 5);
+    assert_eq!(world.rewrap().await, OWN_SECRETS + 3);
     vault.transit.mood(Mood::Status(503, "Vault is sealed"));
     world.restart(&[("STIPEND_KEK", B)]).await;
     world.all_open(&["one", "two"]).await;

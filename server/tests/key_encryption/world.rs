@@ -12,6 +12,9 @@ use tempfile::TempDir;
 pub const A: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 pub const B: &str = "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100";
 
+/// What a deployment seals of its own beside signing keys: for fingerprints, references and nonces.
+pub const OWN_SECRETS: i64 = 3;
+
 const MODES: [&str; 3] = ["plaintext", "wrapped", "proxy"];
 
 pub type Settings<'a> = [(&'a str, &'a str)];
