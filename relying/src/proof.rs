@@ -18,9 +18,9 @@ pub const MAX_REMEMBERED_PROOFS: usize = 200_000;
 /// How a token was sent.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scheme {
-    /// `Authorization: Bearer`.
+    /// `Authorization: Bearer` (RFC 6750).
     Bearer,
-    /// `Authorization: DPoP`.
+    /// `Authorization: DPoP` (RFC 9449 section 7.1).
     Dpop,
 }
 

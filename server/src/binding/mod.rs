@@ -11,8 +11,9 @@ mod presented;
 mod single;
 
 pub use confirm::{Held, admit, confirm};
-pub use presented::{Presentation, Presented, ProofHeader, Scheme};
+pub use presented::{Presentation, Presented, ProofHeader};
 pub use single::SingleUse;
+pub use stipend_relying::Scheme;
 
 use crate::limits::{LEEWAY_SECONDS, MAX_CACHED_PROOF_KEYS};
 use crate::reason::Reason;

@@ -1,6 +1,7 @@
 //! What a request brings to prove a key, before anything of it is believed.
 
 use stipend_keys::dpop::TargetUri;
+use stipend_relying::Scheme;
 
 /// The `DPoP` header (RFC 9449 section 4.1).
 #[derive(Clone, Debug, Default)]
@@ -30,33 +31,11 @@ impl Presented {
     }
 }
 
-/// How an access token is presented.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Scheme {
-    /// `Authorization: Bearer` (RFC 6750), and where providers' libraries put an API key.
-    Bearer,
-    /// `Authorization: DPoP` (RFC 9449 section 7.1).
-    Dpop,
-}
-
-impl Scheme {
-    /// RFC 9110 section 11.1: the scheme is compared without case.
-    #[must_use]
-    pub fn parse(scheme: &str) -> Option<Self> {
-        if scheme.eq_ignore_ascii_case("bearer") {
-            Some(Self::Bearer)
-        } else if scheme.eq_ignore_ascii_case("dpop") {
-            Some(Self::Dpop)
-        } else {
-            None
-        }
-    }
-}
-
 /// An access token at a resource of ours, with what came along.
 #[derive(Clone, Debug)]
 pub struct Presentation {
     pub token: String,
+    /// Where a provider's library puts an API key, a token comes as a bearer token.
     pub scheme: Scheme,
     pub presented: Presented,
 }

@@ -14,5 +14,9 @@ pub(super) fn bind(
     authorization: &mut Authorization,
 ) -> Result<(), Reason> {
     authorization.claims.cnf = confirm(&client.client.settings, proved, &authorization.held)?;
+    if authorization.claims.cnf.is_none() {
+        // As the grant has found it: nothing was added.
+        return Ok(());
+    }
     issue::check_size(app, &authorization.claims, authorization.status.is_some())
 }

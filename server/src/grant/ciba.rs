@@ -10,19 +10,19 @@ use super::presented::{Wanted, issued_type, read_again};
 use super::request::details_in;
 use super::token_exchange::{Judged, judge};
 use super::{
-    Authorization, Commit, Refused, Request, Restricted, Round, bind, issue, opening, restrict, unsuccessful, work,
+    Authorization, Commit, Refused, Request, Restricted, Round, bind, issue, opening, prove, refuse, restrict,
 };
 use crate::app::App;
 use crate::approval::{self, ApprovalState, Kept, handle_hash};
 use crate::audit::{Draft, Origin};
-use crate::binding::{Proved, SingleUse};
+use crate::binding::Proved;
 use crate::client::AuthenticatedClient;
 use crate::limits::SLOW_DOWN_SECONDS;
 use crate::reason::{OAuthCode, Reason};
 use crate::records::ClientKind;
 use crate::tokens::VerifiedToken;
 use serde_json::json;
-use stipend_schema::{ApprovalRequestRow, Note, Outcome, Polled, Row, Write, queries};
+use stipend_schema::{ApprovalRequestRow, Note, Polled, Row, Write, queries};
 use stipend_token::AccessToken;
 
 /// Longest handle that is looked up.
@@ -68,9 +68,9 @@ impl From<Reason> for Unanswered {
 
 pub(super) async fn round(app: &App, request: Request<'_>, client: &AuthenticatedClient, basis: i64) -> Round {
     let draft = opening("token.issued", client, request.origin);
-    let proved = app.binding.prove(request.presented, None, app.clock.now());
-    let proof = proved.as_ref().ok().and_then(|proved| proved.burn.as_ref());
-    let single = SingleUse::of(client.burn.as_ref(), proof);
+    let (proved, single) = prove(app, request, client);
+    let mut commit =
+        Commit { client, basis, deps: client.deps.clone(), single: &single, writes: Vec::new(), changes: Vec::new() };
     let decided = match proved {
         Ok(proved) => {
             decide(app, request, client, draft.clone()).await.and_then(|fetched| fetched.bound(app, client, &proved))
@@ -79,29 +79,20 @@ pub(super) async fn round(app: &App, request: Request<'_>, client: &Authenticate
     };
     match decided {
         Ok(Fetched { authorization, request }) => {
-            let changes = vec![request.dep()];
+            commit.changes.push(request.dep());
             let row = ApprovalRequestRow {
                 state: ApprovalState::Consumed.as_str().to_owned(),
                 jti: Some(authorization.claims.jti.clone()),
                 updated_at: app.clock.now(),
                 ..request.row
             };
-            let deps = client.deps.iter().chain(&authorization.deps).cloned().collect();
-            let writes = vec![Write::Update(Row::ApprovalRequest(row))];
-            issue(app, authorization, None, Commit { client, basis, deps, single: &single, writes, changes }).await
+            commit.deps.extend(authorization.deps.iter().cloned());
+            commit.writes.push(Write::Update(Row::ApprovalRequest(row)));
+            issue(app, authorization, None, commit).await
         }
-        Err(Unanswered { refused, .. }) if refused.reason.is_own_trouble() => Round::refused(refused.reason),
         Err(Unanswered { refused, polled }) => {
-            let refused = *refused;
-            let mut draft = refused.draft.unwrap_or(draft);
-            draft.event("token.refused");
-            let deps = client.deps.iter().cloned().chain(refused.deps).collect();
-            let mut work = work(basis, deps, &single, draft.refused(refused.reason));
-            work.writes = polled.map(|polled| Write::Note(Note::Polled(polled))).into_iter().collect();
-            match app.committer.submit(work).await {
-                Outcome::Committed { .. } => Round::refused(refused.reason),
-                other => unsuccessful(&other, &single),
-            }
+            commit.writes.extend(polled.map(|polled| Write::Note(Note::Polled(polled))));
+            refuse(app, *refused, draft, commit).await
         }
     }
 }

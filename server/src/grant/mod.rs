@@ -177,30 +177,40 @@ async fn round(app: &App, request: Request<'_>, client: &AuthenticatedClient, ba
         return ciba::round(app, request, client, basis).await;
     }
     let draft = opening("token.issued", client, request.origin);
-    let mut deps = client.deps.clone();
-    // A proof that is no good uses up nothing; a good one is used up whatever becomes of this.
+    let (proved, single) = prove(app, request, client);
+    let mut commit =
+        Commit { client, basis, deps: client.deps.clone(), single: &single, writes: Vec::new(), changes: Vec::new() };
+    match decide(app, request, client, proved, &draft).await {
+        Ok((authorization, key)) => {
+            commit.deps.extend(authorization.deps.iter().cloned());
+            issue(app, authorization, key, commit).await
+        }
+        Err(refused) => refuse(app, refused, draft, commit).await,
+    }
+}
+
+/// What a request proves of a key, and all that it uses up: a proof that is no good uses up
+/// nothing, a good one is used up whatever becomes of the request.
+fn prove(app: &App, request: Request<'_>, client: &AuthenticatedClient) -> (Result<Proved, Reason>, SingleUse) {
     let proved = app.binding.prove(request.presented, None, app.clock.now());
     let proof = proved.as_ref().ok().and_then(|proved| proved.burn.as_ref());
     let single = SingleUse::of(client.burn.as_ref(), proof);
-    match decide(app, request, client, proved, &draft).await {
-        Ok((authorization, key)) => {
-            deps.extend(authorization.deps.iter().cloned());
-            let commit = Commit { client, basis, deps, single: &single, writes: Vec::new(), changes: Vec::new() };
-            issue(app, authorization, key, commit).await
-        }
-        Err(refused) => {
-            if refused.reason.is_own_trouble() {
-                return Round::refused(refused.reason);
-            }
-            deps.extend(refused.deps);
-            let mut draft = refused.draft.unwrap_or(draft);
-            draft.event("token.refused");
-            let work = work(basis, deps, &single, draft.refused(refused.reason));
-            match app.committer.submit(work).await {
-                Outcome::Committed { .. } => Round::refused(refused.reason),
-                other => unsuccessful(&other, &single),
-            }
-        }
+    (proved, single)
+}
+
+/// Records a refusal, with what is noted beside it; `draft` says what no grant has said better.
+async fn refuse(app: &App, refused: Refused, draft: Draft, commit: Commit<'_>) -> Round {
+    if refused.reason.is_own_trouble() {
+        return Round::refused(refused.reason);
+    }
+    let Commit { basis, mut deps, single, writes, .. } = commit;
+    deps.extend(refused.deps);
+    let mut draft = refused.draft.unwrap_or(draft);
+    draft.event("token.refused");
+    let work = Work { writes, ..work(basis, deps, single, draft.refused(refused.reason)) };
+    match app.committer.submit(work).await {
+        Outcome::Committed { .. } => Round::refused(refused.reason),
+        other => unsuccessful(&other, single),
     }
 }
 
@@ -212,7 +222,7 @@ fn opening(event: &'static str, client: &AuthenticatedClient, origin: &Origin) -
     draft
 }
 
-/// What an issue leans on, and what else is done in its commit.
+/// What an issue or a refusal leans on, and what else is done in its commit.
 struct Commit<'a> {
     client: &'a AuthenticatedClient,
     basis: i64,

@@ -24,11 +24,18 @@ pub fn presented(app: &App, request: &HttpRequest, base: &str) -> Presented {
     // A proxy's header that can't be read names nobody; where a client authenticates by it, it is
     // an error of its own.
     let certificate = client_certificate(app, request).ok().flatten();
-    let url = format!("{}{}", base.trim_end_matches('/'), request.uri().path());
+    // Most requests bring no proof: then there is no address to compare one with.
+    let urls = match &proof {
+        ProofHeader::One(_) => {
+            let url = format!("{}{}", base.trim_end_matches('/'), request.uri().path());
+            TargetUri::parse(&url).into_iter().collect()
+        }
+        ProofHeader::None | ProofHeader::Several => Vec::new(),
+    };
     Presented {
         proof,
         method: request.method().as_str().to_owned(),
-        urls: TargetUri::parse(&url).into_iter().collect(),
+        urls,
         certificate: certificate.map(|certificate| certificate.thumbprint().to_owned()),
     }
 }

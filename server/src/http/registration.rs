@@ -3,13 +3,14 @@
 
 use super::answer::{json, no_content, oauth_error};
 use super::body::read_body;
+use super::custody::is_json;
 use super::origin::origin;
 use super::present::bearer_token;
 use crate::app::App;
 use crate::audit::Origin;
 use crate::reason::{OAuthCode, Reason};
 use crate::registration::{self, Registered, refuse_stranger};
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
@@ -102,15 +103,13 @@ async fn metadata(
     payload: Payload,
     origin: &Origin,
 ) -> Result<Map<String, Value>, Reason> {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let is_json = kind.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json");
     let bytes = match read_body(request, payload).await {
         Ok(bytes) => bytes,
         Err(reason) => return Err(refuse_stranger(app, reason, None, origin).await),
     };
     let limits = Limits { max_bytes: MAX_METADATA_BYTES, max_depth: MAX_METADATA_DEPTH };
     match parse_object(&bytes, limits) {
-        Ok(object) if is_json => Ok(object),
+        Ok(object) if is_json(request) => Ok(object),
         _ => Err(refuse_stranger(app, Reason::MetadataNotJson, None, origin).await),
     }
 }
