@@ -8,7 +8,7 @@
 use super::id_jag::{self, Leaving};
 use super::presented::{Presented, read};
 use super::token_exchange::{Judged, judge};
-use super::{Authorization, Refused, Restricted, opening, refuse_stranger, restrict, work};
+use super::{Authorization, GrantType, Refused, Restricted, check_grant, opening, refuse_stranger, restrict, work};
 use crate::app::App;
 use crate::approval::{ApprovalState, Asked, Kept, Offer, handle_hash};
 use crate::audit::{DONE, Draft, Origin};
@@ -21,7 +21,7 @@ use crate::limits::{
     MAX_OPEN_APPROVALS_OF_CLIENT, MAX_OPEN_APPROVALS_OF_OWNER, POLL_INTERVAL_SECONDS,
 };
 use crate::reason::Reason;
-use crate::records::{ClientKind, Resource};
+use crate::records::Resource;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use stipend_keys::random_id;
@@ -119,10 +119,8 @@ async fn decide(
     (params, origin): (&Params, &Origin),
     mut draft: Draft,
 ) -> Result<Opened, Refused> {
-    // An administrator acts in its own name only.
-    if client.client.kind == ClientKind::Admin {
-        return Err(Reason::GrantNotAllowed.into());
-    }
+    // Who may not fetch what people approve need not ask them.
+    check_grant(client, GrantType::Ciba)?;
     draft.put("grant_type", super::CIBA);
     // CIBA Core section 7.1: exactly one hint, and the subject token is it.
     if ["login_hint", "login_hint_token", "id_token_hint"].iter().any(|hint| params.one(hint).is_some()) {

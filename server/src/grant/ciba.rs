@@ -10,7 +10,8 @@ use super::presented::{Wanted, issued_type, read_again};
 use super::request::details_in;
 use super::token_exchange::{Judged, judge};
 use super::{
-    Authorization, Commit, Refused, Request, Restricted, Round, bind, issue, opening, prove, refuse, restrict,
+    Authorization, Commit, GrantType, Refused, Request, Restricted, Round, bind, check_grant, issue, opening, prove,
+    refuse, restrict,
 };
 use crate::app::App;
 use crate::approval::{self, ApprovalState, Kept, handle_hash};
@@ -19,7 +20,6 @@ use crate::binding::Proved;
 use crate::client::AuthenticatedClient;
 use crate::limits::SLOW_DOWN_SECONDS;
 use crate::reason::{OAuthCode, Reason};
-use crate::records::ClientKind;
 use crate::tokens::VerifiedToken;
 use serde_json::json;
 use stipend_schema::{ApprovalRequestRow, Note, Polled, Row, Write, queries};
@@ -104,10 +104,7 @@ async fn decide(
     mut draft: Draft,
 ) -> Result<Fetched, Unanswered> {
     draft.put("grant_type", super::CIBA);
-    // An administrator acts in its own name only.
-    if client.client.kind == ClientKind::Admin {
-        return Err(Reason::GrantNotAllowed.into());
-    }
+    check_grant(client, GrantType::Ciba)?;
     let handle = asked.params.one("auth_req_id").ok_or(Reason::MissingAuthReqId)?;
     let request = find(app, handle).await?.ok_or(Reason::ApprovalUnknown)?;
     let refused = |reason, draft: &Draft| Refused { reason, deps: vec![request.dep()], draft: Some(draft.clone()) };

@@ -79,6 +79,17 @@ enum GrantType {
     Ciba,
 }
 
+impl GrantType {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => CLIENT_CREDENTIALS,
+            Self::TokenExchange => TOKEN_EXCHANGE,
+            Self::JwtBearer => JWT_BEARER,
+            Self::Ciba => CIBA,
+        }
+    }
+}
+
 /// How one round of deciding and committing ended.
 #[derive(Debug)]
 enum Round {
@@ -233,6 +244,17 @@ struct Commit<'a> {
     changes: Vec<Dep>,
 }
 
+/// Whether a client may use a grant at all (RFC 6749 section 5.2, `unauthorized_client`).
+fn check_grant(client: &AuthenticatedClient, grant: GrantType) -> Result<(), Reason> {
+    let client = &client.client;
+    // An administrator acts in its own name only.
+    let for_others = grant != GrantType::ClientCredentials;
+    if (for_others && client.kind == ClientKind::Admin) || !client.settings.may_use(grant.as_str()) {
+        return Err(Reason::GrantNotAllowed);
+    }
+    Ok(())
+}
+
 async fn decide(
     app: &App,
     request: Request<'_>,
@@ -244,23 +266,16 @@ async fn decide(
     let proved = proved?;
     let (client_id, now) = (&client.client.id, app.clock.now());
     let key = key.map(|key| spend_key(key, client_id, "token.issued", None, params, now)).transpose()?;
-    if !params.one("grant_type").is_some_and(|grant_type| client.client.settings.may_use(grant_type)) {
-        return Err(Reason::GrantNotAllowed.into());
-    }
+    check_grant(client, grant)?;
     let authorization = match grant {
-        // An administrator acts in its own name only.
-        GrantType::TokenExchange | GrantType::JwtBearer if client.client.kind == ClientKind::Admin => {
-            Err(Reason::GrantNotAllowed.into())
-        }
         GrantType::ClientCredentials => client_credentials::decide(app, client, params, draft.clone()).await,
         GrantType::TokenExchange => token_exchange::decide(app, client, params, draft.clone()).await,
         GrantType::JwtBearer => jwt_bearer::decide(app, client, params, draft.clone()).await,
         // It has a round of its own, because there is more to its answers than a token.
         GrantType::Ciba => Err(Reason::Internal.into()),
     };
-    let named = params.one("grant_type").unwrap_or_default();
-    let asked =
-        Restricted { grant_type: named, exchange: grant != GrantType::ClientCredentials, origin: request.origin };
+    let exchange = grant != GrantType::ClientCredentials;
+    let asked = Restricted { grant_type: grant.as_str(), exchange, origin: request.origin };
     let mut authorization = authorization?;
     if let Err(reason) = bind(app, client, &proved, &mut authorization) {
         return Err(Refused { reason, deps: authorization.deps, draft: Some(authorization.draft) });

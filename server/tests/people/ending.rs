@@ -4,6 +4,7 @@ use crate::world::{LEDGER, World, error};
 use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::json;
+use stipend::grant::CIBA;
 use stipend_schema::Backend;
 
 async fn act(world: &World, what: &str, subject: &str) {
@@ -80,6 +81,33 @@ async fn a_client_that_is_switched_off_polls_no_more() {
     world.server.admin(Method::POST, "/owners/desk/disable", None).await;
     let (status, body) = world.poll(&asked.handle).await;
     assert_eq!((status, error(&body)), (StatusCode::UNAUTHORIZED, "invalid_client"), "{body}");
+}
+
+#[rstest]
+#[tokio::test]
+async fn who_may_not_use_the_grant_neither_asks_nor_polls(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+) {
+    let world = World::new(backend, &["subject_owner"]).await;
+    let subject = world.subject().await;
+    let asked = world.waiting_with(&subject, &[]).await;
+    world.approve(&asked.id).await;
+    let exchange = "urn:ietf:params:oauth:grant-type:token-exchange";
+    allow(&world, &[exchange]).await;
+    let (status, body) = world.ask(&subject, &[]).await;
+    assert_eq!((status, error(&body)), (StatusCode::BAD_REQUEST, "unauthorized_client"), "{body}");
+    assert_eq!(world.polled(&asked.handle).await, "unauthorized_client");
+    // It is asked each time, and the refused poll has used up nothing.
+    allow(&world, &[CIBA]).await;
+    let (status, body) = world.poll(&asked.handle).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+}
+
+/// What the refunds agent may use from now on.
+async fn allow(world: &World, grant_types: &[&str]) {
+    let patch = json!({ "settings": { "grant_types": grant_types } });
+    let (status, body) = world.server.admin(Method::PATCH, "/agents/desk.refunds", Some(&patch)).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
 }
 
 #[tokio::test]
