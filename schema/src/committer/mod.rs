@@ -13,6 +13,8 @@ mod pg;
 mod pg_bulk;
 mod pg_ledger;
 mod run;
+#[cfg(test)]
+mod sim;
 mod statements;
 mod work;
 
@@ -25,6 +27,7 @@ use crate::db::{Db, DbError};
 use crate::feed::TailerHandle;
 use parking_lot::Mutex;
 use run::{Job, Runner};
+use statements::Transactions;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -68,6 +71,10 @@ pub struct CommitterHandle {
 impl Committer {
     /// Starts the committer's task on the current runtime.
     pub fn start(db: Db, config: CommitterConfig, clock: Clock) -> Result<CommitterHandle, DbError> {
+        Self::start_on(db, config, clock)
+    }
+
+    fn start_on(db: impl Transactions, config: CommitterConfig, clock: Clock) -> Result<CommitterHandle, DbError> {
         let (queue, jobs) = mpsc::channel(QUEUE_LIMIT);
         let stop = Arc::new(tokio::sync::Notify::new());
         let runner = Runner::new(db, clock, jobs, Arc::clone(&stop))?;

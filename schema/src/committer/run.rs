@@ -3,18 +3,18 @@
 
 use super::Clock;
 use super::decide::Batch;
-use super::statements::{Done, Failure};
+use super::statements::{Done, Failure, Transactions};
 use super::work::{Outcome, Prepared};
-use super::{lite, pg};
 use crate::audit::Chain;
-use crate::db::{Db, DbError, Pools};
+use crate::db::DbError;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use parking_lot::Mutex;
 use ring::rand::SecureRandom;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
 
 /// Most works in one transaction.
 const MAX_BATCH: usize = 512;
@@ -30,8 +30,8 @@ pub(super) struct Job {
     pub(super) answer: oneshot::Sender<Outcome>,
 }
 
-pub(super) struct Runner {
-    db: Db,
+pub(super) struct Runner<T> {
+    db: T,
     clock: Clock,
     jobs: mpsc::Receiver<Job>,
     stop: Arc<Notify>,
@@ -42,8 +42,8 @@ pub(super) struct Runner {
     head: Arc<Mutex<Chain>>,
 }
 
-impl Runner {
-    pub(super) fn new(db: Db, clock: Clock, jobs: mpsc::Receiver<Job>, stop: Arc<Notify>) -> Result<Self, DbError> {
+impl<T: Transactions> Runner<T> {
+    pub(super) fn new(db: T, clock: Clock, jobs: mpsc::Receiver<Job>, stop: Arc<Notify>) -> Result<Self, DbError> {
         let chain = Chain::new(new_writer_id()?);
         Ok(Self { db, clock, jobs, stop, next: None, head: Arc::new(Mutex::new(chain.clone())), chain })
     }
@@ -142,11 +142,7 @@ impl Runner {
     async fn attempt(&mut self, batch: &Arc<Batch>) -> Result<Vec<Outcome>, Failure> {
         let at = (self.clock)();
         let chain = self.chain.clone();
-        let result = match &*self.db.pools {
-            Pools::Pg(pool) => pg::commit(pool, self.db.limits.answer_timeout, batch, chain, at).await,
-            Pools::Lite(pools) => lite::commit(pools, Arc::clone(batch), chain, at).await,
-        };
-        match result {
+        match self.db.commit(batch, chain, at).await {
             Ok(Done { outcomes, chain, wrote }) => {
                 if wrote {
                     self.head.lock().clone_from(&chain);

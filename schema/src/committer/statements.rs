@@ -2,9 +2,13 @@
 //! all of them run, written once and expanded for each: async on PostgreSQL, plain on SQLite.
 //! The order is the promise: lock, fence, burns, ledger and counters, writes, changes, audit, commit.
 
+use super::decide::Batch;
 use super::work::Outcome;
+use super::{lite, pg};
 use crate::audit::Chain;
+use crate::db::{Db, Pools};
 use diesel::result::{DatabaseErrorKind, Error};
+use std::sync::Arc;
 
 /// What a transaction decided, valid once it has committed.
 #[derive(Debug)]
@@ -28,6 +32,21 @@ pub(super) enum Failure {
     /// The commit was sent and its result is not known, or the chain is not where it should
     /// be: this writer must not be used again.
     Unknown(String),
+}
+
+/// Where transactions run: a database, or what stands for one in the simulation.
+pub(super) trait Transactions: Send + Sync + 'static {
+    /// One transaction, whole or not at all. `at` in microseconds.
+    fn commit(&self, batch: &Arc<Batch>, chain: Chain, at: i64) -> impl Future<Output = Result<Done, Failure>> + Send;
+}
+
+impl Transactions for Db {
+    async fn commit(&self, batch: &Arc<Batch>, chain: Chain, at: i64) -> Result<Done, Failure> {
+        match &*self.pools {
+            Pools::Pg(pool) => pg::commit(pool, self.limits.answer_timeout, batch, chain, at).await,
+            Pools::Lite(pools) => lite::commit(pools, Arc::clone(batch), chain, at).await,
+        }
+    }
 }
 
 /// Why a step stopped.
@@ -83,7 +102,7 @@ macro_rules! transaction_steps {
         let at: i64 = $at;
         let mut chain: crate::audit::Chain = $chain;
         let head = on::feed_head($conn)$($wait)*?;
-        let mut decision = super::decide::Decision::new($batch, head);
+        let mut decision = crate::committer::decide::Decision::new($batch, head);
         if let Some(after) = decision.fence_from() {
             let changes = on::changes_between($conn, after, head.seq)$($wait)*?;
             decision.fence(&changes);
@@ -95,10 +114,10 @@ macro_rules! transaction_steps {
         }
         let (orders, counters) = (decision.orders().next().is_some(), decision.counters());
         if orders || !counters.is_empty() {
-            let now = super::decide::seconds(at);
+            let now = crate::committer::decide::seconds(at);
             let mut stored = crate::ledger::Stored::default();
             if orders {
-                let wanted = super::ledger::Wanted::new(decision.orders());
+                let wanted = crate::committer::ledger::Wanted::new(decision.orders());
                 stored = on::open_books($conn, wanted, now)$($wait)*?;
             }
             let mut counted = Vec::new();
@@ -128,7 +147,7 @@ macro_rules! transaction_steps {
         if wrote && chain.n == 0 {
             let heads = on::other_heads($conn)$($wait)*?;
             on::open_chain($conn, &chain.writer, at)$($wait)*?;
-            let opening = super::decide::opening_record(&mut chain, at, &heads);
+            let opening = crate::committer::decide::opening_record(&mut chain, at, &heads);
             on::append($conn, std::slice::from_ref(&opening))$($wait)*
                 .map_err(StepError::in_audit)?;
         }

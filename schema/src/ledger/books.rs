@@ -57,7 +57,7 @@ pub(super) struct Changed {
 }
 
 /// What must be stored: new rows, and rows that changed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Entries {
     pub new_lines: Vec<BudgetLineRow>,
     pub uses: Vec<BudgetUseRow>,

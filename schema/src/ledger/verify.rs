@@ -37,16 +37,16 @@ pub(crate) struct HoldEntry {
     #[diesel(sql_type = Text)]
     pub id: String,
     #[diesel(sql_type = BigInt)]
-    amount: i64,
+    pub amount: i64,
     #[diesel(sql_type = BigInt)]
-    captured: i64,
+    pub captured: i64,
     #[diesel(sql_type = Text)]
-    state: String,
+    pub state: String,
     #[diesel(sql_type = Text)]
-    path: String,
+    pub path: String,
     /// What its captures come to.
     #[diesel(sql_type = BigInt)]
-    booked: i64,
+    pub booked: i64,
 }
 
 #[derive(Debug, QueryableByName)]
@@ -54,15 +54,15 @@ pub(crate) struct CaptureEntry {
     #[diesel(sql_type = Text)]
     pub id: String,
     #[diesel(sql_type = BigInt)]
-    spent: i64,
+    pub spent: i64,
     #[diesel(sql_type = BigInt)]
-    overage: i64,
+    pub overage: i64,
     #[diesel(sql_type = BigInt)]
-    refunded: i64,
+    pub refunded: i64,
     #[diesel(sql_type = Nullable<Text>)]
-    overages: Option<String>,
+    pub overages: Option<String>,
     #[diesel(sql_type = Text)]
-    path: String,
+    pub path: String,
 }
 
 #[derive(Debug, QueryableByName)]
@@ -70,15 +70,15 @@ pub(crate) struct CarveEntry {
     #[diesel(sql_type = Text)]
     pub id: String,
     #[diesel(sql_type = Text)]
-    path: String,
+    pub path: String,
     #[diesel(sql_type = BigInt)]
-    amount: i64,
+    pub amount: i64,
     #[diesel(sql_type = BigInt)]
-    reported: i64,
+    pub reported: i64,
     #[diesel(sql_type = Text)]
-    state: String,
+    pub state: String,
     #[diesel(sql_type = BigInt)]
-    returned: i64,
+    pub returned: i64,
 }
 
 #[derive(Debug, QueryableByName)]
@@ -88,13 +88,13 @@ pub(crate) struct UseEntry {
     #[diesel(sql_type = BigInt)]
     pub period: i64,
     #[diesel(sql_type = BigInt)]
-    held: i64,
+    pub held: i64,
     #[diesel(sql_type = BigInt)]
-    spent: i64,
+    pub spent: i64,
     #[diesel(sql_type = BigInt)]
-    carved: i64,
+    pub carved: i64,
     #[diesel(sql_type = BigInt)]
-    overage: i64,
+    pub overage: i64,
 }
 
 /// The sums of a journal, while it is read.
