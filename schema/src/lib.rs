@@ -17,6 +17,7 @@ mod janitor;
 pub mod ledger;
 pub mod policies;
 pub mod queries;
+mod recovery;
 pub mod registration;
 mod responsibilities;
 mod rows;
@@ -34,6 +35,7 @@ pub use committer::{
 pub use db::{Backend, Db, DbError, Limits};
 pub use feed::{FeedSink, Tailer, TailerConfig, TailerHandle};
 pub use janitor::{Swept, sweep};
+pub use recovery::{Lives, Recovered, recover};
 pub use responsibilities::ResponsibilityRow;
 pub use rows::{
     AuditCheckpointRow, AuditRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,

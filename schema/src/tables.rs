@@ -162,6 +162,8 @@ diesel::table! {
         id -> BigInt,
         seq -> BigInt,
         pruned_to -> BigInt,
+        recover_from -> BigInt,
+        epoch -> BigInt,
     }
 }
 

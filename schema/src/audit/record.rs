@@ -31,11 +31,13 @@ pub struct Chain {
     /// Number of the newest record, 0 when there is none.
     pub n: i64,
     pub head: Hash,
+    /// The feed's epoch when its newest record was written.
+    pub epoch: i64,
 }
 
 impl Chain {
     pub fn new(writer: String) -> Self {
-        Self { writer, n: 0, head: NO_PREDECESSOR }
+        Self { writer, n: 0, head: NO_PREDECESSOR, epoch: 0 }
     }
 
     /// Appends a record and answers its text. `at` in microseconds.

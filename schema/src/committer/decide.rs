@@ -271,7 +271,7 @@ impl<'a> Decision<'a> {
 
 /// A writer's first record: it names the heads of other writers, so that a chain cut short
 /// contradicts a chain that goes on.
-pub(super) fn opening_record(chain: &mut Chain, at: i64, heads: &[Anchor]) -> AuditRow {
+pub(crate) fn opening_record(chain: &mut Chain, at: i64, heads: &[Anchor]) -> AuditRow {
     let mut detail = serde_json::Map::new();
     let heads = heads.iter().map(Anchor::to_value).collect();
     detail.insert("heads".to_owned(), heads);

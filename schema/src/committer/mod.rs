@@ -19,7 +19,9 @@ mod statements;
 mod work;
 
 pub use burns::{Burn, Burns, MAX_BURNS};
+pub(crate) use decide::opening_record;
 pub(crate) use pg::FEED_LOCK;
+pub(crate) use run::new_writer_id;
 pub use work::{AuditDraft, Outcome, Position, Work};
 
 use crate::audit::Chain;

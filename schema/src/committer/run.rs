@@ -182,7 +182,7 @@ fn outcome_of(failure: &Failure) -> Outcome {
     }
 }
 
-fn new_writer_id() -> Result<String, DbError> {
+pub(crate) fn new_writer_id() -> Result<String, DbError> {
     let mut bytes = [0; WRITER_ID_BYTES];
     ring::rand::SystemRandom::new()
         .fill(&mut bytes)

@@ -55,6 +55,7 @@ pub(super) enum StepError {
     Database(Error),
     MissingRow,
     ChainTaken,
+    WentBack,
 }
 
 impl From<Error> for StepError {
@@ -76,6 +77,7 @@ impl StepError {
         let error = match self {
             Self::MissingRow => return Failure::Conflict,
             Self::ChainTaken => return Failure::Unknown("the chain is taken".to_owned()),
+            Self::WentBack => return Failure::Lost(crate::recovery::WENT_BACK.to_owned()),
             Self::Database(error) => error,
         };
         match &error {
@@ -102,6 +104,14 @@ macro_rules! transaction_steps {
         let at: i64 = $at;
         let mut chain: crate::audit::Chain = $chain;
         let head = on::feed_head($conn)$($wait)*?;
+        if head.recover_from > 0 {
+            return Err(StepError::WentBack);
+        }
+        if chain.n > 0 && chain.epoch != head.epoch {
+            // What this writer remembers of its chain may not be there.
+            return Err(StepError::ChainTaken);
+        }
+        chain.epoch = head.epoch;
         let mut decision = crate::committer::decide::Decision::new($batch, head);
         if let Some(after) = decision.fence_from() {
             let changes = on::changes_between($conn, after, head.seq)$($wait)*?;
@@ -163,11 +173,11 @@ macro_rules! transaction_steps {
 macro_rules! shared_statements {
     ($conn:ty, [$($asyncness:ident)?], [$($wait:tt)*]) => {
         pub(super) $($asyncness)? fn feed_head(conn: &mut $conn) -> QueryResult<Head> {
-            let (seq, pruned_to) = feed_head::table
+            feed_head::table
                 .find(1)
-                .select((feed_head::seq, feed_head::pruned_to))
-                .first::<(i64, i64)>(conn)$($wait)*?;
-            Ok(Head { seq, pruned_to })
+                .select((feed_head::seq, feed_head::pruned_to, feed_head::recover_from, feed_head::epoch))
+                .first::<(i64, i64, i64, i64)>(conn)$($wait)*
+                .map(Head::from)
         }
 
         pub(super) $($asyncness)? fn changes_between(

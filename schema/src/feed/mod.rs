@@ -20,12 +20,22 @@ pub const FEED_PAGE: i64 = 1000;
 pub struct Head {
     pub seq: i64,
     pub pruned_to: i64,
+    /// The database went back, and nothing may be decided on it: up to where the feed was known.
+    /// 0: it did not.
+    pub recover_from: i64,
+    /// Grows with each recovery.
+    pub epoch: i64,
+}
+
+impl From<(i64, i64, i64, i64)> for Head {
+    fn from((seq, pruned_to, recover_from, epoch): (i64, i64, i64, i64)) -> Self {
+        Self { seq, pruned_to, recover_from, epoch }
+    }
 }
 
 pub async fn load_head(db: &Db) -> Result<Head, DbError> {
-    let (seq, pruned_to) =
-        read!(db, first::<(i64, i64)>, feed_head::table.find(1).select((feed_head::seq, feed_head::pruned_to)))?;
-    Ok(Head { seq, pruned_to })
+    let columns = (feed_head::seq, feed_head::pruned_to, feed_head::recover_from, feed_head::epoch);
+    read!(db, first::<(i64, i64, i64, i64)>, feed_head::table.find(1).select(columns)).map(Head::from)
 }
 
 /// Changes after `seq`, oldest first, at most `limit` of them.

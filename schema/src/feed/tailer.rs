@@ -6,6 +6,7 @@
 use super::{FEED_PAGE, Head, changes_since, live_revocations, load_head, revocations_between};
 use crate::change::Change;
 use crate::db::{Db, DbError};
+use crate::recovery;
 use crate::rows::RevocationRow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +21,8 @@ pub trait FeedSink: Send + Sync + 'static {
     /// is complete up to `head`. Revocations may come more than once.
     fn apply(&self, changes: &[Change], revocations: &[RevocationRow], head: i64);
 
-    /// The feed can't be followed from where this node stood (it was pruned, or the database
-    /// was restored): every cached record must go. The live revocations follow by `apply`.
+    /// The feed can't be followed from where this node stood (it was pruned, or the database was
+    /// recovered after it had gone back): every cached record must go. The live revocations follow by `apply`.
     fn lost(&self);
 }
 
@@ -161,7 +162,13 @@ async fn follow(
 async fn poll(db: &Db, sink: &dyn FeedSink, from: i64) -> Result<Progress, DbError> {
     let fresh_since = Instant::now();
     let head = load_head(db).await?;
-    if head.seq < from || head.pruned_to > from {
+    if head.seq < from {
+        // Whatever this node still knows, the others and the next process don't: nobody goes on.
+        recovery::note_went_back(db, from).await?;
+        return Err(DbError::Refused(recovery::WENT_BACK.to_owned()));
+    }
+    check_went_on(head)?;
+    if head.pruned_to > from {
         tracing::warn!(from, head = head.seq, "the feed went on without this node");
         sink.lost();
         return fill(db, sink).await;
@@ -187,10 +194,16 @@ fn check_gapless(changes: &[Change], seq: i64) -> Result<i64, DbError> {
     }
 }
 
+fn check_went_on(head: Head) -> Result<(), DbError> {
+    if head.recover_from > 0 { Err(DbError::Refused(recovery::WENT_BACK.to_owned())) } else { Ok(()) }
+}
+
 /// Fills a sink that knows nothing: all live revocations, complete up to the head read first.
 async fn fill(db: &Db, sink: &dyn FeedSink) -> Result<Progress, DbError> {
     let fresh_since = Instant::now();
-    let Head { seq, .. } = load_head(db).await?;
+    let head = load_head(db).await?;
+    check_went_on(head)?;
+    let seq = head.seq;
     let now = crate::queries::database_time(db).await?.div_euclid(MICROS);
     let mut after = (0, String::new());
     loop {

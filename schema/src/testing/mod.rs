@@ -66,6 +66,16 @@ impl TestDatabase {
         made.expect("a database for the test")
     }
 
+    /// One without tables, for tests of migrations.
+    pub async fn empty(backend: Backend) -> Self {
+        let made = match backend {
+            Backend::Sqlite => unmigrated_file(),
+            Backend::Postgres => unmigrated_postgres().await,
+        };
+        #[expect(clippy::expect_used, reason = "for tests: without a database they must fail")]
+        made.expect("an empty database for the test")
+    }
+
     pub fn url(&self) -> &str {
         &self.url
     }
@@ -118,6 +128,33 @@ impl TestDatabase {
         Ok(rows.into_iter().map(|row| row.value).collect())
     }
 
+    /// A copy as it is now: what a backup would hold. Sessions on a PostgreSQL database are ended.
+    #[expect(clippy::expect_used, reason = "for tests: without the copy they must fail")]
+    pub async fn copy(&self) -> Self {
+        let name = random_name();
+        let (url, place, source, sql) = match &self.place {
+            Place::File(_) => {
+                let directory = std::env::temp_dir().join(&name);
+                std::fs::create_dir(&directory).expect("a directory for the copy");
+                let file = directory.join("stipend.db");
+                let sql = format!("VACUUM INTO '{}'", file.display());
+                (format!("sqlite://{}", file.display()), Place::File(directory), None, sql)
+            }
+            Place::Postgres { maintenance, name: of } => {
+                self.cut_connections().await.expect("nobody is connected");
+                let sql = format!("CREATE DATABASE {name} TEMPLATE {of}");
+                let place = Place::Postgres { maintenance: maintenance.clone(), name: name.clone() };
+                (with_database(maintenance, &name), place, Some(maintenance.clone()), sql)
+            }
+        };
+        match source {
+            Some(maintenance) => batch(maintenance.as_str(), &sql).await,
+            None => self.execute(&sql).await,
+        }
+        .expect("a copy of the database");
+        Self { url, place }
+    }
+
     /// Ends every other session on the database, as a crash of it would; PostgreSQL only.
     pub async fn cut_connections(&self) -> Result<(), DbError> {
         match &self.place {
@@ -163,22 +200,35 @@ impl Drop for TestDatabase {
 }
 
 async fn new_file() -> Result<TestDatabase, DbError> {
-    let directory = std::env::temp_dir().join(random_name());
-    std::fs::create_dir(&directory).map_err(|error| DbError::Unavailable(error.to_string()))?;
-    let url = format!("sqlite://{}", directory.join("stipend.db").display());
-    let place = Place::File(directory);
-    let database = TestDatabase { url, place };
+    let database = unmigrated_file()?;
     let db = Db::connect(&database.url, Limits::default()).await?;
     db.migrate().await?;
     Ok(database)
 }
 
-async fn new_postgres() -> Result<TestDatabase, DbError> {
+fn unmigrated_file() -> Result<TestDatabase, DbError> {
+    let directory = std::env::temp_dir().join(random_name());
+    std::fs::create_dir(&directory).map_err(|error| DbError::Unavailable(error.to_string()))?;
+    let url = format!("sqlite://{}", directory.join("stipend.db").display());
+    Ok(TestDatabase { url, place: Place::File(directory) })
+}
+
+fn maintenance_url() -> Result<url::Url, DbError> {
     #[expect(clippy::disallowed_methods, reason = "for tests: the one variable they read")]
     let maintenance = std::env::var(POSTGRES_VARIABLE)
         .map_err(|_| DbError::Url("set STIPEND_TEST_POSTGRES_URL or run scripts/test"))?;
-    let maintenance =
-        url::Url::parse(&maintenance).map_err(|_| DbError::Url("STIPEND_TEST_POSTGRES_URL is not a URL"))?;
+    url::Url::parse(&maintenance).map_err(|_| DbError::Url("STIPEND_TEST_POSTGRES_URL is not a URL"))
+}
+
+async fn unmigrated_postgres() -> Result<TestDatabase, DbError> {
+    let (maintenance, name) = (maintenance_url()?, random_name());
+    run(&mut establish(maintenance.as_str()).await?, &format!("CREATE DATABASE {name}")).await?;
+    let url = with_database(&maintenance, &name);
+    Ok(TestDatabase { url, place: Place::Postgres { maintenance, name } })
+}
+
+async fn new_postgres() -> Result<TestDatabase, DbError> {
+    let maintenance = maintenance_url()?;
     let name = random_name();
     let mut conn = establish(maintenance.as_str()).await?;
     // Goes with the session, at the end of this function.

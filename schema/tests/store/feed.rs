@@ -8,14 +8,14 @@ use tokio::task::JoinSet;
 
 /// Remembers what it was told.
 #[derive(Default)]
-struct Memory(Mutex<Told>);
+pub struct Memory(pub Mutex<Told>);
 
 #[derive(Default)]
-struct Told {
+pub struct Told {
     seqs: Vec<i64>,
     revoked: Vec<(String, i64)>,
     head: i64,
-    lost: u32,
+    pub lost: u32,
 }
 
 impl FeedSink for Memory {
@@ -31,7 +31,7 @@ impl FeedSink for Memory {
     }
 }
 
-async fn tailer(db: &Db) -> (TailerHandle, Arc<Memory>) {
+pub async fn tailer(db: &Db) -> (TailerHandle, Arc<Memory>) {
     let memory = Arc::new(Memory::default());
     let handle = Tailer::start(db.clone(), TailerConfig::default(), memory.clone()).await.unwrap();
     (handle, memory)
@@ -131,7 +131,7 @@ async fn freshness_counts_from_the_start_of_a_poll_and_stops_when_the_tailer_doe
 
 #[rstest]
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gap_is_not_stepped_over_and_a_pruned_or_restored_feed_starts_anew(
+async fn a_gap_is_not_stepped_over_and_a_pruned_feed_starts_anew(
     #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
 ) {
     let database = TestDatabase::new(backend).await;
@@ -161,9 +161,4 @@ async fn a_gap_is_not_stepped_over_and_a_pruned_or_restored_feed_starts_anew(
     database.execute("DELETE FROM changes; UPDATE feed_head SET seq = 20, pruned_to = 15").await.unwrap();
     assert!(tail.catch_up_to(20).await);
     assert_eq!(memory.0.lock().unwrap().lost, 1);
-
-    database.execute("UPDATE feed_head SET pruned_to = 0, seq = 3").await.unwrap();
-    assert!(tail.catch_up().await);
-    assert_eq!(tail.position(), 3);
-    assert_eq!(memory.0.lock().unwrap().lost, 2);
 }

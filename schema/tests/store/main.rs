@@ -26,6 +26,8 @@ mod ledger;
 mod migrations;
 mod plans;
 mod queries;
+mod recovery;
+mod rolling;
 mod support;
 mod throughput;
 mod token_lines;

@@ -1,8 +1,8 @@
 //! The command line: `stipend serve` and a client of the admin API for people.
 //!
 //! Each file is one noun with its arguments, its calls and its view. Commands go through
-//! HTTP with a token of their own like any other client; only `serve`, `migrate`, `demo`,
-//! `config` and `openapi` run code of the server in this process.
+//! HTTP with a token of their own like any other client; only `serve`, `migrate`,
+//! `recover`, `demo`, `config` and `openapi` run code of the server in this process.
 
 mod agent;
 mod agent_args;
@@ -30,6 +30,7 @@ mod owner;
 mod parse;
 mod policy;
 pub mod print;
+mod recover;
 mod registration_token;
 mod release;
 mod resource;
@@ -82,6 +83,8 @@ pub enum Command {
     Demo(demo::Args),
     /// Bring the database's tables up to date, and do nothing else
     Migrate,
+    /// Make a database that was restored from a backup safe to go on with (all nodes stopped)
+    Recover(recover::Args),
     /// Owners: the teams that agents and resources belong to
     #[command(subcommand)]
     Owner(owner::Command),
@@ -254,6 +257,7 @@ async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Serve => return node::serve().await,
         Command::Demo(args) => return demo::command(&args, out).await,
         Command::Migrate => return node::migrate(out).await,
+        Command::Recover(args) => return recover::run(args, out).await,
         Command::Openapi => return node::openapi(out),
         Command::Config => return node::config(out),
         Command::Healthcheck => return doctor::healthcheck(&cli.connection).await,
@@ -284,6 +288,7 @@ async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
         | Command::Run(_)
         | Command::Demo(_)
         | Command::Migrate
+        | Command::Recover(_)
         | Command::Openapi
         | Command::Config
         | Command::Healthcheck => Ok(()),

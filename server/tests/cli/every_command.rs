@@ -14,6 +14,7 @@ const ELSEWHERE: &[&str] = &[
     "run",
     "demo",
     "migrate",
+    "recover",
     "healthcheck",
     "token exchange",
     "token jwt-bearer",

@@ -13,6 +13,7 @@ mod help;
 mod killed;
 mod killed_budget;
 mod process;
+mod recovered;
 mod revocations;
 mod rules;
 mod run;

@@ -187,7 +187,7 @@ impl Connection {
 
 async fn feed_head(conn: &mut Connection) -> QueryResult<Head> {
     conn.statement().await?;
-    Ok(Head { seq: conn.db().state().tables.head, pruned_to: 0 })
+    Ok(Head::from((conn.db().state().tables.head, 0, 0, 0)))
 }
 
 async fn changes_between(conn: &mut Connection, after: i64, to: i64) -> QueryResult<Vec<ChangeRow>> {

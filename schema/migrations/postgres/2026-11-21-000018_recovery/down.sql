@@ -1,0 +1,2 @@
+ALTER TABLE feed_head DROP COLUMN epoch;
+ALTER TABLE feed_head DROP COLUMN recover_from;
