@@ -1,13 +1,19 @@
-//! One line per request, when it is answered. Tokens appear as their id, clients as what
-//! was proved; nothing of the body or the headers gets here.
+//! One line per request, when it is answered, and the request's id in the answer: by it whoever
+//! asked finds the record. Tokens appear as their id, clients as what was proved; nothing of
+//! the body or the headers gets here.
 
 use crate::audit::Origin;
 use crate::reason::Reason;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
 use std::time::Instant;
+
+/// Names the request as its audit record and its line in the log do. A name of our own: an
+/// upstream's `Request-Id` or `X-Request-Id` goes through the proxy beside it.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("stipend-request-id");
 
 /// What a handler knows about its request, for the line.
 #[derive(Debug)]
@@ -35,7 +41,7 @@ pub async fn request_log(
 ) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let started = Instant::now();
     let method = request.method().clone();
-    let response = next.call(request).await?;
+    let mut response = next.call(request).await?;
     if tracing::enabled!(tracing::Level::INFO) {
         let pattern = response.request().match_pattern();
         let extensions = response.request().extensions();
@@ -52,6 +58,10 @@ pub async fn request_log(
             micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             "request"
         );
+    }
+    let id = response.request().extensions().get::<Line>().map(|line| line.request_id.clone());
+    if let Some(id) = id.and_then(|id| HeaderValue::from_str(&id).ok()) {
+        response.headers_mut().insert(REQUEST_ID, id);
     }
     Ok(response)
 }

@@ -45,6 +45,35 @@ async fn every_answer_has_its_record(#[values(Backend::Sqlite, Backend::Postgres
     }
 }
 
+/// A path, who asks, the form, and the status and the record's outcome that are due.
+type Asked<'a> = (&'a str, &'a TestClient, &'a [(&'a str, &'a str)], u16, &'a str);
+
+/// Whoever was answered finds the record of it: one, refusals too.
+#[rstest]
+#[tokio::test]
+async fn an_answer_names_its_record(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let world = World::new(backend).await;
+    let subject = world.subject().await;
+    let asked: [Asked<'_>; 5] = [
+        ("/oauth2/token", &world.planner, &[("grant_type", "client_credentials")], 200, "issued"),
+        ("/oauth2/token", &world.planner, &[("grant_type", "client_credentials"), ("scope", "no")], 400, "refused"),
+        ("/oauth2/revoke", &world.stranger, &[("token", &subject)], 400, "refused"),
+        ("/budget/charges", &world.service, &[("token", &subject)], 400, "refused"),
+        ("/budget/holds/bh_none/void", &world.service, &[], 404, "refused"),
+    ];
+    for (path, client, form, status, outcome) in asked {
+        let request = world.server.http.post(world.server.url(path)).basic_auth(&client.id, Some(&client.secret));
+        let answer = request.form(form).send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{path}");
+        let id = answer.headers()["stipend-request-id"].to_str().unwrap().to_owned();
+        let all = records(&world, "").await;
+        let named: Vec<_> = all.iter().filter(|record| record["detail"]["request_id"] == id.as_str()).collect();
+        assert_eq!(named.len(), 1, "{path}: {id}");
+        assert_eq!(named[0]["outcome"], outcome, "{path}");
+        assert_eq!(named[0]["client_id"], client.id.as_str(), "{path}");
+    }
+}
+
 /// Two headers are two methods: refused before anybody is asked who it is, and on record.
 #[rstest]
 #[case("/oauth2/token")]
