@@ -1,15 +1,15 @@
-//! A keyed MAC whose key lives and dies with the process.
+//! A keyed MAC whose key lives and dies with the process, or is one of the deployment.
 //!
-//! For caches that must recognise a secret they have seen without keeping it: a
-//! dump of the cache is worthless without the key, and no restart can reuse it.
+//! For what must recognise a secret that was seen without keeping it: a dump of it
+//! is worthless without the key, and with the first kind no restart can reuse it.
 
 use std::fmt;
 
 use ring::hmac;
 
-use crate::secret::{constant_time_eq, random_bytes};
+use crate::secret::{Secret, constant_time_eq, random_bytes};
 
-/// HMAC-SHA256 under a key drawn at construction.
+/// HMAC-SHA256 under a key drawn or derived at construction.
 pub struct ProcessMac {
     key: hmac::Key,
 }
@@ -20,6 +20,13 @@ impl ProcessMac {
     pub fn new() -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, &random_bytes::<32>());
         Self { key }
+    }
+
+    /// Derives the key from a random secret of the deployment: its HMAC over a label of the
+    /// purpose. What is made with it is the same on every node.
+    pub fn derive(deployment: &Secret<[u8; 32]>, purpose: &[u8]) -> Self {
+        let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, deployment.expose()), purpose);
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()) }
     }
 
     /// The MAC over a list of parts. Every part goes in with its length, so
@@ -61,6 +68,15 @@ mod tests {
         assert_ne!(mac.mac(&[b"ab", b"c"]), mac.mac(&[b"a", b"bc"]));
         assert_ne!(mac.mac(&[b"abc"]), mac.mac(&[b"abc", b""]));
         assert_ne!(mac.mac(&[]), mac.mac(&[b""]));
+    }
+
+    #[test]
+    fn derived_keys_are_the_same_everywhere_and_for_one_purpose() {
+        let deployment = Secret::new([7; 32]);
+        let mac = |deployment: &Secret<[u8; 32]>, purpose: &[u8]| ProcessMac::derive(deployment, purpose).mac(&[b"a"]);
+        assert_eq!(mac(&deployment, b"one"), mac(&deployment, b"one"));
+        assert_ne!(mac(&deployment, b"one"), mac(&deployment, b"other"));
+        assert_ne!(mac(&deployment, b"one"), mac(&Secret::new([8; 32]), b"one"));
     }
 
     #[test]

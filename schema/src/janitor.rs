@@ -39,6 +39,10 @@ pub struct Swept {
     pub places: usize,
     /// Security events that were kept long enough, or of which their stream has too many.
     pub signals: usize,
+    /// Limits that are empty again.
+    pub cells: usize,
+    /// Secrets that were proved too long ago.
+    pub marks: usize,
 }
 
 impl Swept {
@@ -56,6 +60,8 @@ impl Swept {
             self.changes,
             self.places,
             self.signals,
+            self.cells,
+            self.marks,
         ]
         .into_iter()
         .any(|rows| rows >= limit)
@@ -76,9 +82,11 @@ pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     let approvals = delete(db, "approval_requests", "id", "expires_at <", over, "").await?;
     let signals = delete(db, "signal_outbox", "id", "expires_at <", expired, "").await?;
     let signals = signals + delete(db, "signal_outbox", "id", "attempts >", -1, TOO_MANY).await?;
+    let cells = delete(db, "rate_cells", "key", "expires_at <", expired, "").await?;
+    let marks = delete(db, "proved_secrets", "mark", "expires_at <", expired, "").await?;
     let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
     let changes = delete(db, "changes", "seq", "seq <=", floor, "").await?;
-    Ok(Swept { burns, revocations, answers, lines, counters, approvals, changes, places, signals })
+    Ok(Swept { burns, revocations, answers, lines, counters, approvals, changes, places, signals, cells, marks })
 }
 
 /// What the journal speaks of stays. A hold is not looked for: it leaves a use on each line of

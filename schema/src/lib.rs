@@ -2,7 +2,8 @@
 //! SQLite and PostgreSQL. The only user of diesel; no diesel type shows in the public API.
 //!
 //! Writes go through [`Committer`] and nowhere else: that is what makes every commit exact
-//! against revocation and every answer audited. The janitor and migrations are the exceptions.
+//! against revocation and every answer audited. The janitor, migrations and how full limits are
+//! (`rates`) are the exceptions.
 //! This crate decides nothing about OAuth: it stores rows, publishes changes, keeps order.
 
 mod approvals;
@@ -17,6 +18,7 @@ mod janitor;
 pub mod ledger;
 pub mod policies;
 pub mod queries;
+pub mod rates;
 mod recovery;
 pub mod registration;
 mod responsibilities;

@@ -5,11 +5,13 @@
 
 mod budget;
 mod people;
+mod rates;
 mod registration;
 mod signals;
 
 pub use budget::*;
 pub use people::*;
+pub use rates::*;
 pub use registration::*;
 pub use signals::*;
 

@@ -3,7 +3,7 @@
 use crate::admin::Turns;
 use crate::binding::Binding;
 use crate::certificate::Authorities;
-use crate::client::{Failures, Proofs};
+use crate::client::{Failures, Marks, Proofs};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
@@ -11,6 +11,7 @@ use crate::federation::{Fetcher, IssuerKeys};
 use crate::gather::Gatherer;
 use crate::live::Live;
 use crate::proxy::Upstreams;
+use crate::rates::Rates;
 use crate::records::Records;
 use crate::ring::Ring;
 use crate::status::StatusLists;
@@ -102,7 +103,11 @@ pub struct App {
     /// Polls for security events that may wait.
     pub long_polls: Semaphore,
     pub refusals: Gatherer,
+    /// How often clients may ask.
+    pub rates: Rates,
     pub failures: Failures,
+    /// Secrets that were proved on some node.
+    pub marks: Marks,
     pub proofs: Proofs,
     pub secrets: SecretWorker,
     /// Whose certificates `tls_client_auth` takes.

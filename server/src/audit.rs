@@ -1,6 +1,7 @@
 //! What the audit says of a request. Tokens appear by their id only; secrets,
 //! assertions and whole tokens never.
 
+use crate::pace::Pace;
 use crate::reason::Reason;
 use serde_json::{Map, Value};
 use std::net::IpAddr;
@@ -18,6 +19,8 @@ pub const DONE: &str = "done";
 pub struct Origin {
     pub request_id: String,
     pub source: Option<IpAddr>,
+    /// How it stands with the limits on how often its client may ask.
+    pub pace: Pace,
 }
 
 /// A draft under construction.

@@ -7,6 +7,7 @@
 use crate::audit::{Draft, Origin};
 use crate::clock::Clock;
 use crate::limits::MAX_GATHERED;
+use crate::pace::Pace;
 use crate::reason::Reason;
 use crate::store::Store;
 use parking_lot::Mutex;
@@ -108,7 +109,7 @@ impl Gatherer {
             tokio::time::sleep(left).await;
             let Some(bucket) = buckets.lock().open.remove(&kind) else { return };
             if bucket.repeats > 0 {
-                let origin = Origin { request_id: String::new(), source: kind.source };
+                let origin = Origin { request_id: String::new(), source: kind.source, pace: Pace::default() };
                 let recorded = record(&committer, &kind, &origin, bucket.repeats).await;
                 bucket.recorded.send_replace(Some(recorded));
             }

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::audit::{DONE, Draft, Origin};
 use crate::custody::overdue;
 use crate::deps;
+use crate::pace::Pace;
 use crate::ring::{self, KeyOrder, Ordered};
 use crate::signals::push_events;
 use base64::Engine;
@@ -56,7 +57,7 @@ pub fn start(app: &Arc<App>) -> Vec<JoinHandle<()>> {
 /// The origin of what nobody asked for.
 #[must_use]
 pub fn own_origin() -> Origin {
-    Origin { request_id: random_id("req_"), source: None }
+    Origin { request_id: random_id("req_"), source: None, pace: Pace::default() }
 }
 
 async fn follow_keys(app: Arc<App>) {

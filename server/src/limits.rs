@@ -74,11 +74,45 @@ pub const MAX_FEDERATED_ASSERTION_SECONDS: i64 = 86_400;
 /// Record loads under way at once; further ones wait.
 pub const MAX_CONCURRENT_LOADS: usize = 64;
 
-/// Failed authentications of one client from one source within a minute before that
-/// pair must wait; a secret proved earlier keeps working.
+/// Failed authentications of one client from one source within a minute, on all nodes together,
+/// before that pair must wait; a secret proved earlier keeps working.
 pub const MAX_FAILURES_PER_MINUTE: u32 = 20;
-/// Pairs of client and source whose failures are counted.
+/// Those from one source, whatever clients they claimed.
+pub const MAX_SOURCE_FAILURES_PER_MINUTE: u32 = 200;
+/// Pairs of client and source, and sources, whose failures a node counts by itself.
 pub const MAX_FAILURE_PAIRS: u64 = 50_000;
+/// How long it is known of a secret that it was proved, after the last time it was noted, and how
+/// often it is noted.
+pub const PROVED_SECONDS: i64 = 7 * 86_400;
+pub const PROVED_NOTED_SECONDS: i64 = 86_400;
+/// Questions at once whether a secret was proved, by those who are held up; further ones wait.
+pub const MAX_PROVED_QUESTIONS: usize = 16;
+
+/// Limited clients and owners that a node knows at once; beyond, the least used is asked for anew.
+pub const MAX_RATE_KEYS: u64 = 50_000;
+/// Longest that a node keeps cells that it took and did not use.
+pub const MAX_LEASE_MICROS: i64 = 1_000_000;
+
+/// Longest wait for a connection to Redis, with its handshake.
+pub const REDIS_CONNECT_TIMEOUT: Duration = Duration::from_millis(500);
+/// Longest wait for an answer of Redis: whoever waited so long goes on without, and so do all
+/// others until it answers again.
+pub const REDIS_RESPONSE_TIMEOUT: Duration = Duration::from_millis(200);
+/// Commands to Redis under way at once; further ones wait within the same time.
+pub const REDIS_IN_FLIGHT: usize = 512;
+/// Refusals of Redis one after the other before it is left alone; a timeout or a lost connection
+/// is enough.
+pub const REDIS_FAULTS: u32 = 3;
+/// First pause before it is tried again, and the longest: each is twice the one before, and up to
+/// a quarter longer, so that nodes don't come back together.
+pub const REDIS_FIRST_PAUSE: Duration = Duration::from_millis(250);
+pub const REDIS_LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// How long it must have answered before the pauses begin small again.
+pub const REDIS_STABLE: Duration = Duration::from_secs(10);
+/// How often it is asked whether it is there.
+pub const REDIS_PING_EVERY: Duration = Duration::from_secs(1);
+/// Shortest time between two looks at the change feed that a channel caused.
+pub const WAKE_GAP: Duration = Duration::from_millis(10);
 
 /// Distinct refusals before authentication gathered in one second; beyond, they
 /// share one record.

@@ -80,7 +80,8 @@ reasons! {
     CertificateHeader = "certificate_header", InvalidRequest, "the proxy must pass on one client certificate, in one header, or none";
     CertificateUntrusted = "certificate_untrusted", InvalidClient, "client authentication failed";
     CertificateNotRegistered = "certificate_not_registered", InvalidClient, "client authentication failed";
-    TooManyFailures = "too_many_failures", TooManyRequests, "too many failed attempts for this client from this address: wait a minute";
+    TooManyFailures = "too_many_failures", TooManyRequests, "too many failed attempts for this client or from this address: wait as long as Retry-After says";
+    RateLimited = "rate_limited", TooManyRequests, "this client or its owner asks more often than it may: wait as long as Retry-After says";
     Busy = "busy", TemporarilyUnavailable, "too many authentications at once: try again";
     // Sender constraint.
     DpopSeveral = "dpop_several", InvalidDpopProof, "send one DPoP header and no more";

@@ -8,7 +8,7 @@ use crate::app::{App, Urls};
 use crate::binding::Binding;
 use crate::bootstrap::{BootstrapError, bootstrap};
 use crate::certificate::Authorities;
-use crate::client::{Failures, Proofs};
+use crate::client::{Failures, Marks, Proofs};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
@@ -20,7 +20,9 @@ use crate::limits::{
 };
 use crate::live::Live;
 use crate::proxy::{UpstreamConfig, Upstreams};
+use crate::rates::{Rates, SharedCells};
 use crate::records::Records;
+use crate::redis::Redis;
 use crate::ring::{Ring, RingError};
 use crate::status::StatusLists;
 use crate::store::Store;
@@ -33,9 +35,9 @@ use actix_web::{App as HttpApp, HttpServer};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use stipend_keys::{KeyEncryption, ProcessMac, RotationPolicy, Sealer, Secret, SecretWorker};
-use stipend_schema::{Committer, CommitterConfig, Db, DbError, FeedSink, Limits, Tailer, TailerConfig};
+use stipend_schema::{Committer, CommitterConfig, Db, DbError, FeedSink, Limits, Tailer, TailerConfig, TailerHandle};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
 /// Why a node did not start, in a sentence that helps.
@@ -55,6 +57,8 @@ pub enum StartError {
     Authorities(String),
     #[error("STIPEND_FETCH_CA_FILE: {0}")]
     Fetches(String),
+    #[error("STIPEND_REDIS_URL: {0}")]
+    Redis(String),
     #[error("TLS: {0}")]
     Tls(String),
     #[error("can't listen on {0}: {1}")]
@@ -174,6 +178,20 @@ fn fetcher(config: &Config) -> Result<Fetcher, String> {
     Fetcher::new(config).map_err(|error| error.to_string())
 }
 
+/// What nodes count together: in Redis, where there is one.
+async fn cells(
+    config: &Config,
+    store: &Arc<Store>,
+    tailer: &TailerHandle,
+    heads: watch::Receiver<i64>,
+) -> Result<SharedCells, StartError> {
+    let redis = match &config.redis {
+        Some(redis) => Some(Redis::start(redis, &config.issuer, store, tailer.clone(), heads).await),
+        None => None,
+    };
+    Ok(SharedCells::new(redis.transpose().map_err(StartError::Redis)?, Arc::clone(store)))
+}
+
 /// The providers of key encryption, made where blocking is allowed.
 async fn providers(store: &Store, config: Config) -> Result<(Config, Arc<dyn KeyEncryption>), StartError> {
     let made = store.blocking(move || key_encryption::providers(&config).map(|kek| (config, kek))).await;
@@ -190,9 +208,14 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let sink: Arc<dyn FeedSink> = live.clone();
     let tailer = Tailer::start(db.clone(), TailerConfig::default(), sink).await?;
     let micros = Arc::clone(&clock);
+    let (published, heads) = watch::channel(tailer.position());
     let committer = Committer::start(
         db.clone(),
-        CommitterConfig { tailer: Some(tailer.clone()), ..CommitterConfig::default() },
+        CommitterConfig {
+            tailer: Some(tailer.clone()),
+            published: Some(Arc::new(published)),
+            ..CommitterConfig::default()
+        },
         Arc::new(move || micros.micros()),
     )?;
     let policy = RotationPolicy {
@@ -202,6 +225,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         publish_ahead_seconds: 2 * JWKS_MAX_AGE_SECONDS,
         retire_after_seconds: MAX_TTL_SECONDS + 2 * LEEWAY_SECONDS,
     };
+    let cells = cells(&config, &store, &tailer, heads).await?;
     let (config, kek) = providers(&store, config).await?;
     secrets::check_keks(&db, &*kek, clock.now()).await?;
     let sealer = Sealer::new(Arc::clone(&kek));
@@ -218,7 +242,9 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         status: StatusLists::default(),
         long_polls: Semaphore::new(crate::limits::MAX_LONG_POLLS),
         refusals: Gatherer::new(committer.clone(), Arc::clone(&clock), Arc::clone(&store)),
+        rates: Rates::new(cells, config.rates),
         failures: Failures::default(),
+        marks: Marks::new(&own.nonces, Arc::clone(&store)),
         proofs: Proofs::default(),
         secrets: SecretWorker::start().map_err(StartError::Thread)?,
         mac: ProcessMac::new(),

@@ -18,6 +18,7 @@ pub mod json;
 pub mod lineage;
 pub mod narrow;
 pub mod objects;
+pub mod rate;
 pub mod revoked;
 pub mod rule;
 pub mod scope;

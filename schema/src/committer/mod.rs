@@ -32,7 +32,7 @@ use run::{Job, Runner};
 use statements::Transactions;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use work::Prepared;
 
@@ -48,11 +48,13 @@ pub struct CommitterConfig {
     pub tailer: Option<TailerHandle>,
     /// Longest wait of a submitter, whatever the database does.
     pub answer_timeout: Duration,
+    /// Told the feed's head after every commit that published, to wake other nodes.
+    pub published: Option<Arc<watch::Sender<i64>>>,
 }
 
 impl Default for CommitterConfig {
     fn default() -> Self {
-        Self { tailer: None, answer_timeout: Duration::from_secs(2) }
+        Self { tailer: None, answer_timeout: Duration::from_secs(2), published: None }
     }
 }
 
@@ -79,7 +81,7 @@ impl Committer {
     fn start_on(db: impl Transactions, config: CommitterConfig, clock: Clock) -> Result<CommitterHandle, DbError> {
         let (queue, jobs) = mpsc::channel(QUEUE_LIMIT);
         let stop = Arc::new(tokio::sync::Notify::new());
-        let runner = Runner::new(db, clock, jobs, Arc::clone(&stop))?;
+        let runner = Runner::new(db, clock, jobs, (Arc::clone(&stop), config.published.clone()))?;
         let head = runner.head();
         #[expect(clippy::disallowed_methods, reason = "the committer's own task, owned by its handle")]
         let task = tokio::spawn(runner.run());

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use ring::rand::SecureRandom;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 /// Most works in one transaction.
@@ -35,6 +35,7 @@ pub(super) struct Runner<T> {
     clock: Clock,
     jobs: mpsc::Receiver<Job>,
     stop: Arc<Notify>,
+    published: Option<Arc<watch::Sender<i64>>>,
     /// Taken from the queue, to be committed alone.
     next: Option<Job>,
     chain: Chain,
@@ -43,9 +44,14 @@ pub(super) struct Runner<T> {
 }
 
 impl<T: Transactions> Runner<T> {
-    pub(super) fn new(db: T, clock: Clock, jobs: mpsc::Receiver<Job>, stop: Arc<Notify>) -> Result<Self, DbError> {
+    pub(super) fn new(
+        db: T,
+        clock: Clock,
+        jobs: mpsc::Receiver<Job>,
+        (stop, published): (Arc<Notify>, Option<Arc<watch::Sender<i64>>>),
+    ) -> Result<Self, DbError> {
         let chain = Chain::new(new_writer_id()?);
-        Ok(Self { db, clock, jobs, stop, next: None, head: Arc::new(Mutex::new(chain.clone())), chain })
+        Ok(Self { db, clock, jobs, stop, published, next: None, head: Arc::new(Mutex::new(chain.clone())), chain })
     }
 
     pub(super) fn head(&self) -> Arc<Mutex<Chain>> {
@@ -62,11 +68,30 @@ impl<T: Transactions> Runner<T> {
                 },
             };
             let (works, answers) = self.gather(first);
+            let publishes = works.iter().any(|prepared| !prepared.work.changes.is_empty());
             let outcomes = self.commit(works).await;
+            if publishes {
+                self.tell(&outcomes);
+            }
             for (answer, outcome) in answers.into_iter().zip(outcomes) {
                 // The submitter may be gone; its work is committed all the same.
                 let _ = answer.send(outcome);
             }
+        }
+    }
+
+    /// Tells the newest head, whoever submitted and whether they still wait.
+    fn tell(&self, outcomes: &[Outcome]) {
+        let head = |outcome: &Outcome| match outcome {
+            Outcome::Committed { head, .. } | Outcome::Settled { head, .. } => Some(*head),
+            _ => None,
+        };
+        if let (Some(published), Some(head)) = (&self.published, outcomes.iter().filter_map(head).max()) {
+            published.send_if_modified(|known| {
+                let newer = head > *known;
+                *known = head.max(*known);
+                newer
+            });
         }
     }
 

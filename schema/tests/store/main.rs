@@ -26,6 +26,7 @@ mod ledger;
 mod migrations;
 mod plans;
 mod queries;
+mod rates;
 mod recovery;
 mod rolling;
 mod support;

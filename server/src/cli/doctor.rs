@@ -124,11 +124,22 @@ async fn node(session: &Session<'_>, findings: &mut Vec<Finding>) -> bool {
     let body: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
     if ready {
         findings.push(Finding::ok("server", "ready"));
+        findings.extend(redis(&body));
     } else {
         findings.push(Finding::new("server", Grade::Fail, unready(&body)).hint("the server's log says more"));
     }
     findings.extend(date.and_then(|date| clock(session.now, &date)));
     true
+}
+
+/// What a ready server goes on without.
+fn redis(body: &Value) -> Option<Finding> {
+    let state = body.get("redis").and_then(Value::as_str)?;
+    if state == "ok" {
+        return Some(Finding::ok("redis", "answers"));
+    }
+    let finding = Finding::new("redis", Grade::Warn, state);
+    Some(finding.hint("everything goes on, slower: look at STIPEND_REDIS_URL and at Redis itself"))
 }
 
 fn unready(body: &Value) -> String {
@@ -261,6 +272,14 @@ mod tests {
         let body = json!({"status": "not ready", "database": "does not answer", "signing_key": "ok"});
         assert_eq!(unready(&body), "not ready: database: does not answer");
         assert_eq!(unready(&Value::Null), "not ready: no reason given");
+    }
+
+    #[test]
+    fn a_server_without_its_redis_is_ready_and_it_is_said() {
+        assert!(redis(&json!({"status": "ok"})).is_none(), "there is none");
+        assert_eq!(redis(&json!({"status": "ok", "redis": "ok"})).unwrap().grade, Grade::Ok);
+        let away = redis(&json!({"status": "degraded", "redis": "does not answer"})).unwrap();
+        assert_eq!((away.grade, away.seen.as_str()), (Grade::Warn, "does not answer"));
     }
 
     #[test]

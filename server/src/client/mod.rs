@@ -5,12 +5,14 @@ mod assertion;
 mod basic;
 mod certificate;
 mod federated;
+mod marks;
 mod proofs;
 mod secret;
 mod spiffe_id;
 mod throttle;
 
 pub use basic::{BasicCredentials, MalformedBasic};
+pub use marks::Marks;
 pub use proofs::Proofs;
 pub use spiffe_id::SpiffeId;
 pub use throttle::Failures;
@@ -18,6 +20,8 @@ pub use throttle::Failures;
 use crate::app::App;
 use crate::certificate::ClientCertificate;
 use crate::form::Params;
+use crate::pace::Pace;
+use crate::rates::HeldUp;
 use crate::reason::Reason;
 use crate::records::{AuthMethod, Client};
 use std::net::IpAddr;
@@ -58,6 +62,7 @@ pub struct Credentials<'a> {
     pub certificate: Option<&'a ClientCertificate>,
     pub params: &'a Params,
     pub source: Option<IpAddr>,
+    pub pace: Pace,
 }
 
 /// What was presented, before anything is believed.
@@ -68,14 +73,39 @@ enum Presented {
     Certificate { id: String, certificate: ClientCertificate },
 }
 
-/// Authenticates the client of a request.
+/// Authenticates the client of a request, and counts the request as one of its client's: after
+/// that, so that nobody uses up what is another's.
 ///
 /// # Errors
 /// [`AuthFailure`]; nothing was burned and nothing changed.
 pub async fn authenticate(app: &App, credentials: &Credentials<'_>) -> Result<AuthenticatedClient, AuthFailure> {
+    let authenticated = prove(app, credentials).await?;
+    let client = &authenticated.client;
+    count(app, client, &credentials.pace).await.map_err(|reason| AuthFailure::new(reason, Some(&client.id)))?;
+    Ok(authenticated)
+}
+
+/// Counts a request, once, as one of its client's and of its owner's.
+///
+/// # Errors
+/// [`Reason::RateLimited`], or that nobody can tell.
+pub async fn count(app: &App, client: &Client, pace: &Pace) -> Result<(), Reason> {
+    if !pace.count() {
+        return Ok(());
+    }
+    app.rates.admit(client, app.clock.micros()).await.map_err(|held| match held {
+        HeldUp::For(micros) => {
+            pace.hold_up(micros);
+            Reason::RateLimited
+        }
+        HeldUp::Unknown => Reason::StoreUnavailable,
+    })
+}
+
+async fn prove(app: &App, credentials: &Credentials<'_>) -> Result<AuthenticatedClient, AuthFailure> {
     match presented(credentials)? {
         Presented::Secret { id, secret, method } => {
-            secret::authenticate(app, &id, secret, method, credentials.source).await
+            secret::authenticate(app, &id, secret, method, (credentials.source, &credentials.pace)).await
         }
         Presented::Assertion { jwt, client_id } => {
             assertion::authenticate(app, &jwt, client_id.as_deref(), credentials.certificate.is_some()).await

@@ -8,10 +8,12 @@ use super::{AuthFailure, AuthenticatedClient};
 use crate::app::App;
 use crate::deps;
 use crate::limits::MAX_VALID_SECRETS;
+use crate::pace::Pace;
 use crate::reason::Reason;
 use crate::records::{AuthMethod, Client, ClientSecret};
 use std::iter;
 use std::net::IpAddr;
+use std::sync::Arc;
 use stipend_keys::Secret;
 use tokio::sync::oneshot;
 
@@ -20,26 +22,18 @@ pub(super) async fn authenticate(
     id: &str,
     secret: Secret<String>,
     method: AuthMethod,
-    source: Option<IpAddr>,
+    (source, pace): (Option<IpAddr>, &Pace),
 ) -> Result<AuthenticatedClient, AuthFailure> {
     let fail = |reason| AuthFailure::new(reason, Some(id));
     let now = app.clock.now();
     let client = app.records.find_client(id).await.map_err(|_| fail(Reason::StoreUnavailable))?;
     let mac = app.mac.mac(&[id.as_bytes(), secret.expose().as_bytes()]);
-    let proved = client.as_ref().is_some_and(|client| proved_before(client, &mac, now));
-    if !proved {
-        // A secret proved before is never held up by somebody else's guessing.
-        if app.failures.blocked(id, source, now) {
-            return Err(fail(Reason::TooManyFailures));
-        }
-        if let Err(reason) = prove(app, client.as_deref(), secret, mac, now).await {
-            if reason != Reason::Busy {
-                app.failures.count(id, source, now);
-            }
-            return Err(fail(reason));
-        }
-    }
-    let client = client.ok_or_else(|| fail(Reason::UnknownClient))?;
+    let stored = match client.as_ref().and_then(|client| proved_before(client, &mac, now)) {
+        Some(stored) => stored,
+        None => first_proof(app, client.as_deref(), (id, &secret, mac), source, pace).await.map_err(fail)?,
+    };
+    app.marks.note(stored, id, &secret, now);
+    let client = client.as_ref().ok_or_else(|| fail(Reason::UnknownClient))?;
     if client.auth_method != method {
         return Err(fail(Reason::WrongAuthMethod));
     }
@@ -47,36 +41,64 @@ pub(super) async fn authenticate(
         return Err(fail(Reason::ClientNotActive));
     }
     let deps = vec![deps::client(&client.id), deps::owner(&client.owner_id)];
-    Ok(AuthenticatedClient { client, method, burn: None, deps })
+    Ok(AuthenticatedClient { client: Arc::clone(client), method, burn: None, deps })
 }
 
-fn proved_before(client: &Client, mac: &[u8; 32], now: i64) -> bool {
+fn proved_before<'c>(client: &'c Client, mac: &[u8; 32], now: i64) -> Option<&'c ClientSecret> {
     client
         .secrets
         .iter()
         .filter(|stored| now < stored.expires_at)
-        .any(|stored| stored.proved.get().is_some_and(|known| stipend_keys::constant_time_eq(known, mac)))
+        .find(|stored| stored.proved.get().is_some_and(|known| stipend_keys::constant_time_eq(known, mac)))
+}
+
+/// Proves a secret that this node has not seen proved, unless too many failed before it. A secret
+/// that was proved before, on whatever node, is never held up by somebody else's guessing.
+async fn first_proof<'c>(
+    app: &App,
+    client: Option<&'c Client>,
+    (id, secret, mac): (&str, &Secret<String>, [u8; 32]),
+    source: Option<IpAddr>,
+    pace: &Pace,
+) -> Result<&'c ClientSecret, Reason> {
+    let cells = &app.rates.cells;
+    let held_up = app.failures.hold_up(cells, id, source, app.clock.micros()).await;
+    if let Some(micros) = held_up
+        && !app.marks.knows(id, secret, app.clock.now()).await
+    {
+        pace.hold_up(micros);
+        return Err(Reason::TooManyFailures);
+    }
+    let proved = prove(app, client, secret, mac, app.clock.now()).await;
+    if proved.as_ref().is_err_and(|reason| *reason != Reason::Busy) {
+        app.failures.count(cells, id, source, app.clock.micros()).await;
+        if held_up.is_some() {
+            // It was good once and is no more: from now on it is a guess like any other.
+            app.marks.forget(id, secret).await;
+        }
+    }
+    proved
 }
 
 /// Runs Argon2id over the valid secrets of the client, once for all requests that ask the same
 /// at the same time: this client, this secret, these hashes.
-async fn prove(
+async fn prove<'c>(
     app: &App,
-    client: Option<&Client>,
-    secret: Secret<String>,
+    client: Option<&'c Client>,
+    secret: &Secret<String>,
     mac: [u8; 32],
     now: i64,
-) -> Result<(), Reason> {
+) -> Result<&'c ClientSecret, Reason> {
     let secrets = client.into_iter().flat_map(|client| &client.secrets);
     let valid: Vec<&ClientSecret> = secrets.filter(|stored| now < stored.expires_at).take(MAX_VALID_SECRETS).collect();
     let parts: Vec<&[u8]> = iter::once(&mac[..]).chain(valid.iter().map(|stored| stored.hash.as_bytes())).collect();
     let question = app.mac.mac(&parts);
-    let matched = app.proofs.ask(question, async || run(app, &secret, &valid).await).await?;
+    let matched = app.proofs.ask(question, async || run(app, secret, &valid).await).await?;
     match matched.and_then(|at| valid.get(at)) {
         Some(stored) => {
             // Losing this race to another request loses nothing.
             let _ = stored.proved.set(mac);
-            Ok(())
+            Ok(stored)
         }
         None => Err(if client.is_some() { Reason::WrongSecret } else { Reason::UnknownClient }),
     }

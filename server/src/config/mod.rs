@@ -3,6 +3,8 @@
 
 mod certificates;
 mod key_encryption;
+mod rates;
+mod redis;
 mod services;
 mod settings;
 mod source;
@@ -15,6 +17,8 @@ pub use source::Source;
 
 use crate::binding::NoncePolicy;
 use crate::limits::MAX_TTL_SECONDS;
+use crate::rates::DefaultRates;
+use crate::redis::RedisConfig;
 use ipnet::IpNet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -30,6 +34,10 @@ pub struct Config {
     pub listen: SocketAddr,
     pub database_url: DatabaseUrl,
     pub database_pool: usize,
+    /// Redis, where there is one.
+    pub redis: Option<RedisConfig>,
+    /// How often clients and owners may ask where nothing else is said of them.
+    pub rates: DefaultRates,
     pub kek: KekConfig,
     pub bootstrap_secret: Option<Secret<String>>,
     pub tls: Option<TlsFiles>,
@@ -116,6 +124,8 @@ impl Config {
                 .parse("STIPEND_LISTEN", "an address and port", |text| text.parse().ok())
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
             database_pool: source.within("STIPEND_DATABASE_POOL", 2, 64).unwrap_or(8),
+            redis: redis::read(&mut source),
+            rates: rates::read(&mut source),
             kek,
             bootstrap_secret: source.secret("STIPEND_BOOTSTRAP_SECRET"),
             tls,

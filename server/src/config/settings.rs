@@ -51,6 +51,27 @@ pub const SETTINGS: &[Setting] = &[
         about: "sqlite://path or postgres://user:password@host/database",
     },
     setting("STIPEND_DATABASE_POOL", Some("8"), "PostgreSQL connections of this node, 2 to 64"),
+    Setting {
+        env: "STIPEND_REDIS_URL",
+        default: None,
+        secret: true,
+        about: "redis://user:password@host:port/database, or rediss:// for TLS: limits shared by nodes, and faster wake-ups. Absent: the database does it",
+    },
+    setting(
+        "STIPEND_REDIS_CA_FILE",
+        None,
+        "Certificates (PEM) of the CA that signed Redis's, in place of the system's",
+    ),
+    setting(
+        "STIPEND_CLIENT_RATE",
+        Some("off"),
+        "How often one client may ask, on all nodes together: count/seconds or count/seconds/burst, such as 600/60/100, or off. A client's own settings win",
+    ),
+    setting(
+        "STIPEND_OWNER_RATE",
+        Some("off"),
+        "How often all clients of one owner together may ask, written the same way, or off",
+    ),
     setting(
         "STIPEND_KEK_PROVIDER",
         Some("static"),

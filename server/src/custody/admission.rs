@@ -10,7 +10,9 @@ use super::{SCOPE_RELEASE, SCOPE_USE};
 use crate::app::App;
 use crate::audit::{Draft, Origin};
 use crate::binding::{self, Presentation};
+use crate::client::count;
 use crate::deps;
+use crate::pace::Pace;
 use crate::reason::Reason;
 use crate::records::{Credential, Grant, Unavailable, Version};
 use crate::tokens::{Doubt, StandingToken};
@@ -67,13 +69,15 @@ pub struct Refused {
     pub broken: Option<Broken>,
     pub deps: Vec<Dep>,
     pub burn: Option<Burn>,
+    /// Whose token it was, of a request that was not looked at.
+    pub claimed: Option<String>,
     /// None before the token was found good: then nobody has vouched for anything.
     pub draft: Option<Draft>,
 }
 
 impl Refused {
     pub(super) fn stranger(reason: Reason) -> Self {
-        Self { reason, broken: None, deps: Vec::new(), burn: None, draft: None }
+        Self { reason, broken: None, deps: Vec::new(), burn: None, claimed: None, draft: None }
     }
 }
 
@@ -94,7 +98,17 @@ pub(super) struct Bearer {
 
 impl Bearer {
     pub fn refused(self, reason: Reason) -> Refused {
-        Refused { reason, broken: None, deps: self.deps, burn: self.burn, draft: Some(self.draft) }
+        Refused { reason, broken: None, deps: self.deps, burn: self.burn, claimed: None, draft: Some(self.draft) }
+    }
+}
+
+/// Counts the request as one of the client that the token was issued to. Refused, it is gathered
+/// like those of strangers, and uses up nothing: it was not looked at, and may come again.
+async fn paced(app: &App, client_id: &str, pace: &Pace) -> Result<(), Reason> {
+    // A token stands only while its client does; one that has just gone is found out later.
+    match app.records.find_client(client_id).await? {
+        Some(client) => count(app, &client, pace).await,
+        None => Ok(()),
     }
 }
 
@@ -120,6 +134,9 @@ pub(super) async fn bearer(
     }
     // Who can't show the key has found the token: nobody has vouched for anything.
     let proved = binding::admit(&app.binding, claims.cnf.as_ref(), shown, now).map_err(Refused::stranger)?;
+    if let Err(reason) = paced(app, &claims.client_id, &origin.pace).await {
+        return Err(Refused { claimed: Some(claims.client_id.clone()), ..Refused::stranger(reason) });
+    }
     let mut draft = Draft::new(event, origin);
     if let Some(owner) = standing.owners.first() {
         draft.client(&claims.client_id, owner);

@@ -98,13 +98,13 @@ pub(super) async fn refuse(
     basis: i64,
     origin: &Origin,
 ) -> Option<Ending> {
-    let Refused { reason, broken, deps, burn, draft } = refused;
+    let Refused { reason, broken, deps, burn, claimed, draft } = refused;
     let ending = Ending { reason, budget: None, broken };
     if reason.is_own_trouble() {
         return Some(ending);
     }
     let Some(draft) = draft else {
-        let recorded = app.refusals.refuse(event, reason, None, origin).await;
+        let recorded = app.refusals.refuse(event, reason, claimed.as_deref(), origin).await;
         return Some(if recorded { ending } else { Reason::StoreUnavailable.into() });
     };
     record(app, basis, deps, (draft, burn), ending).await

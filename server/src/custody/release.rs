@@ -164,7 +164,7 @@ async fn round(
         Ok(key) => key,
         Err(reason) => {
             let Admission { deps, burn, draft, .. } = admission;
-            let refused = Refused { reason, broken: None, deps, burn, draft: Some(draft) };
+            let refused = Refused { reason, broken: None, deps, burn, claimed: None, draft: Some(draft) };
             return refuse(app, refused, "credential.released", basis, origin).await.map(Err);
         }
     };

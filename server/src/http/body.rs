@@ -69,6 +69,7 @@ impl Form<'_> {
             certificate: self.certificate.as_ref(),
             params: &self.params,
             source: origin.source,
+            pace: origin.pace.clone(),
         }
     }
 }

@@ -1,14 +1,16 @@
-//! Around every handler: headers of a sane size, and no panic that leaves a client
-//! without an answer.
+//! Around every handler: headers of a sane size, no panic that leaves a client without an answer,
+//! and one way to say when to come again.
 
 use super::answer::oauth_error;
+use crate::pace::Pace;
 use crate::reason::Reason;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::error::InternalError;
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderValue, RETRY_AFTER};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpResponse};
+use actix_web::{Error, HttpMessage, HttpResponse};
 use futures_util::FutureExt;
 use std::panic::AssertUnwindSafe;
 
@@ -32,10 +34,22 @@ pub async fn guard(
     // The state behind a handler is shared behind locks that don't poison, and is only ever
     // replaced whole, so going on after a panic is sound.
     match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(answered) => answered,
+        Ok(answered) => {
+            let mut answered = answered?;
+            tell_wait(&mut answered);
+            Ok(answered)
+        }
         Err(_) => {
             tracing::error!("a handler panicked");
             Err(InternalError::from_response("panic", oauth_error(Reason::Internal)).into())
         }
+    }
+}
+
+/// Says exactly when a request that came too early may be tried again, where that is known.
+fn tell_wait<B>(answered: &mut ServiceResponse<B>) {
+    let wait = answered.request().extensions().get::<Pace>().and_then(Pace::wait);
+    if let Some(seconds) = wait.filter(|_| answered.status() == StatusCode::TOO_MANY_REQUESTS) {
+        answered.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     }
 }

@@ -3,6 +3,7 @@
 use super::answer::json;
 use crate::app::App;
 use crate::limits::MAX_CLOCK_SKEW_SECONDS;
+use crate::redis::RedisState;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use serde::Serialize;
@@ -24,6 +25,9 @@ struct Ready {
     change_feed: &'static str,
     signing_key: &'static str,
     clock: &'static str,
+    /// Where there is one: without it everything goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    redis: Option<&'static str>,
 }
 
 pub(super) async fn ready(app: Data<App>) -> HttpResponse {
@@ -36,12 +40,15 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
     let key = app.ring.keyring().signing_key(now).is_some();
     let clock = time.is_none_or(|time| (time / 1_000_000 - now).abs() <= MAX_CLOCK_SKEW_SECONDS);
     let all = time.is_some() && feed && key && clock;
+    let redis = app.rates.cells.redis();
+    let whole = redis.is_none_or(|redis| redis == RedisState::Answers);
     let body = Ready {
-        status: word(all, "not ready"),
+        status: word(all && whole, if all { "degraded" } else { "not ready" }),
         database: word(time.is_some(), "does not answer"),
         change_feed: word(feed, "behind"),
         signing_key: word(key, "none active"),
         clock: word(clock, "off by more than 30 s against the database"),
+        redis: redis.map(RedisState::as_str),
     };
     json(if all { 200 } else { 503 }, &body)
 }

@@ -3,7 +3,8 @@
 
 use crate::audit::Origin;
 use crate::config::Config;
-use actix_web::HttpRequest;
+use crate::pace::Pace;
+use actix_web::{HttpMessage, HttpRequest};
 use std::net::IpAddr;
 use stipend_keys::random_id;
 
@@ -13,7 +14,10 @@ const MAX_HOPS: usize = 16;
 #[must_use]
 pub fn origin(config: &Config, request: &HttpRequest) -> Origin {
     let peer = request.peer_addr().map(|address| address.ip().to_canonical());
-    Origin { request_id: random_id("req_"), source: peer.map(|peer| source(config, peer, request)) }
+    let pace = Pace::default();
+    // Whoever answers says how long to wait.
+    request.extensions_mut().insert(pace.clone());
+    Origin { request_id: random_id("req_"), source: peer.map(|peer| source(config, peer, request)), pace }
 }
 
 /// The nearest address that is no proxy of ours, read from the right: what stands further

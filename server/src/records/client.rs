@@ -4,10 +4,12 @@ use super::{AuthMethod, ClientSettings, LoadError, Loaded, RegisteredKey, column
 use crate::deps;
 use crate::federation::Issuer;
 use serde::{Deserialize, Serialize};
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 use stipend_keys::Verifier;
 use stipend_schema::{Db, queries};
 use stipend_token::access::AccessEntry;
+use stipend_token::rate::Rate;
 use stipend_token::{Environment, MayAct, ScopeSet, id};
 
 /// What a client is for.
@@ -61,6 +63,8 @@ pub struct ClientSecret {
     pub hash: String,
     pub expires_at: i64,
     pub proved: OnceLock<[u8; 32]>,
+    /// When it was last noted for all nodes that it was proved, in seconds.
+    pub noted: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -94,6 +98,8 @@ pub struct Client {
     /// Where it publishes its keys, if it does: then those are all it has.
     pub published: Option<Arc<Issuer>>,
     pub settings: ClientSettings,
+    /// How often it may ask, where that is not what holds for all.
+    pub rate: Option<Rate>,
     /// Its `sub`.
     pub subject: String,
 }
@@ -143,10 +149,12 @@ pub(super) async fn load(db: Db, id: String) -> Result<Loaded<Client>, LoadError
                 hash: secret.hash,
                 expires_at: secret.expires_at,
                 proved: OnceLock::new(),
+                noted: AtomicI64::new(0),
             })
             .collect(),
         keys,
         published,
+        rate: settings.rate.map(|rate| rate.rate().map_err(|_| LoadError::Corrupt("client settings"))).transpose()?,
         settings,
         id: row.id,
         owner_id: row.owner_id,

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use stipend_token::rate::{Rate, RateError};
 
 /// Absent members are off or empty; what is off or empty is not written.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
@@ -51,6 +52,31 @@ pub struct ClientSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 8)]
     pub grant_types: Option<Vec<String>>,
+    /// How often it may ask, in place of what holds for all clients.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<ClientRate>,
+}
+
+/// So many requests within so many seconds, on all nodes together.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ClientRate {
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub count: u32,
+    #[schema(minimum = 1, maximum = 86_400)]
+    pub per_s: u32,
+    /// So many at once. Absent: `count`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub burst: Option<u32>,
+}
+
+impl ClientRate {
+    /// # Errors
+    /// [`RateError`].
+    pub fn rate(&self) -> Result<Rate, RateError> {
+        Rate::new(self.count, self.per_s, self.burst.unwrap_or(self.count))
+    }
 }
 
 impl ClientSettings {

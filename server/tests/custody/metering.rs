@@ -7,6 +7,7 @@ use stipend::audit::Origin;
 use stipend::binding::{Presentation, Presented, Scheme};
 use stipend::custody::{ProxyCall, begin};
 use stipend::demo::llm::Llm;
+use stipend::pace::Pace;
 use stipend_keys::Secret;
 use stipend_schema::Backend;
 use stipend_token::constraint::{Body, CanonicalPath, Method as CallMethod};
@@ -168,7 +169,7 @@ async fn a_call_whose_end_nobody_saw_used_all_that_was_held() {
         body_bytes: 0,
         max_cost: None,
     };
-    let origin = Origin { request_id: "req_lost".into(), source: None };
+    let origin = Origin { request_id: "req_lost".into(), source: None, pace: Pace::default() };
     let open = begin(Arc::clone(&world.server.app), &call, &origin).await.unwrap();
     // As if the node had been killed here.
     std::mem::forget(open);

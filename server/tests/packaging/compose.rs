@@ -44,6 +44,7 @@ fn the_servers_environment_is_a_valid_configuration() {
     };
     let vars = environment.iter().map(|(name, value)| {
         let value = match value.strip_prefix("/run/secrets/") {
+            Some("redis_url") => file("redis_url", "redis://:x@redis\n"),
             Some("database_url") => file("database_url", "postgres://stipend:x@postgres/stipend\n"),
             Some(secret) => file(secret, &"0123456789abcdef".repeat(4)),
             None => value.replace("${STIPEND_ISSUER:-", "").trim_end_matches('}').to_owned(),
@@ -52,6 +53,7 @@ fn the_servers_environment_is_a_valid_configuration() {
     });
     let config = Source::from_vars(vars).and_then(Config::from_source).unwrap_or_else(|errors| panic!("{errors}"));
     assert!(config.database_url.0.starts_with("postgres://"), "the empty variable leaves the file's word");
+    assert!(config.redis.is_some(), "limits are shared");
     assert!(config.kek.fixed.is_some() && config.bootstrap_secret.is_some());
     assert_eq!((config.listen.port(), config.issuer.as_str()), (8080, "http://localhost:8080"));
 }

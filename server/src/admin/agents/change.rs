@@ -79,6 +79,8 @@ pub(in super::super) async fn patch(session: &Session<'_>, id: &str, patch: &Pat
             }
             if let Some(wanted) = &patch.settings {
                 settings::check(session.app, check::parse_word(&row.auth_method)?, wanted)?;
+                let have = check::parse_column(&row.settings)?;
+                settings::check_rate(session.app, caller, wanted, Some(&have))?;
             }
             let row = patched(row, patch, session.now())?;
             store(session, bundle, row, read)

@@ -40,6 +40,7 @@ pub(in super::super) async fn create(session: &Session<'_>, new: &NewAgent) -> R
             check_members(new, session.now())?;
             access::check_roles(caller, kind, &new.roles)?;
             settings::check(session.app, new.auth_method, &new.settings)?;
+            settings::check_rate(session.app, caller, &new.settings, None)?;
             let keys = keys(new)?;
             let row = row(new, kind, environment, session.now())?;
             let have = find(session, &row.id).await?;

@@ -1,8 +1,10 @@
 //! The settings of a client against its method of authentication: what a method needs is there,
 //! and nothing of another method, which would look as if it were asked for.
 
+use super::super::caller::Caller;
 use super::super::check;
 use super::super::problem::Refusal;
+use super::super::roles::Action;
 use crate::app::App;
 use crate::certificate::{CertificateSubject, SubjectFault};
 use crate::client::SpiffeId;
@@ -15,6 +17,23 @@ use url::Url;
 const MAX_ISSUER_BYTES: usize = 512;
 /// Required claims, values of one, and audiences.
 const MAX_CLAIMS: usize = 16;
+
+/// How often the client may ask. Up to what holds for all clients its owner's admins may say;
+/// more than that only those who run the deployment.
+pub(super) fn check_rate(
+    app: &App,
+    caller: &Caller,
+    wanted: &ClientSettings,
+    have: Option<&ClientSettings>,
+) -> Result<(), Refusal> {
+    let has = have.and_then(|have| have.rate);
+    let Some(wanted) = wanted.rate.filter(|wanted| has != Some(*wanted)) else { return Ok(()) };
+    let rate = wanted.rate().map_err(|error| Refusal::field("/settings/rate", error.to_string()))?;
+    match app.config.rates.client {
+        Some(most) if most.is_exceeded_by(&rate) => caller.check(Action::ManageAdmin, None),
+        Some(_) | None => Ok(()),
+    }
+}
 
 pub(super) fn check(app: &App, method: AuthMethod, settings: &ClientSettings) -> Result<(), Refusal> {
     let certificates = app.config.takes_certificates();

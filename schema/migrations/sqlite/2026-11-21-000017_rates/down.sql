@@ -1,0 +1,2 @@
+DROP TABLE proved_secrets;
+DROP TABLE rate_cells;
