@@ -91,6 +91,8 @@ struct Key {
 /// The keys of one deployment.
 pub struct Keyring {
     keys: Vec<Key>,
+    /// Keys of this algorithm sign what asks for it, and nothing else as long as another can.
+    beside: Option<Algorithm>,
 }
 
 impl Keyring {
@@ -108,13 +110,30 @@ impl Keyring {
         let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
         // Oldest first: the document's order then only changes at its ends.
         keys.sort_by(|one, other| one.age().cmp(&other.age()));
-        Ok(Self { keys })
+        Ok(Self { keys, beside: None })
+    }
+
+    /// The same with an algorithm whose keys sign only what asks for it.
+    #[must_use]
+    pub fn with_beside(self, beside: Option<Algorithm>) -> Self {
+        Self { beside, ..self }
     }
 
     /// The key that signs: the newest one that may.
     pub fn signing_key(&self, now: Timestamp) -> Option<&Arc<Signer>> {
-        let newest_first = self.keys.iter().rev();
-        newest_first.filter(|key| key.record.may_sign(now)).find_map(|key| key.signer.as_ref())
+        let signers = || self.newest_first(now);
+        let is_beside = |signer: &&Arc<Signer>| self.beside == Some(signer.alg());
+        signers().find(|signer| !is_beside(signer)).or_else(|| signers().next())
+    }
+
+    /// The key that signs with one algorithm: the newest one that may.
+    pub fn signing_key_of(&self, algorithm: Algorithm, now: Timestamp) -> Option<&Arc<Signer>> {
+        self.newest_first(now).find(|signer| signer.alg() == algorithm)
+    }
+
+    fn newest_first(&self, now: Timestamp) -> impl Iterator<Item = &Arc<Signer>> {
+        let may_sign = self.keys.iter().rev().filter(move |key| key.record.may_sign(now));
+        may_sign.filter_map(|key| key.signer.as_ref())
     }
 
     /// The signer of one key, as long as what it signs is believed.

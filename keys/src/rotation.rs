@@ -108,6 +108,21 @@ pub fn plan(records: &[KeyRecord], policy: &RotationPolicy, now: Timestamp) -> O
     (plan != Plan::default()).then_some(plan)
 }
 
+/// The same for a deployment that signs some things with another algorithm than tokens: with
+/// `beside`, the keys of that algorithm rotate by themselves. None of the two takes the other's
+/// place, but that the first key of the tokens' algorithm succeeds whatever signed before.
+pub fn plans(records: &[KeyRecord], policy: &RotationPolicy, beside: Option<Algorithm>, now: Timestamp) -> Vec<Plan> {
+    let Some(beside) = beside.filter(|algorithm| *algorithm != policy.algorithm) else {
+        return plan(records, policy, now).into_iter().collect();
+    };
+    let (apart, own): (Vec<_>, Vec<_>) = records.iter().cloned().partition(|record| record.alg == beside);
+    // Distrusted or not: once one has signed, those beside never step in for it.
+    let began = own.iter().any(|record| record.activate_at <= now);
+    let tokens = plan(if began || apart.is_empty() { &own } else { records }, policy, now);
+    let others = plan(&apart, &RotationPolicy { algorithm: beside, ..*policy }, now);
+    tokens.into_iter().chain(others).collect()
+}
+
 const fn new_key(policy: &RotationPolicy, publish_at: Timestamp, activate_at: Timestamp) -> NewKey {
     NewKey { algorithm: policy.algorithm, publish_at, activate_at, retire_at: OPEN_ENDED, remove_at: OPEN_ENDED }
 }

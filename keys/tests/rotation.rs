@@ -193,3 +193,91 @@ fn a_policy_that_would_orphan_tokens_or_overlap_is_refused() {
         assert!(matches!(policy.check(LIFE, LEEWAY), Err(KeyringError::Policy(_))));
     }
 }
+
+mod beside {
+    use super::*;
+    use stipend_keys::rotation::plans;
+    use stipend_keys::{KeyRecord, SigningKey};
+
+    const ES256: Algorithm = Algorithm::Es256;
+    const EDDSA: Algorithm = Algorithm::EdDsa;
+
+    /// Two rings over one store, planned every ten minutes.
+    #[derive(Default)]
+    struct Pair {
+        records: Vec<KeyRecord>,
+        signers: Vec<std::sync::Arc<stipend_keys::Signer>>,
+    }
+
+    impl Pair {
+        fn plan(&mut self, policy: &RotationPolicy, beside: Option<Algorithm>, now: i64) {
+            for plan in plans(&self.records, policy, beside, now) {
+                for change in plan.changes {
+                    let record = self.records.iter_mut().find(|record| record.kid == change.kid).unwrap();
+                    (record.activate_at, record.retire_at, record.remove_at) =
+                        (change.activate_at, change.retire_at, change.remove_at);
+                }
+                if let Some(new) = plan.create {
+                    let key = SigningKey::generate(new.algorithm).unwrap();
+                    self.records.push(KeyRecord {
+                        kid: key.kid().to_owned(),
+                        alg: key.alg(),
+                        public_jwk_json: key.public_jwk().to_public_json(),
+                        publish_at: new.publish_at,
+                        activate_at: new.activate_at,
+                        retire_at: new.retire_at,
+                        remove_at: new.remove_at,
+                        distrusted_at: None,
+                    });
+                    self.signers.push(std::sync::Arc::new(key.signer().unwrap()));
+                }
+            }
+        }
+
+        fn ring(&self, beside: Option<Algorithm>) -> stipend_keys::Keyring {
+            stipend_keys::Keyring::new(self.records.clone(), &self.signers).unwrap().with_beside(beside)
+        }
+
+        fn algs(&self, beside: Algorithm, now: i64) -> (Option<Algorithm>, Option<Algorithm>) {
+            let ring = self.ring(Some(beside));
+            let tokens = ring.signing_key(now).map(|signer| signer.alg());
+            (tokens, ring.signing_key_of(beside, now).map(|signer| signer.alg()))
+        }
+    }
+
+    #[test]
+    fn each_algorithm_always_has_its_key_and_neither_retires_the_other() {
+        let policy = RotationPolicy { algorithm: ES256, ..POLICY };
+        let mut pair = Pair::default();
+        for step in 0..200 {
+            let now = START + step * 600;
+            pair.plan(&policy, Some(EDDSA), now);
+            assert_eq!(pair.algs(EDDSA, now), (Some(ES256), Some(EDDSA)), "at step {step}");
+        }
+        assert!(pair.records.iter().filter(|record| record.alg == EDDSA).count() > 2, "both rotated");
+        assert!(pair.records.iter().filter(|record| record.alg == ES256).count() > 2);
+    }
+
+    #[test]
+    fn what_signed_before_signs_on_until_its_successor_is_known_and_a_distrusted_one_is_succeeded_at_once() {
+        // It was EdDSA for all; then tokens become ES256, and EdDSA stays for events.
+        let mut pair = Pair::default();
+        pair.plan(&RotationPolicy { algorithm: EDDSA, ..POLICY }, None, START);
+        let policy = RotationPolicy { algorithm: ES256, ..POLICY };
+        pair.plan(&policy, Some(EDDSA), START + 10);
+        assert_eq!(pair.algs(EDDSA, START + 10), (Some(EDDSA), Some(EDDSA)), "not known to anybody yet");
+        let over = START + 10 + POLICY.publish_ahead_seconds;
+        pair.plan(&policy, Some(EDDSA), over);
+        assert_eq!(pair.algs(EDDSA, over), (Some(ES256), Some(EDDSA)));
+        assert_eq!(pair.records.len(), 2, "events keep their key");
+        // Distrusted with a successor on its way, which steps in; the key of events does not.
+        let due = over + POLICY.period_seconds - POLICY.publish_ahead_seconds;
+        pair.plan(&policy, Some(EDDSA), due);
+        let current = pair.ring(Some(EDDSA)).signing_key(due).unwrap().kid().to_owned();
+        pair.records.iter_mut().find(|record| record.kid == current).unwrap().distrusted_at = Some(due);
+        pair.plan(&policy, Some(EDDSA), due);
+        let next = pair.ring(Some(EDDSA));
+        let next = next.signing_key(due).unwrap();
+        assert!(next.alg() == ES256 && next.kid() != current);
+    }
+}

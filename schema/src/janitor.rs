@@ -43,6 +43,8 @@ pub struct Swept {
     pub cells: usize,
     /// Secrets that were proved too long ago.
     pub marks: usize,
+    /// What was said of where tokens are that are over.
+    pub reach: usize,
 }
 
 impl Swept {
@@ -62,6 +64,7 @@ impl Swept {
             self.signals,
             self.cells,
             self.marks,
+            self.reach,
         ]
         .into_iter()
         .any(|rows| rows >= limit)
@@ -84,9 +87,10 @@ pub async fn sweep(db: &Db, now: i64) -> Result<Swept, DbError> {
     let signals = signals + delete(db, "signal_outbox", "id", "attempts >", -1, TOO_MANY).await?;
     let cells = delete(db, "rate_cells", "key", "expires_at <", expired, "").await?;
     let marks = delete(db, "proved_secrets", "mark", "expires_at <", expired, "").await?;
+    let reach = delete(db, "signal_reach", "kind, value, audience, ends_at", "ends_at <", expired, "").await?;
     let floor = raise_floor(db, now.saturating_sub(CHANGES_KEPT_SECONDS)).await?;
     let changes = delete(db, "changes", "seq", "seq <=", floor, "").await?;
-    Ok(Swept { burns, revocations, answers, lines, counters, approvals, changes, places, signals, cells, marks })
+    Ok(Swept { burns, revocations, answers, lines, counters, approvals, changes, places, signals, cells, marks, reach })
 }
 
 /// What the journal speaks of stays. A hold is not looked for: it leaves a use on each line of

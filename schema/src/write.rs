@@ -14,7 +14,7 @@ use crate::rows::{
     AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,
 };
-use crate::signals::{SignalEventRow, SignalStreamRow, StatusEntryRow};
+use crate::signals::{SignalEventRow, SignalReachRow, SignalStreamRow, StatusEntryRow};
 
 /// A row of any table that a work may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,6 +60,8 @@ pub enum Table {
     Issuer,
     ClientRegistration,
     SignalStream,
+    /// A line that was used up, by the line's id.
+    BudgetExhaustion,
 }
 
 /// What is noted whether or not it is there already. It conflicts with nothing, so works that
@@ -76,6 +78,8 @@ pub enum Note {
     Polled(Polled),
     /// What a stream is to be told.
     Signal(SignalEventRow),
+    /// For which audience there is a token that something can kill.
+    Reach(SignalReachRow),
 }
 
 impl Note {
@@ -88,6 +92,7 @@ impl Note {
             Self::Status(row) => (2, &row.list, ""),
             Self::Polled(polled) => (3, &polled.id, ""),
             Self::Signal(row) => (4, &row.id, ""),
+            Self::Reach(row) => (5, &row.value, &row.audience),
         }
     }
 
@@ -98,6 +103,7 @@ impl Note {
             Self::Status(row) => row.has_nul(),
             Self::Polled(polled) => polled.id.contains('\0'),
             Self::Signal(row) => row.has_nul(),
+            Self::Reach(row) => row.has_nul(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::custody::overdue;
 use crate::deps;
 use crate::pace::Pace;
 use crate::ring::{self, KeyOrder, Ordered};
-use crate::signals::push_events;
+use crate::signals::{push_events, tell_exhaustions};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::sync::Arc;
@@ -51,6 +51,7 @@ pub fn start(app: &Arc<App>) -> Vec<JoinHandle<()>> {
         app.store.background(keep_custody(Arc::clone(app))),
         app.store.background(watch_orphans(Arc::clone(app))),
         app.store.background(push_events(Arc::clone(app))),
+        app.store.background(tell_exhaustions(Arc::clone(app))),
     ]
 }
 

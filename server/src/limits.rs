@@ -149,6 +149,10 @@ pub const SIGNAL_KEPT_SECONDS: i64 = 86_400;
 pub const MAX_SIGNALS_WAITING: i64 = 10_000;
 /// Events that one revocation causes, over all streams; the rest is not told.
 pub const MAX_SIGNALS_PER_WORK: usize = 1000;
+/// How coarsely it is noted until when there are tokens at an audience: an hour's share a row.
+pub const REACH_GRAIN_SECONDS: i64 = 3600;
+/// How often a node looks for budgets that were used up.
+pub const EXHAUSTIONS_EVERY: Duration = Duration::from_millis(500);
 /// Clients of an owner whose end is told when the owner is disabled.
 pub const SIGNAL_OWNER_CLIENTS: i64 = 200;
 /// Events in one answer to a poll.

@@ -177,7 +177,6 @@ reasons! {
     ApprovalNotNeeded = "approval_not_needed", InvalidRequest, "this exchange needs no approval: make it at the token endpoint";
     ApprovalTargets = "approval_targets", InvalidTarget, "an exchange that people must approve is for exactly one resource";
     ApprovalHint = "approval_hint", InvalidRequest, "login_hint, login_hint_token and id_token_hint do not go with a subject token, which says whom it is about";
-    ApprovalForeign = "approval_foreign", InvalidRequest, "an exchange of another issuer's token can't wait for an approval: its client exchanges it for a token of ours first";
     BadRequestedExpiry = "bad_requested_expiry", InvalidRequest, "requested_expiry must be a positive integer";
     BadBindingMessage = "bad_binding_message", InvalidBindingMessage, "binding_message must have at most 256 bytes, without control or direction characters";
     TooManyApprovals = "too_many_approvals", TooManyRequests, "too many requests wait for an approval: poll for those, or wait until they expire";
@@ -289,6 +288,7 @@ reasons! {
     // Streams of security events.
     StreamUnknown = "stream_unknown", NotFound, "this client has no such stream";
     StreamExists = "stream_exists", Conflict, "this client has a stream already: change it, or remove it first";
+    StreamHeld = "stream_held", AccessDenied, "an administrator has stopped this stream: only an administrator lets it go on";
     BadStream = "bad_stream", InvalidRequest, "stream_id and what is said of the stream must be as documented, and what the transmitter says of it as it says";
     BadDelivery = "bad_delivery", InvalidRequest, "delivery must be urn:ietf:rfc:8935 with an https endpoint_url that may be called, or urn:ietf:rfc:8936";
     BadPoll = "bad_poll", InvalidRequest, "maxEvents must not be negative, and ack and setErrs name 1000 events at most";

@@ -7,11 +7,12 @@ use crate::deps;
 use crate::limits::{LEEWAY_SECONDS, MAX_TTL_SECONDS};
 use crate::records::Unavailable;
 use crate::sealed::signing_key_aad;
+use crate::signals::{Initiator, announce};
 use crate::store::{Store, StoreStopped};
 use arc_swap::ArcSwap;
 use std::sync::Arc;
 use stipend_keys::keyring::OPEN_ENDED;
-use stipend_keys::rotation::{NewKey, Plan, RotationPolicy, plan};
+use stipend_keys::rotation::{NewKey, Plan, RotationPolicy, plans};
 use stipend_keys::{Algorithm, JwksDocument, KeyRecord, Keyring, Sealer, Secret, Signer, SigningKey};
 use stipend_schema::{Outcome, RevocationRow, Row, SigningKeyRow, Work, Write, queries};
 use stipend_token::revoked::RevokedKind;
@@ -40,6 +41,8 @@ pub struct Ring {
     store: Arc<Store>,
     sealer: Sealer,
     policy: RotationPolicy,
+    /// What security events are signed with, where that is not what tokens are.
+    events: Option<Algorithm>,
 }
 
 impl Ring {
@@ -47,10 +50,16 @@ impl Ring {
     ///
     /// # Errors
     /// [`RingError`]; a key sealed by an unknown key-encryption key refuses to start.
-    pub async fn open(store: Arc<Store>, sealer: Sealer, policy: RotationPolicy, now: i64) -> Result<Self, RingError> {
+    pub async fn open(
+        store: Arc<Store>,
+        sealer: Sealer,
+        (policy, events): (RotationPolicy, Option<Algorithm>),
+        now: i64,
+    ) -> Result<Self, RingError> {
+        let events = events.filter(|events| *events != policy.algorithm);
         policy.check(MAX_TTL_SECONDS, LEEWAY_SECONDS)?;
         let current = ArcSwap::from_pointee(Keyring::new(Vec::new(), &[])?);
-        let ring = Self { current, store, sealer, policy };
+        let ring = Self { current, store, sealer, policy, events };
         ring.reload(now).await?;
         Ok(ring)
     }
@@ -65,12 +74,25 @@ impl Ring {
         self.current.load().jwks(now)
     }
 
-    /// The algorithms of what signs now or will: each once.
+    /// Who signs security events.
+    #[must_use]
+    pub fn event_signer(&self, now: i64) -> Option<Arc<Signer>> {
+        let keyring = self.current.load();
+        match self.events {
+            Some(algorithm) => keyring.signing_key_of(algorithm, now).cloned(),
+            None => keyring.signing_key(now).cloned(),
+        }
+    }
+
+    /// The algorithms of what signs tokens now or will: each once.
     #[must_use]
     pub fn signing_algs(&self, now: i64) -> Vec<&'static str> {
         let keyring = self.current.load();
         let mut algs = Vec::new();
-        for record in keyring.records().filter(|record| record.verifies(now) && now < record.retire_at) {
+        let signs = |record: &&KeyRecord| record.verifies(now) && now < record.retire_at;
+        let of_tokens = |record: &&KeyRecord| Some(record.alg) != self.events;
+        let any = keyring.records().any(|record| signs(&record) && of_tokens(&record));
+        for record in keyring.records().filter(signs).filter(|record| !any || of_tokens(record)) {
             if !algs.contains(&record.alg.as_str()) {
                 algs.push(record.alg.as_str());
             }
@@ -95,7 +117,7 @@ impl Ring {
         let sealer = self.sealer.clone();
         // Whoever holds the key-encryption key may be a network away.
         let keyring = self.store.blocking(move || keyring(&sealer, &rows, &open, now)).await??;
-        self.current.store(Arc::new(keyring));
+        self.current.store(Arc::new(keyring.with_beside(self.events)));
         Ok(())
     }
 }
@@ -203,7 +225,7 @@ pub async fn order(
             KeyOrder::Schedule | KeyOrder::Rotate => Ordered::NothingToDo,
         });
     };
-    let work = work(order, writes, basis, origin, by);
+    let work = announce(app, work(order, writes, basis, origin, by), None, Initiator::Admin).await?;
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => {
             let ring = Arc::clone(&app.ring);
@@ -265,7 +287,7 @@ fn decide(
         // Due at once: the shortest period that still publishes ahead.
         policy.period_seconds = 0;
     }
-    if let Some(plan) = plan(&records, &policy, now) {
+    for plan in plans(&records, &policy, ring.events, now) {
         apply(ring, &plan, &rows, &mut writes, now)?;
     }
     Ok((!writes.is_empty()).then_some(writes))

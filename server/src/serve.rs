@@ -231,7 +231,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let sealer = Sealer::new(Arc::clone(&kek));
     let own = secrets::secrets(&store, &committer, &sealer, &*clock).await?;
     let safe = Safe::new(kek, &own.fingerprints, own.wraps, Arc::clone(&store));
-    let ring = Arc::new(Ring::open(Arc::clone(&store), sealer, policy, clock.now()).await?);
+    let ring = Arc::new(Ring::open(Arc::clone(&store), sealer, (policy, config.event_signing_alg), clock.now()).await?);
     let records = Arc::new(Records::new(Arc::clone(&live), Arc::clone(&store)));
     let authorities = config.client_certificates.authorities.as_deref().map(Authorities::from_file).transpose();
     let authorities = authorities.map_err(StartError::Authorities)?;

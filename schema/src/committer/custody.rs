@@ -36,7 +36,7 @@ macro_rules! custody_statements {
                         .execute(conn)$($wait)*?
                 }
                 // Written all at once.
-                Note::Status(_) => 0,
+                Note::Status(_) | Note::Reach(_) => 0,
                 Note::Polled(polled) => {
                     diesel::update(approval_requests::table.find(&polled.id))
                         .set((
@@ -49,6 +49,15 @@ macro_rules! custody_statements {
                     diesel::insert_into(signal_outbox::table).values(row).execute(conn)$($wait)*?
                 }
             };
+            Ok(())
+        }
+
+        /// Whoever tells of it removes it; one that waits stands for all until then.
+        pub(super) $($asyncness)? fn note_exhausted(conn: &mut $conn, line: &str, at: i64) -> QueryResult<()> {
+            diesel::insert_into(budget_exhaustions::table)
+                .values((budget_exhaustions::line_id.eq(line), budget_exhaustions::at.eq(at)))
+                .on_conflict_do_nothing()
+                .execute(conn)$($wait)*?;
             Ok(())
         }
 

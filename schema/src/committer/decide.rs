@@ -9,12 +9,15 @@ use crate::custody::{Count, Counted, CounterRow, Counters};
 use crate::feed::Head;
 use crate::ledger::{Answer, Books, Entries, Settled, Spend, Stored};
 use crate::rows::{AuditRow, ChangeRow};
-use crate::signals::StatusEntryRow;
+use crate::signals::{SignalReachRow, StatusEntryRow};
 use crate::write::{Note, Write};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A decision made on a feed further behind than this is made again, not fenced.
 pub(super) const MAX_FENCE_SPAN: i64 = 10_000;
+
+/// The threshold, in percent, at which nothing of a line is left.
+const USED_UP: u8 = 100;
 
 /// Whole seconds of a time in microseconds.
 pub(super) fn seconds(at: i64) -> i64 {
@@ -195,10 +198,26 @@ impl<'a> Decision<'a> {
         self.writes().filter_map(place).collect()
     }
 
+    /// Where there are tokens that something can kill: each once, in one order everywhere.
+    pub(super) fn reach(&self) -> BTreeSet<&'a SignalReachRow> {
+        let reach = |write: &'a Write| if let Write::Note(Note::Reach(row)) = write { Some(row) } else { None };
+        self.writes().filter_map(reach).collect()
+    }
+
+    /// The lines of which a step spent the last: each once, in one order everywhere.
+    pub(super) fn exhausted(&self) -> BTreeSet<&str> {
+        let done = self.verdicts.iter().zip(&self.settled).filter_map(|(verdict, settled)| match settled {
+            Some(Settled { answer: Answer::Done(receipt), .. }) if *verdict == Verdict::Fresh => Some(receipt),
+            _ => None,
+        });
+        let told = done.flat_map(|receipt| &receipt.told);
+        told.filter(|(_, percent)| *percent == USED_UP).map(|(line, _)| line.as_str()).collect()
+    }
+
     /// All other notes.
     pub(super) fn notes(&self) -> Vec<&'a Note> {
         let note = |write: &'a Write| match write {
-            Write::Note(note) if !matches!(note, Note::Status(_)) => Some(note),
+            Write::Note(note) if !matches!(note, Note::Status(_) | Note::Reach(_)) => Some(note),
             _ => None,
         };
         let mut notes: Vec<&Note> = self.writes().filter_map(note).collect();

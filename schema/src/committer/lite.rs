@@ -16,13 +16,14 @@ use crate::rows::{
     AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
     CounterRow, RevocationRow,
 };
-use crate::signals::StatusEntryRow;
+use crate::signals::{SignalReachRow, StatusEntryRow};
 use crate::tables::{
     approval_requests, audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_carves,
-    budget_holds, budget_lines, budget_uses, changes, client_keys, client_registrations, client_secrets, clients,
-    counters, credential_exposures, credential_grants, credential_uses, credential_versions, credentials,
-    exchange_rules, feed_head, issuers, jti_used, owners, registration_tokens, resources, responsibilities,
-    revocations, server_secrets, signal_outbox, signal_streams, signing_keys, status_entries,
+    budget_exhaustions, budget_holds, budget_lines, budget_uses, changes, client_keys, client_registrations,
+    client_secrets, clients, counters, credential_exposures, credential_grants, credential_uses, credential_versions,
+    credentials, exchange_rules, feed_head, issuers, jti_used, owners, registration_tokens, resources,
+    responsibilities, revocations, server_secrets, signal_outbox, signal_reach, signal_streams, signing_keys,
+    status_entries,
 };
 use crate::write::{Note, Row, Table, Write};
 use diesel::connection::{AnsiTransactionManager, TransactionManager};
@@ -81,6 +82,13 @@ fn burn(conn: &mut SqliteConnection, keys: &[BurnKey<'_>]) -> QueryResult<HashSe
 fn keep_places(conn: &mut SqliteConnection, places: &[&StatusEntryRow]) -> QueryResult<()> {
     for place in places {
         diesel::insert_into(status_entries::table).values(*place).execute(conn)?;
+    }
+    Ok(())
+}
+
+fn keep_reach(conn: &mut SqliteConnection, reach: &BTreeSet<&SignalReachRow>) -> QueryResult<()> {
+    for row in reach {
+        diesel::insert_into(signal_reach::table).values(*row).on_conflict_do_nothing().execute(conn)?;
     }
     Ok(())
 }

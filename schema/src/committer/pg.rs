@@ -6,7 +6,7 @@
 use super::custody::custody_statements;
 use super::decide::{Batch, BurnKey};
 use super::ledger::{Wanted, ledger_statements};
-use super::pg_bulk::{AppendRecords, BurnKeys, KeepPlaces, PublishChanges};
+use super::pg_bulk::{AppendRecords, BurnKeys, KeepPlaces, KeepReach, PublishChanges};
 use super::pg_ledger::{
     AddAnswers, AddCaptures, AddCarves, AddHolds, AddLines, ChangeCaptures, ChangeCarves, ChangeHolds, KeepUses,
 };
@@ -22,13 +22,13 @@ use crate::rows::{
     AuditRow, BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow, ChangeRow,
     CounterRow, RevocationRow,
 };
-use crate::signals::StatusEntryRow;
+use crate::signals::{SignalReachRow, StatusEntryRow};
 use crate::tables::{
     approval_requests, audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_carves,
-    budget_holds, budget_lines, budget_uses, changes, client_keys, client_registrations, client_secrets, clients,
-    counters, credential_exposures, credential_grants, credential_uses, credential_versions, credentials,
-    exchange_rules, feed_head, issuers, owners, registration_tokens, resources, responsibilities, revocations,
-    server_secrets, signal_outbox, signal_streams, signing_keys,
+    budget_exhaustions, budget_holds, budget_lines, budget_uses, changes, client_keys, client_registrations,
+    client_secrets, clients, counters, credential_exposures, credential_grants, credential_uses, credential_versions,
+    credentials, exchange_rules, feed_head, issuers, owners, registration_tokens, resources, responsibilities,
+    revocations, server_secrets, signal_outbox, signal_streams, signing_keys,
 };
 use crate::write::{Note, Row, Table, Write};
 use diesel::prelude::{BoolExpressionMethods, ExpressionMethods, QueryResult};
@@ -143,6 +143,11 @@ async fn publish(conn: &mut AsyncPgConnection, changes: &[ChangeRow], head: i64)
 
 async fn keep_places(conn: &mut AsyncPgConnection, places: &[&StatusEntryRow]) -> QueryResult<()> {
     KeepPlaces::new(places).execute(conn).await?;
+    Ok(())
+}
+
+async fn keep_reach(conn: &mut AsyncPgConnection, reach: &BTreeSet<&SignalReachRow>) -> QueryResult<()> {
+    KeepReach::new(reach).execute(conn).await?;
     Ok(())
 }
 

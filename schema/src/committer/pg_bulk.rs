@@ -4,11 +4,12 @@
 
 use super::decide::BurnKey;
 use crate::rows::{AuditRow, ChangeRow};
-use crate::signals::StatusEntryRow;
+use crate::signals::{SignalReachRow, StatusEntryRow};
 use diesel::pg::Pg;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::result::QueryResult;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
+use std::collections::BTreeSet;
 
 macro_rules! fixed_text {
     ($statement:ident) => {
@@ -184,6 +185,42 @@ impl QueryFragment<Pg> for KeepPlaces<'_> {
         out.push_sql(", ");
         out.push_bind_param::<Array<Text>, _>(&self.names)?;
         out.push_sql(")");
+        Ok(())
+    }
+}
+
+/// Where there are tokens that something can kill; many tokens share a row.
+pub(super) struct KeepReach<'a> {
+    kind: Vec<&'a str>,
+    value: Vec<&'a str>,
+    audience: Vec<&'a str>,
+    ends_at: Vec<i64>,
+}
+
+impl<'a> KeepReach<'a> {
+    pub(super) fn new(reach: &BTreeSet<&'a SignalReachRow>) -> Self {
+        Self {
+            kind: reach.iter().map(|row| row.kind.as_str()).collect(),
+            value: reach.iter().map(|row| row.value.as_str()).collect(),
+            audience: reach.iter().map(|row| row.audience.as_str()).collect(),
+            ends_at: reach.iter().map(|row| row.ends_at).collect(),
+        }
+    }
+}
+
+fixed_text!(KeepReach);
+
+impl QueryFragment<Pg> for KeepReach<'_> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
+        out.push_sql("INSERT INTO signal_reach (kind, value, audience, ends_at) SELECT * FROM unnest(");
+        out.push_bind_param::<Array<Text>, _>(&self.kind)?;
+        for column in [&self.value, &self.audience] {
+            out.push_sql(", ");
+            out.push_bind_param::<Array<Text>, _>(column)?;
+        }
+        out.push_sql(", ");
+        out.push_bind_param::<Array<BigInt>, _>(&self.ends_at)?;
+        out.push_sql(") ON CONFLICT DO NOTHING");
         Ok(())
     }
 }

@@ -149,6 +149,13 @@ macro_rules! transaction_steps {
         if !places.is_empty() {
             on::keep_places($conn, &places)$($wait)*?;
         }
+        let reach = decision.reach();
+        if !reach.is_empty() {
+            on::keep_reach($conn, &reach)$($wait)*?;
+        }
+        for line in decision.exhausted() {
+            on::note_exhausted($conn, line, super::decide::seconds(at))$($wait)*?;
+        }
         let changes = decision.changes(at);
         if !changes.is_empty() {
             on::publish($conn, &changes, new_head)$($wait)*?;
@@ -332,6 +339,7 @@ macro_rules! async_or_sync_writes {
                 Table::Revocation => from!(revocations),
                 Table::CredentialGrant => from!(credential_grants),
                 Table::SignalStream => from!(signal_streams),
+                Table::BudgetExhaustion => from!(budget_exhaustions),
                 Table::Issuer => from!(issuers),
                 Table::ClientRegistration => from!(client_registrations),
             }

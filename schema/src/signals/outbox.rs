@@ -35,6 +35,8 @@ macro_rules! change {
     };
 }
 
+pub(super) use change;
+
 pub async fn find_stream(db: &Db, id: &str) -> Result<Option<SignalStreamRow>, DbError> {
     let id = id.to_owned();
     let found =
@@ -134,8 +136,18 @@ pub async fn remove_events(db: &Db, stream_id: &str, ids: &[String]) -> Result<u
     )
 }
 
-/// Removes whatever a stream was to be told.
-pub async fn clear_outbox(db: &Db, stream_id: &str) -> Result<usize, DbError> {
+/// Removes whatever a stream was to be told, but what has `except` in its claims: the URI of an
+/// event.
+pub async fn clear_outbox(db: &Db, stream_id: &str, except: Option<&str>) -> Result<usize, DbError> {
     let stream_id = stream_id.to_owned();
-    change!(db, diesel::delete(signal_outbox::table.filter(signal_outbox::stream_id.eq(stream_id))))
+    // Claims are JSON in one line: nothing has this.
+    let kept = format!("%{}%", except.unwrap_or("\n"));
+    change!(
+        db,
+        diesel::delete(
+            signal_outbox::table
+                .filter(signal_outbox::stream_id.eq(stream_id))
+                .filter(signal_outbox::claims.not_like(kept))
+        )
+    )
 }

@@ -35,3 +35,30 @@ diesel::table! {
         expires_at -> BigInt,
     }
 }
+
+diesel::table! {
+    signal_reach (kind, value, audience, ends_at) {
+        kind -> Text,
+        value -> Text,
+        audience -> Text,
+        ends_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    signal_deliveries (stream_id) {
+        stream_id -> Text,
+        delivered -> BigInt,
+        failed -> BigInt,
+        delivered_at -> Nullable<BigInt>,
+        failed_at -> Nullable<BigInt>,
+        failure -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    budget_exhaustions (line_id) {
+        line_id -> Text,
+        at -> BigInt,
+    }
+}

@@ -286,11 +286,22 @@ fn store(session: &Session<'_>, old: BudgetLineRow, mut new: BudgetLineRow) -> R
     new.updated_at = session.now();
     let answer = view(new.clone())?;
     let amount = new.amount;
+    let effect = if is_lower(&new, &old, session.now()) { "lowered" } else { "changed" };
     Ok(Change {
         writes: vec![Write::Update(Row::BudgetLine(new))],
         changes: deps.clone(),
         ..Change::none(&old.owner_id, deps, answer)
     }
-    .with("effect", "changed")
+    .with("effect", effect)
     .with("amount", amount))
+}
+
+/// Whether a line admits less than it did: then whoever relies on it is told.
+fn is_lower(new: &BudgetLineRow, old: &BudgetLineRow, now: i64) -> bool {
+    let limit = |row: &BudgetLineRow| {
+        let increase = if row.increase_until.is_some_and(|until| now < until) { row.increase } else { 0 };
+        if row.state == "active" { row.amount.saturating_add(increase) } else { 0 }
+    };
+    let per_call = |row: &BudgetLineRow| row.per_call.unwrap_or(i64::MAX);
+    limit(new) < limit(old) || per_call(new) < per_call(old)
 }

@@ -28,6 +28,7 @@ mod roles;
 mod rules;
 mod session;
 mod signing_keys;
+mod streams;
 mod turns;
 
 // Whoever registers gets secrets and keys by the same rules as whom an admin registers.

@@ -15,6 +15,8 @@ pub enum Action {
     ReadAgent,
     CreateAgent,
     ChangeAgent,
+    /// To say how risky what an agent does is.
+    RateAgent,
     /// The secrets and keys that clients authenticate with.
     ManageSecrets,
     /// To make or change an admin: whoever holds its secret holds its roles.
@@ -44,6 +46,9 @@ pub enum Action {
     ManageKeyEncryption,
     ReadSigningKeys,
     ManageSigningKeys,
+    /// Streams of security events, as they were made by services.
+    ReadStream,
+    ManageStream,
     ReadRevocation,
     Revoke,
     /// To revoke what belongs to no owner that we could tell.
@@ -54,13 +59,14 @@ pub enum Action {
 
 #[cfg(test)]
 impl Action {
-    const ALL: [Self; 35] = [
+    const ALL: [Self; 38] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,
         Self::ReadAgent,
         Self::CreateAgent,
         Self::ChangeAgent,
+        Self::RateAgent,
         Self::ManageSecrets,
         Self::ManageAdmin,
         Self::ReadResource,
@@ -85,6 +91,8 @@ impl Action {
         Self::ManageKeyEncryption,
         Self::ReadSigningKeys,
         Self::ManageSigningKeys,
+        Self::ReadStream,
+        Self::ManageStream,
         Self::ReadRevocation,
         Self::Revoke,
         Self::RevokeAnything,
@@ -139,7 +147,7 @@ pub fn scope_of(roles: &[RoleGrant], action: Action) -> Option<Vec<String>> {
 pub fn is_well_formed(grant: &RoleGrant) -> bool {
     match grant.role {
         Role::PlatformAdmin => grant.owner.is_none(),
-        Role::OwnerAdmin | Role::CredentialAdmin | Role::BudgetAdmin => grant.owner.is_some(),
+        Role::OwnerAdmin | Role::CredentialAdmin | Role::BudgetAdmin | Role::RiskAdmin => grant.owner.is_some(),
         Role::Auditor => true,
     }
 }
@@ -154,7 +162,7 @@ fn is_global(grant: &RoleGrant) -> bool {
     match grant.role {
         Role::PlatformAdmin => true,
         Role::Auditor => grant.owner.is_none(),
-        Role::OwnerAdmin | Role::CredentialAdmin | Role::BudgetAdmin => false,
+        Role::OwnerAdmin | Role::CredentialAdmin | Role::BudgetAdmin | Role::RiskAdmin => false,
     }
 }
 
@@ -172,6 +180,7 @@ fn permits(grant: &RoleGrant, action: Action) -> bool {
         // Custodied credentials are theirs to change; of the rest they see.
         Role::CredentialAdmin => is_read(action) || matches!(action, Action::ManageCredential | Action::ManageGrant),
         Role::BudgetAdmin => is_read(action) || action == Action::ManageBudget,
+        Role::RiskAdmin => is_read(action) || action == Action::RateAgent,
         Role::Auditor => {
             let of_all = matches!(action, Action::ExportAudit | Action::ReadDeploymentPolicy);
             is_read(action) || action == Action::ReadAudit || (of_all && grant.owner.is_none())
@@ -193,6 +202,7 @@ fn is_read(action: Action) -> bool {
             | Action::ReadGrant
             | Action::ReadPolicy
             | Action::ReadSigningKeys
+            | Action::ReadStream
             | Action::ReadRevocation
     )
 }
@@ -203,6 +213,7 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ReadAgent
         | Action::CreateAgent
         | Action::ChangeAgent
+        | Action::RateAgent
         | Action::ManageSecrets
         | Action::ReadResource
         | Action::ManageResource
@@ -221,6 +232,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ReadPolicy
         | Action::ManagePolicy
         | Action::ReadSigningKeys
+        | Action::ReadStream
+        | Action::ManageStream
         | Action::ReadRevocation
         | Action::Revoke
         | Action::ReadAudit => true,
@@ -252,6 +265,7 @@ mod tests {
             ("owner-admin of own", grant(Role::OwnerAdmin, Some("own"))),
             ("credential-admin of own", grant(Role::CredentialAdmin, Some("own"))),
             ("budget-admin of own", grant(Role::BudgetAdmin, Some("own"))),
+            ("risk-admin of own", grant(Role::RiskAdmin, Some("own"))),
             ("auditor of own", grant(Role::Auditor, Some("own"))),
             ("auditor of all", grant(Role::Auditor, None)),
             ("no role", Vec::new()),

@@ -1,18 +1,18 @@
 //! `stipend agent`. A secret is printed where the server shows it, once, and kept nowhere.
 
 use super::Session;
-use super::agent_args::{Change, Command, Create, Key, Narrow, Reissue, Revoke, Secret, Update};
+use super::agent_args::{Change, Command, Create, Key, Narrow, Reissue, Revoke, Risk, Secret, Update};
 use super::api::read;
 use super::budget::caps_text;
 use super::error::CliError;
 use super::parse::object_file;
 use super::print::{Paint, instant, moment, relative, word};
 use crate::admin::api::{
-    Agent, AgentCreated, AgentKey, ChangeState, NarrowAgent, NewAgent, NewKey, NewSecret, PatchAgent, Readiness,
-    ReissueAgent, Responsible, RevokeAgent, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE, SecretCreated, ShownSecret, Transfer,
-    audience,
+    Agent, AgentCreated, AgentKey, ChangeState, NarrowAgent, NewAgent, NewKey, NewSecret, PatchAgent, RateAgent,
+    Readiness, ReissueAgent, Responsible, RevokeAgent, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE, SecretCreated,
+    ShownSecret, Transfer, audience,
 };
-use crate::records::{AuthMethod, ClientKind, CredentialKind, Role, RoleGrant};
+use crate::records::{AuthMethod, ClientKind, CredentialKind, RiskLevel, Role, RoleGrant};
 use serde_json::{Map, Value, json};
 use stipend_token::access::AccessEntry;
 use stipend_token::budget::BudgetCap;
@@ -35,6 +35,7 @@ pub async fn run(session: &Session<'_>, command: Command) -> Result<(), CliError
         Command::Accept { agent } => api.post(&["agents", &agent, "responsible", "accept"], &json!({})).await?,
         Command::Suspend(change) => change_state(session, change, "suspend").await?,
         Command::Resume(change) => change_state(session, change, "resume").await?,
+        Command::Risk(risk) => rate(session, risk).await?,
         Command::Retire(change) => change_state(session, change, "retire").await?,
         Command::Revoke(Revoke { agent, reason, severity }) => {
             api.post(&["agents", &agent, "revoke"], &RevokeAgent { reason, severity }).await?
@@ -108,6 +109,17 @@ async fn update(session: &Session<'_>, update: Update) -> Result<Value, CliError
         settings: update.settings,
     };
     session.api.patch(&["agents", &update.agent], &patch).await
+}
+
+async fn rate(session: &Session<'_>, risk: Risk) -> Result<Value, CliError> {
+    let path = ["agents", risk.agent.as_str(), "risk"];
+    let level = match risk.level.as_str() {
+        "low" => RiskLevel::Low,
+        "medium" => RiskLevel::Medium,
+        "high" => RiskLevel::High,
+        _ => return session.api.delete(&path).await,
+    };
+    session.api.post(&path, &RateAgent { level, reason: risk.reason, expires_in_seconds: risk.life }).await
 }
 
 async fn narrow(session: &Session<'_>, to: Narrow) -> Result<Value, CliError> {

@@ -77,6 +77,9 @@ pub enum Command {
         after_help = "Example:\n  stipend agent revoke payments.refunds --reason \"key found in a log\" --severity high"
     )]
     Revoke(Revoke),
+    /// Say how risky what it does is, for policies that look at it
+    #[command(after_help = "Example:\n  stipend agent risk payments.refunds high --reason \"odd hours\" --for 2h")]
+    Risk(Risk),
     /// File a revoked one away
     Retire(Change),
     /// Clone it under a new name, with credentials of its own
@@ -88,6 +91,21 @@ pub enum Command {
     /// Its public keys, for private_key_jwt
     #[command(subcommand)]
     Key(Key),
+}
+
+#[derive(Args, Debug)]
+pub struct Risk {
+    /// Its id
+    pub agent: String,
+    /// low, medium or high; none takes away what was said
+    #[arg(value_parser = ["low", "medium", "high", "none"])]
+    pub level: String,
+    /// Why, for the audit
+    #[arg(long)]
+    pub reason: Option<String>,
+    /// How long it holds (2h, 7d); until it is said otherwise where left out
+    #[arg(long = "for", value_name = "LIFE", value_parser = parse::duration)]
+    pub life: Option<i64>,
 }
 
 #[derive(Args, Debug)]

@@ -38,6 +38,7 @@ mod revocation;
 mod rule;
 mod rule_abroad;
 mod rule_explain;
+mod stream;
 mod token;
 mod value;
 
@@ -126,6 +127,9 @@ pub enum Command {
     /// Get, exchange, look into and revoke tokens
     #[command(subcommand)]
     Token(token::Command),
+    /// Streams of security events: which services are told of revocations, and how that goes
+    #[command(subcommand)]
+    Stream(stream::Command),
     /// Revocations: what is dead although it was issued
     #[command(subcommand)]
     Revocation(revocation::Command),
@@ -279,6 +283,7 @@ async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Policy(command) => policy::run(&session, command).await,
         Command::Topology => grant::topology(&session).await,
         Command::Token(command) => token::run(&session, command).await,
+        Command::Stream(command) => stream::run(&session, command).await,
         Command::Revocation(command) => revocation::run(&session, command).await,
         Command::Audit(command) => audit::run(&session, command).await,
         Command::Keys(command) => keys::run(&session, command).await,

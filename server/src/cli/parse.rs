@@ -150,7 +150,7 @@ pub fn role(text: &str) -> Result<RoleGrant, String> {
         None => (text, None),
     };
     let role: Role = serde_json::from_value(Value::String(role.to_owned())).map_err(|_| {
-        "write platform-admin, auditor, or owner-admin:OWNER, credential-admin:OWNER, budget-admin:OWNER".to_owned()
+        "write platform-admin, auditor, or owner-admin:OWNER, credential-admin:OWNER, budget-admin:OWNER, risk-admin:OWNER".to_owned()
     })?;
     Ok(RoleGrant { role, owner })
 }

@@ -60,6 +60,8 @@ pub struct Config {
     /// Certificates of such hosts.
     pub fetch_ca: Option<PathBuf>,
     pub signing_alg: Algorithm,
+    /// What security events are signed with, where that is not what tokens are.
+    pub event_signing_alg: Option<Algorithm>,
     pub key_rotation_seconds: i64,
     /// Whether DPoP proofs must carry a nonce of ours.
     pub dpop_nonce: NoncePolicy,
@@ -142,6 +144,8 @@ impl Config {
             signing_alg: source
                 .parse("STIPEND_SIGNING_ALG", "ES256, EdDSA, RS256 or PS256", |text| text.parse().ok())
                 .unwrap_or(Algorithm::Es256),
+            event_signing_alg: source
+                .parse("STIPEND_EVENT_SIGNING_ALG", "ES256, EdDSA, RS256 or PS256", |text| text.parse().ok()),
             key_rotation_seconds: source
                 .within("STIPEND_KEY_ROTATION_SECONDS", 2 * MAX_TTL_SECONDS, 31_536_000)
                 .unwrap_or(2_592_000),

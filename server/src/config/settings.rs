@@ -137,6 +137,11 @@ pub const SETTINGS: &[Setting] = &[
         "Addresses or networks, separated by commas, whose X-Forwarded-For and client certificate header are believed",
     ),
     setting("STIPEND_SIGNING_ALG", Some("ES256"), "Algorithm of new signing keys: ES256, EdDSA, RS256 or PS256"),
+    setting(
+        "STIPEND_EVENT_SIGNING_ALG",
+        None,
+        "Algorithm that security events are signed with, such as RS256 for the CAEP interoperability profile; absent: as tokens are. The same on every node",
+    ),
     setting("STIPEND_KEY_ROTATION_SECONDS", Some("2592000"), "How long a signing key signs, 7200 to 31536000"),
     setting(
         "STIPEND_DPOP_NONCE",

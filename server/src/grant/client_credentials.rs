@@ -87,6 +87,7 @@ pub(super) async fn decide(
         status,
         leaving: None,
         burn: None,
+        moved_to: Vec::new(),
     })
 }
 

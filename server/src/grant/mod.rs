@@ -33,6 +33,7 @@ use crate::limits::MAX_DECISIONS;
 use crate::reason::Reason;
 use crate::records::ClientKind;
 use crate::retry::spend_key;
+use crate::signals::reach;
 use crate::status::{self, Placed};
 use bind::bind;
 use budget::Plan;
@@ -40,6 +41,7 @@ use id_jag::Leaving;
 use restrict::{Restricted, restrict};
 use stipend_schema::ledger::{Answer, NewToken, Refusal, Settled, Spend, SpendKey, Step};
 use stipend_schema::{Burn, Dep, Outcome, Work, Write};
+use stipend_token::Audience;
 use stipend_token::claims::AccessToken;
 
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -69,6 +71,8 @@ pub struct Authorization {
     pub leaving: Option<Leaving>,
     /// An assertion that is used up with the issue, and with nothing else.
     pub burn: Option<Burn>,
+    /// Audiences that what it was had for was not for.
+    pub moved_to: Vec<Audience>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -286,7 +290,10 @@ async fn decide(
 /// Commits what was decided: the record, and with it the lines of the token's budget.
 async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, commit: Commit<'_>) -> Round {
     let Commit { client, basis, deps, single, writes, changes } = commit;
-    let Authorization { mut claims, mut draft, issued_token_type, plan, status, leaving, burn, .. } = authorization;
+    let Authorization { mut claims, mut draft, issued_token_type, plan, status, leaving, burn, moved_to, .. } =
+        authorization;
+    // Whoever ends what this comes of can then tell the services that it is for.
+    let Ok(reach) = reach(app, &claims, &moved_to).await else { return Round::refused(Reason::StoreUnavailable) };
     let placed = match status.map(|others| status::place(app, &mut claims, &others)).transpose() {
         Ok(placed) => placed,
         Err(reason) => return Round::refused(reason),
@@ -297,6 +304,7 @@ async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, c
     let single = &single.clone().and(burn.as_ref(), Reason::GrantReplayed);
     let mut work = work(basis, deps, single, draft.outcome(ISSUED));
     (work.writes, work.changes) = (writes, changes);
+    work.writes.extend(reach);
     let kid = placed.map(|Placed { write, kid }| {
         // Who is distrusted meanwhile signs nothing.
         work.deps.push(deps::key(&kid));

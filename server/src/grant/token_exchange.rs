@@ -127,6 +127,7 @@ pub(super) async fn judge(
     // and budget nothing of what it allows is read; whoever acts could leave it out.
     let held = claims.authorization_details.as_deref();
     let mut claims = claims_of(app, client, subject, narrowed, now);
+    let moved_to = claims.aud.iter().filter(|aud| !subject.token.claims.aud.contains(aud)).cloned().collect();
     claims.budget = plan.claim();
     claims.authorization_details = request::ceiling(held, wanted.details.credentials.as_deref(), &claims.jti)
         .map_err(|r| refused(r, &[looked_at.clone(), plan.deps.clone()].concat(), &draft))?;
@@ -145,6 +146,7 @@ pub(super) async fn judge(
         status,
         leaving: None,
         burn: None,
+        moved_to,
     };
     Ok(Judged { authorization, targets: exchanged.targets, subject_owner, mode, rules, approvers })
 }
@@ -176,6 +178,7 @@ fn leave(
         status: None,
         leaving: Some(leaving),
         burn: None,
+        moved_to: Vec::new(),
     })
 }
 

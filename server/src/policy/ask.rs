@@ -4,7 +4,7 @@
 use super::facts::{Act, AgentFacts, AmountFact, Facts, Target};
 use super::sets::{Applicable, Cited};
 use crate::audit::Draft;
-use crate::records::{Client, ClientKind, Credential, Records, Unavailable};
+use crate::records::{Client, ClientKind, Credential, Records, RiskLevel, Unavailable};
 use serde_json::Value;
 use std::net::IpAddr;
 use stipend_schema::Dep;
@@ -43,6 +43,7 @@ pub struct CredentialQuestion<'a> {
 #[derive(Debug, Default)]
 pub struct Admission {
     pub deps: Vec<Dep>,
+    risk: Option<RiskLevel>,
     denied: Vec<Cited>,
     /// Which policies were asked. `None`: there are none.
     asked: Option<Value>,
@@ -61,6 +62,10 @@ impl Admission {
             draft.put("policies_denied", self.denied.len());
         } else if let Some(asked) = &self.asked {
             draft.put("policy_sets", asked.clone());
+        }
+        // So that a dry run sees what was seen.
+        if let Some(risk) = self.risk {
+            draft.put("risk_level", risk.as_str());
         }
     }
 
@@ -105,12 +110,14 @@ pub async fn of_token(records: &Records, question: &TokenQuestion<'_>) -> Result
         true => Act::Exchange { grant_type, expires_in },
         false => Act::Issue { grant_type, expires_in },
     };
+    let risk = risk(records, client, claims, question.now).await?;
     let facts = |(target, amount): (&Target, &Option<AmountFact>)| Facts {
         amount: amount.clone(),
+        risk,
         ..facts(act.clone(), client, target.clone(), (claims, question.source, question.now))
     };
     let each = targets.iter().flat_map(|target| amounts.iter().map(move |amount| (target, amount)));
-    Ok(judged(applicable, &each.map(facts).collect::<Vec<_>>()))
+    Ok(Admission { risk, ..judged(applicable, &each.map(facts).collect::<Vec<_>>()) })
 }
 
 /// Whether policies allow that the agent gets a credential.
@@ -151,13 +158,31 @@ async fn of_credential(
     }
     let client = records.find_client(&claims.client_id).await?.ok_or(Unavailable)?;
     let target = credential_target(credential);
+    let risk = risk(records, &client, claims, question.now).await?;
     let facts = facts(act(), &client, target, (claims, question.source, question.now));
-    Ok(judged(applicable, &[Facts { amount: question.amount.clone(), ..facts }]))
+    let facts = Facts { amount: question.amount.clone(), risk, ..facts };
+    Ok(Admission { risk, ..judged(applicable, &[facts]) })
+}
+
+/// Of all whom a token comes through the riskiest: or who is too risky would have another ask.
+/// Each of them is among what the decision leans on, because the token names it.
+async fn risk(
+    records: &Records,
+    client: &Client,
+    claims: &AccessToken,
+    now: i64,
+) -> Result<Option<RiskLevel>, Unavailable> {
+    let mut risk = client.settings.risk_at(now);
+    for party in claims.parties().filter(|party| *party != client.id) {
+        let party = records.find_client(party).await?;
+        risk = risk.max(party.and_then(|party| party.settings.risk_at(now)));
+    }
+    Ok(risk)
 }
 
 fn judged(applicable: Applicable, questions: &[Facts]) -> Admission {
     let denied = applicable.denials(questions);
-    Admission { denied, asked: Some(applicable.named()), deps: applicable.deps }
+    Admission { denied, asked: Some(applicable.named()), deps: applicable.deps, risk: None }
 }
 
 fn facts(

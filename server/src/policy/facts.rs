@@ -1,6 +1,7 @@
 //! What a policy can see of one request, typed; and the same as Cedar wants it. What the schema
 //! does not name is not here, so nothing can leak into a policy by accident.
 
+use crate::records::RiskLevel;
 use cedar_policy::{
     Context, Entities, Entity, EntityId, EntityTypeName, EntityUid, Request, RestrictedExpression as Value,
 };
@@ -98,8 +99,8 @@ pub struct Facts {
     pub scope: ScopeSet,
     pub user: UserContext,
     pub amount: Option<AmountFact>,
-    /// 0 to 100, from whatever judges it.
-    pub risk: Option<i64>,
+    /// How risky the parties of it are, as somebody outside judges them: the riskiest counts.
+    pub risk: Option<RiskLevel>,
 }
 
 /// The names of the schema's types, read once.
@@ -200,7 +201,9 @@ impl Facts {
         // A clock of another's that is ahead of ours makes no one fresher than now.
         let age = self.user.auth_time.map(|at| self.now.saturating_sub(at).max(0));
         members.extend(age.map(|age| ("auth_age", Value::new_long(age))));
-        members.extend(self.risk.map(|risk| ("risk", Value::new_long(risk))));
+        if let Some(risk) = self.risk {
+            members.extend([("risk", Value::new_long(risk.score())), ("risk_level", text(risk.as_str()))]);
+        }
         if let Some(AmountFact { unit, decimals, value }) = &self.amount {
             let amount =
                 [("unit", text(unit)), ("decimals", Value::new_long(*decimals)), ("value", Value::new_long(*value))];

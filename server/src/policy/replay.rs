@@ -5,7 +5,7 @@ use super::ask::{agent_facts, credential_target};
 use super::facts::{Act, AmountFact, Facts, Target};
 use crate::clock::MICROS_PER_SECOND;
 use crate::grant::TOKEN_EXCHANGE;
-use crate::records::{ClientKind, Records, Unavailable};
+use crate::records::{ClientKind, Records, RiskLevel, Unavailable};
 use serde_json::{Map, Value};
 use stipend_token::{Environment, ScopeSet, UserContext};
 
@@ -78,13 +78,14 @@ struct Circumstances {
     actor: Option<String>,
     scope: ScopeSet,
     user: UserContext,
+    risk: Option<RiskLevel>,
 }
 
 impl Circumstances {
     fn into_facts(self, agent: super::facts::AgentFacts, target: &Target) -> Facts {
-        let Self { act, now, source, environment, subject, actor, scope, user } = self;
+        let Self { act, now, source, environment, subject, actor, scope, user, risk } = self;
         let target = target.clone();
-        Facts { act, agent, target, now, source, environment, subject, actor, scope, user, amount: None, risk: None }
+        Facts { act, agent, target, now, source, environment, subject, actor, scope, user, amount: None, risk }
     }
 }
 
@@ -112,6 +113,7 @@ fn circumstances(
         actor: actor.map(str::to_owned),
         scope: ScopeSet::parse(text(about, "scope")?).ok()?,
         user: UserContext::from_claims(about).ok()?,
+        risk: detail.get("risk_level").cloned().map(serde_json::from_value).transpose().ok()?,
     })
 }
 

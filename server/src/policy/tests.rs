@@ -1,5 +1,6 @@
 use super::*;
 use crate::limits::{MAX_POLICY_BYTES, MAX_POLICY_DEPTH, MAX_POLICY_STATEMENTS, MAX_POLICY_WORDS};
+use crate::records::RiskLevel;
 use cedar_policy::{Entities, Request, Schema};
 use std::str::FromStr;
 use stipend_schema::policies::PolicyRow;
@@ -75,7 +76,7 @@ fn full(facts: Facts) -> Facts {
             amr: vec!["pwd".to_owned(), "mfa".to_owned()],
         },
         amount: Some(AmountFact { unit: "USD".to_owned(), decimals: 6, value: 2_000_000 }),
-        risk: Some(40),
+        risk: Some(RiskLevel::Medium),
         ..facts
     }
 }
@@ -132,6 +133,7 @@ fn each_member_can_be_asked_for() {
         "context has auth_age && context.auth_age == 100 && context has idp && context.idp == \"idp_1\"",
         "context has amount && context.amount.unit == \"USD\" && context.amount.value > 1999999",
         "context has risk && context.risk >= 40",
+        "context has risk_level && context.risk_level == \"medium\"",
         "context.grant_type == \"client_credentials\" && context.expires_in == 300",
     ] {
         let text = format!("forbid (principal, action == Action::\"token:issue\", resource) when {{ {condition} }};");

@@ -43,6 +43,8 @@ pub enum Role {
     OwnerAdmin,
     CredentialAdmin,
     BudgetAdmin,
+    /// Judges the risk of agents, and sees.
+    RiskAdmin,
     Auditor,
 }
 

@@ -20,7 +20,7 @@ pub use client::{Client, ClientKey, ClientKind, ClientSecret, ClientState, Role,
 pub use credential::{Credential, Grant, Version};
 pub use registered_key::{RegisteredCertificate, RegisteredKey, RegisteredKeyFault};
 pub use resource::Resource;
-pub use settings::{ClientRate, ClientSettings, FederatedIdentity};
+pub use settings::{ClientRate, ClientSettings, FederatedIdentity, Risk, RiskLevel};
 
 use crate::federation::Issuer;
 use crate::limits::{MAX_CACHED_RECORDS, MAX_CONCURRENT_LOADS};

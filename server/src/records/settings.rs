@@ -55,6 +55,10 @@ pub struct ClientSettings {
     /// How often it may ask, in place of what holds for all clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<ClientRate>,
+    /// How risky what it does is, as somebody outside judges it. Set by a call of its own, and by
+    /// no change of the other settings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub risk: Option<Risk>,
 }
 
 /// So many requests within so many seconds, on all nodes together.
@@ -79,10 +83,62 @@ impl ClientRate {
     }
 }
 
+/// CAEP section 3.8.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RiskLevel {
+    Low,
+    Medium,
+    High,
+}
+
+impl RiskLevel {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+        }
+    }
+
+    /// On the scale of the policies' `risk`, from 0 to 100.
+    #[must_use]
+    pub const fn score(self) -> i64 {
+        match self {
+            Self::Low => 20,
+            Self::Medium => 50,
+            Self::High => 80,
+        }
+    }
+}
+
+/// A judgement, until it is over.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Risk {
+    pub level: RiskLevel,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// In seconds; afterwards the client is as if nobody had judged it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// Who judged, and when.
+    pub by: String,
+    pub at: i64,
+}
+
 impl ClientSettings {
     #[must_use]
     pub fn may_use(&self, grant_type: &str) -> bool {
         self.grant_types.as_ref().is_none_or(|allowed| allowed.iter().any(|allowed| allowed == grant_type))
+    }
+
+    /// How it is judged now, if it is.
+    #[must_use]
+    pub fn risk_at(&self, now: i64) -> Option<RiskLevel> {
+        let risk = self.risk.as_ref().filter(|risk| risk.expires_at.is_none_or(|at| now < at))?;
+        Some(risk.level)
     }
 
     /// Whether a token's claims are all that the registration requires beside its subject.
@@ -114,6 +170,16 @@ fn is_off(flag: &bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_judgement_is_over_at_its_end() {
+        let risk = |expires_at| Risk { level: RiskLevel::High, reason: None, expires_at, by: "x".into(), at: 0 };
+        let settings = |expires_at| ClientSettings { risk: Some(risk(expires_at)), ..ClientSettings::default() };
+        assert_eq!(settings(None).risk_at(i64::MAX), Some(RiskLevel::High));
+        assert_eq!(settings(Some(100)).risk_at(99), Some(RiskLevel::High));
+        assert_eq!(settings(Some(100)).risk_at(100), None);
+        assert!(RiskLevel::Low < RiskLevel::Medium && RiskLevel::Medium < RiskLevel::High);
+    }
 
     #[test]
     fn nothing_set_is_an_empty_object_and_an_unknown_setting_is_refused() {

@@ -15,6 +15,10 @@ pub enum EventKind {
     SessionRevoked,
     /// CAEP section 3.3.
     CredentialChange,
+    /// CAEP section 3.2.
+    TokenClaimsChange,
+    /// CAEP section 3.8.
+    RiskLevelChange,
     /// SSF section 8.1.4.1.
     Verification,
     /// SSF section 8.1.5.
@@ -23,13 +27,16 @@ pub enum EventKind {
 
 impl EventKind {
     /// What a receiver can ask for; the others are about the stream itself and always come.
-    pub const OFFERED: [Self; 2] = [Self::SessionRevoked, Self::CredentialChange];
+    pub const OFFERED: [Self; 4] =
+        [Self::SessionRevoked, Self::CredentialChange, Self::TokenClaimsChange, Self::RiskLevelChange];
 
     #[must_use]
     pub const fn uri(self) -> &'static str {
         match self {
             Self::SessionRevoked => "https://schemas.openid.net/secevent/caep/event-type/session-revoked",
             Self::CredentialChange => "https://schemas.openid.net/secevent/caep/event-type/credential-change",
+            Self::TokenClaimsChange => "https://schemas.openid.net/secevent/caep/event-type/token-claims-change",
+            Self::RiskLevelChange => "https://schemas.openid.net/secevent/caep/event-type/risk-level-change",
             Self::Verification => "https://schemas.openid.net/secevent/ssf/event-type/verification",
             Self::StreamUpdated => "https://schemas.openid.net/secevent/ssf/event-type/stream-updated",
         }
@@ -86,13 +93,19 @@ impl Event {
     }
 }
 
+/// Whether an event is about its stream: such a one is told of a stream that is stopped as well,
+/// because it says so (SSF section 8.1.5).
+pub(super) fn is_of_stream(event: &SignalEventRow) -> bool {
+    let claims: Option<Value> = serde_json::from_str(&event.claims).ok();
+    claims.as_ref().and_then(|claims| claims.get("events")?.get(EventKind::StreamUpdated.uri())).is_some()
+}
+
 /// The token that tells a stored event.
 ///
 /// # Errors
 /// [`Reason::NoSigningKey`], [`Reason::Internal`].
 pub(super) fn sign(app: &App, event: &SignalEventRow) -> Result<String, Reason> {
-    let keyring = app.ring.keyring();
-    let signer = keyring.signing_key(app.clock.now()).ok_or(Reason::NoSigningKey)?;
+    let signer = app.ring.event_signer(app.clock.now()).ok_or(Reason::NoSigningKey)?;
     signer.sign(TokenKind::SecurityEvent, event.claims.as_bytes()).map_err(|error| {
         tracing::error!(%error, "signing a security event failed");
         Reason::Internal

@@ -9,20 +9,26 @@
 //! An event is a hint: it says less than the record, and nothing here decides what is revoked.
 
 mod announce;
+mod budget;
 mod caller;
 mod event;
+mod oversight;
 mod poll;
 mod push;
+mod reach;
 mod request;
 mod stream;
 mod streams;
 
 pub use announce::announce;
+pub use budget::{tell as tell_exhausted, tell_exhaustions};
 pub use caller::{Caller, SCOPE_MANAGE, SCOPE_READ, SSF_SCOPES};
 pub use event::{EventKind, Initiator};
+pub use oversight::{Overseen, follow, forget, order, removal};
 pub use poll::{Poll, Polled, poll};
 pub use push::{deliver, push_events};
-pub use request::StreamRequest;
+pub use reach::reach;
+pub use request::{StreamRequest, parse};
 pub(crate) use stream::load;
 pub use stream::{Delivery, Stream, StreamSpec, StreamState};
 pub use streams::{Configuration, NewStatus, Verification, View};

@@ -2,7 +2,7 @@
 //! left is answered, and an empty answer waits a little.
 
 use super::caller::Caller;
-use super::event::sign;
+use super::event::{is_of_stream, sign};
 use super::stream::{Delivery, Stream, StreamState};
 use super::streams::{own, store};
 use crate::app::App;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Instant;
-use stipend_schema::signals::{outbox, remove_events};
+use stipend_schema::signals::{note_delivered, note_failed, outbox, remove_events};
 
 /// Events that one request may acknowledge or complain of.
 const MAX_ACKNOWLEDGED: usize = 1000;
@@ -51,8 +51,16 @@ pub async fn poll(app: &App, caller: &Caller, stream: &str, asked: &Poll) -> Res
         done.extend(errors.keys().cloned());
     }
     if !done.is_empty() {
-        let stream = id.clone();
-        store(app, async move |db| remove_events(&db, &stream, &done).await).await?;
+        let (stream, complaints, now) = (id.clone(), !errors.is_empty(), app.clock.now());
+        store(app, async move |db| {
+            let removed = remove_events(&db, &stream, &done).await?;
+            if complaints {
+                note_failed(&db, &stream, "not understood", now).await?;
+            }
+            // What was asked for twice is counted once.
+            note_delivered(&db, &stream, i64::try_from(removed).unwrap_or(i64::MAX), now).await
+        })
+        .await?;
     }
     if most == 0 {
         return Ok(Polled::default());
@@ -76,12 +84,12 @@ async fn polled(app: &App, caller: &Caller, id: &str) -> Result<std::sync::Arc<S
 }
 
 async fn waiting(app: &App, stream: &Stream, most: i64) -> Result<Polled, Reason> {
-    if stream.state != StreamState::Enabled {
-        return Ok(Polled::default());
-    }
     let id = stream.id.clone();
     // One more than is wanted, to know whether there is more.
-    let events = store(app, async move |db| outbox(&db, &id, most.saturating_add(1)).await).await?;
+    let mut events = store(app, async move |db| outbox(&db, &id, most.saturating_add(1)).await).await?;
+    if stream.state != StreamState::Enabled {
+        events.retain(is_of_stream);
+    }
     let most = usize::try_from(most).unwrap_or(usize::MAX);
     let more_available = events.len() > most;
     let sets = events.iter().take(most).map(|event| Ok((event.id.clone(), sign(app, event)?)));

@@ -4,7 +4,7 @@
 //! Calls go through the same guard as the proxy's: to public addresses over TLS, and to what the
 //! configuration adds. No redirect is followed.
 
-use super::event::{EventKind, sign};
+use super::event::{EventKind, is_of_stream, sign};
 use super::stream::{Delivery, Stream, StreamState};
 use super::streams::{aad, copy, of_stream, row, store};
 use crate::app::App;
@@ -24,7 +24,9 @@ use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
 use stipend_keys::Secret;
-use stipend_schema::signals::{NOT_PUSHED, SignalEventRow, due_events, find_stream, put_off, remove_events};
+use stipend_schema::signals::{
+    NOT_PUSHED, SignalEventRow, due_events, find_stream, note_delivered, note_failed, put_off, remove_events,
+};
 use stipend_schema::{Note, Outcome, Row, Work, Write};
 use stipend_token::constraint::Method;
 use url::Url;
@@ -39,8 +41,8 @@ enum Answer {
     Taken,
     /// The receiver will never take it (RFC 8935 section 2.3): another try would be the same.
     Refused,
-    /// Nobody answered, or somebody who may another time.
-    Failed,
+    /// Nobody answered, or somebody who may another time; in words of ours.
+    Failed(&'static str),
 }
 
 /// The job.
@@ -81,7 +83,9 @@ pub async fn deliver(app: &App) {
 
 async fn handle(app: &App, stream: Option<&Stream>, event: SignalEventRow) {
     let now = app.clock.now();
-    let Some(stream) = stream.filter(|stream| stream.state != StreamState::Disabled) else {
+    // What an admin has stopped says so first; one whose receiver is away can't.
+    let says_so = stream.is_some_and(|stream| stream.spec.held.is_some()) && is_of_stream(&event);
+    let Some(stream) = stream.filter(|stream| stream.state != StreamState::Disabled || says_so) else {
         forget(app, &event).await;
         return;
     };
@@ -89,24 +93,30 @@ async fn handle(app: &App, stream: Option<&Stream>, event: SignalEventRow) {
         postpone(app, event, NOT_PUSHED, false).await;
         return;
     };
-    if stream.state == StreamState::Paused {
+    if stream.state == StreamState::Paused && !says_so {
         postpone(app, event, now.saturating_add(PUSH_PAUSED_LOOK_SECONDS), false).await;
         return;
     }
     // Whoever moves its time may try it.
     let Some(event) = postpone(app, event, now.saturating_add(PUSH_CLAIM_SECONDS), true).await else { return };
     match push(app, stream, endpoint_url, &event).await {
-        Answer::Taken => forget(app, &event).await,
+        Answer::Taken => {
+            forget(app, &event).await;
+            note(app, stream, None).await;
+        }
         Answer::Refused => {
             tracing::warn!(stream = stream.id, set = event.id, "a receiver refused a security event");
             forget(app, &event).await;
+            note(app, stream, Some("refused")).await;
         }
-        Answer::Failed => {
+        Answer::Failed(why) => {
+            note(app, stream, Some(why)).await;
             let pause = 2_i64.saturating_pow(u32::try_from(event.attempts).unwrap_or(u32::MAX));
             let until = app.clock.now().saturating_add(pause.min(PUSH_MAX_PAUSE_SECONDS));
             let tries = event.attempts;
             postpone(app, event, until, false).await;
-            if tries >= MAX_PUSH_TRIES {
+            // One that an admin or its receiver has stopped stays as they left it.
+            if tries >= MAX_PUSH_TRIES && stream.state == StreamState::Enabled {
                 pause_stream(app, stream).await;
             }
         }
@@ -114,7 +124,9 @@ async fn handle(app: &App, stream: Option<&Stream>, event: SignalEventRow) {
 }
 
 async fn push(app: &App, stream: &Stream, endpoint: &Url, event: &SignalEventRow) -> Answer {
-    let (Ok(token), Ok(method)) = (sign(app, event), Method::parse("POST")) else { return Answer::Failed };
+    let (Ok(token), Ok(method)) = (sign(app, event), Method::parse("POST")) else {
+        return Answer::Failed("not signed");
+    };
     let mut call = Forward::new(method, endpoint.clone());
     call.headers.insert(CONTENT_TYPE, KIND);
     call.headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
@@ -124,7 +136,7 @@ async fn push(app: &App, stream: &Stream, endpoint: &Url, event: &SignalEventRow
         let opened = app.safe.open_note(&aad(&stream.id), sealed);
         let Some(header) = opened.and_then(|header| String::from_utf8(header.expose().clone()).ok()) else {
             tracing::error!(stream = stream.id, "what is to be sent to a receiver can't be opened");
-            return Answer::Failed;
+            return Answer::Failed("its Authorization can't be opened");
         };
         call.inject.push((AUTHORIZATION, Secret::new(header)));
     }
@@ -133,13 +145,35 @@ async fn push(app: &App, stream: &Stream, endpoint: &Url, event: &SignalEventRow
         Ok(Ok(answer)) if answer.status.as_u16() == StatusCode::BAD_REQUEST.as_u16() => Answer::Refused,
         Ok(Ok(answer)) => {
             tracing::info!(stream = stream.id, status = answer.status.as_u16(), "a receiver did not take an event");
-            Answer::Failed
+            Answer::Failed(answered(answer.status.as_u16()))
         }
         Ok(Err(fault)) => {
             tracing::info!(stream = stream.id, %fault, "a receiver could not be reached");
-            Answer::Failed
+            Answer::Failed("not reached")
         }
-        Err(_) => Answer::Failed,
+        Err(_) => Answer::Failed("no answer in time"),
+    }
+}
+
+fn answered(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "answered that it may not be told: look at its Authorization",
+        429 => "answered that it is too much",
+        300..=399 => "answered with a redirect, which is not followed",
+        400..=499 => "answered with a client error",
+        _ => "answered with a server error",
+    }
+}
+
+/// For whoever looks after the stream: that an event was taken, or why not.
+async fn note(app: &App, stream: &Stream, failure: Option<&'static str>) {
+    let (id, now) = (stream.id.clone(), app.clock.now());
+    let noted = match failure {
+        None => store(app, async move |db| note_delivered(&db, &id, 1, now).await).await,
+        Some(why) => store(app, async move |db| note_failed(&db, &id, why, now).await).await,
+    };
+    if noted.is_err() {
+        tracing::warn!(stream = stream.id, "how delivery goes could not be noted");
     }
 }
 

@@ -3,6 +3,7 @@
 
 use super::caller::Caller;
 use super::event::{Event, EventKind};
+use super::oversight::forget;
 use super::request::{StreamRequest, asked_for, check_text};
 use super::stream::{Delivery, Stream, StreamSpec, StreamState};
 use crate::app::App;
@@ -140,7 +141,7 @@ pub async fn create(
             client_id: caller.client_id.clone(),
             state: StreamState::Enabled,
             state_reason: None,
-            spec: StreamSpec { events_requested: Vec::new(), delivery: Delivery::Poll, description: None },
+            spec: StreamSpec { events_requested: Vec::new(), delivery: Delivery::Poll, description: None, held: None },
             sealed_authorization: None,
             created_at: app.clock.now(),
         };
@@ -207,11 +208,15 @@ async fn change(
 pub async fn remove(app: &App, caller: &Caller, id: &str, origin: &Origin) -> Result<(), Reason> {
     let id = commit(app, caller, "stream.removed", origin, async || {
         let stream = own(app, caller, Some(id)).await?;
+        // Another one in its place would be told again.
+        if stream.spec.held.is_some() {
+            return Err(Reason::StreamHeld);
+        }
         let writes = vec![Write::Delete(Table::SignalStream, stream.id.clone())];
         Ok(Change { writes, answer: stream.id.clone() })
     })
     .await?;
-    store(app, async move |db| clear_outbox(&db, &id).await).await?;
+    store(app, async move |db| forget(&db, &id).await).await?;
     Ok(())
 }
 
@@ -243,6 +248,9 @@ pub async fn set_status(app: &App, caller: &Caller, new: &NewStatus, origin: &Or
     let (answer, stream, state, due) = commit(app, caller, "stream.status_changed", origin, async || {
         let have = own(app, caller, Some(&new.stream_id)).await?;
         let state = StreamState::parse(&new.status).ok_or(Reason::BadStream)?;
+        if have.spec.held.is_some() {
+            return Err(Reason::StreamHeld);
+        }
         check_text(new.reason.as_deref())?;
         let stream = Stream { state, state_reason: new.reason.clone(), ..copy(&have) };
         let now = app.clock.now();
@@ -254,7 +262,7 @@ pub async fn set_status(app: &App, caller: &Caller, new: &NewStatus, origin: &Or
     match state {
         // What was kept comes now.
         StreamState::Enabled => store(app, async move |db| redirect_events(&db, &stream, due).await).await?,
-        StreamState::Disabled => store(app, async move |db| clear_outbox(&db, &stream).await).await?,
+        StreamState::Disabled => store(app, async move |db| clear_outbox(&db, &stream, None).await).await?,
         StreamState::Paused => 0,
     };
     Ok(answer)

@@ -66,6 +66,7 @@ async fn state_of(world: &World, things: &Things) -> Vec<Value> {
         format!("/exchange-rules/{}", things.rule),
         format!("/issuers/{}", things.issuer),
         format!("/registration-tokens/{}", things.registration),
+        format!("/streams/{}", things.stream),
         "/revocations".to_owned(),
     ] {
         all.push(world.get(&path).await);
@@ -104,7 +105,7 @@ async fn lists_show_each_its_own(#[values(Backend::Sqlite, Backend::Postgres)] b
         }
         lists += 1;
     }
-    assert_eq!(lists, 14);
+    assert_eq!(lists, 15);
 }
 
 #[rstest]

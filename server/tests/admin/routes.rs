@@ -43,6 +43,8 @@ pub struct Things {
     pub spent: String,
     /// A registration token.
     pub registration: String,
+    /// A stream of security events.
+    pub stream: String,
     /// A signing key that is published and does not sign yet.
     pub kid: String,
     pub writer: String,
@@ -109,6 +111,7 @@ impl Things {
             reached: String::new(),
             spent: String::new(),
             registration: String::new(),
+            stream: String::new(),
             kid: String::new(),
             writer: text(&world.get("/audit/writers").await["items"][0]["writer"]),
             tag: tag.to_owned(),
@@ -140,6 +143,7 @@ impl Things {
         things.policy = text(&world.post("/policies", policy).await.ok()["id"]);
         let token = world.post("/registration-tokens", things.registration_body()).await.ok();
         things.registration = text(&token["registration_token"]["id"]);
+        things.stream = stream(world, owner, tag).await;
         let keys = world.post("/signing-keys/rotate", json!({})).await.ok();
         let published = |key: &&Value| key["status"] == "published";
         things.kid = text(&keys["items"].as_array().unwrap().iter().find(published).unwrap()["kid"]);
@@ -171,6 +175,7 @@ impl Things {
             reached: "nowhere.reached".into(),
             spent: "nowhere.spent".into(),
             registration: "rgt_none".into(),
+            stream: "ssf_none".into(),
             kid: "none".into(),
             writer: "w_none".into(),
             tag: "missing".into(),
@@ -215,6 +220,7 @@ impl Things {
             .replace("/credentials/{id}", &format!("/credentials/{}", self.credential))
             .replace("/policies/{id}", &format!("/policies/{}", self.policy))
             .replace("/grants/{id}", &format!("/grants/{}", self.grant))
+            .replace("/streams/{id}", &format!("/streams/{}", self.stream))
             .replace("/registration-tokens/{id}", &format!("/registration-tokens/{}", self.registration))
             .replace("{version}/destroy", &format!("{}/destroy", self.old_version))
             .replace("{version}", &self.version)
@@ -248,6 +254,8 @@ impl Things {
             "POST /agents/{id}/narrow" => "agent.narrowed",
             "POST /agents/{id}/suspend" => "agent.suspended",
             "POST /agents/{id}/resume" => "agent.resumed",
+            "POST /agents/{id}/risk" => "agent.rated",
+            "DELETE /agents/{id}/risk" => "agent.unrated",
             "POST /agents/{id}/secrets" => "agent.secret_added",
             "DELETE /agents/{id}/secrets/{secret_id}" => "agent.secret_deleted",
             "GET /registration-tokens" => "registration_token.listed",
@@ -322,6 +330,12 @@ impl Things {
             "GET /signing-keys" => "signing_key.listed",
             "POST /signing-keys/rotate" => "signing_key.rotated",
             "POST /signing-keys/{kid}/distrust" => "signing_key.distrusted",
+            "GET /streams" => "stream.listed",
+            "GET /streams/{id}" => "stream.read",
+            "DELETE /streams/{id}" => "stream.removed",
+            "POST /streams/{id}/pause" => "stream.paused",
+            "POST /streams/{id}/disable" => "stream.disabled",
+            "POST /streams/{id}/enable" => "stream.enabled",
             "GET /revocations" => "revocation.listed",
             "POST /revocations" => "revocation.created",
             "GET /audit" => "audit.searched",
@@ -349,6 +363,7 @@ impl Things {
             "PATCH /agents/{id}" => json!({"purpose": "changed"}),
             "POST /agents/{id}/narrow" => json!({"ttl_seconds": 200}),
             "POST /agents/{id}/revoke" => json!({"reason": "test", "severity": "low"}),
+            "POST /agents/{id}/risk" => json!({"level": "low"}),
             "POST /agents/{id}/reissue" => {
                 json!({"name": format!("{tag}-clone"), "jwks": {"keys": [jwk()]}})
             }
@@ -386,7 +401,9 @@ impl Things {
                 "actor": self.agent, "audience": [self.uri],
                 "subject": {"client_id": self.keyed, "audience": [self.uri], "scope": "read"},
             }),
-            "POST /signing-keys/{kid}/distrust" => json!({"reason": "test"}),
+            "POST /signing-keys/{kid}/distrust" | "POST /streams/{id}/pause" | "POST /streams/{id}/disable" => {
+                json!({"reason": "test"})
+            }
             "POST /revocations" => {
                 json!({"kind": "client", "value": self.doomed, "reason": "test", "severity": "low"})
             }
@@ -395,6 +412,18 @@ impl Things {
         };
         Some(body)
     }
+}
+
+/// A stream, as a service of the owner makes it.
+async fn stream(world: &World, owner: &str, tag: &str) -> String {
+    let (ssf, scopes) = (world.server.url("/ssf"), json!(["ssf.manage"]));
+    let access = json!([{"resource": ssf, "scopes": scopes, "default_scopes": scopes}]);
+    let service = world.server.create_client(owner, &format!("{tag}-listener"), "service", &[]).await;
+    world.patch(&format!("/agents/{}", service.id), json!({ "access": access })).await.ok();
+    let token = world.server.token(&service, &[]).await;
+    let asked = world.server.http.post(world.server.url("/ssf/stream")).bearer_auth(token).json(&json!({}));
+    let made: Value = asked.send().await.unwrap().json().await.unwrap();
+    made["stream_id"].as_str().unwrap_or_else(|| panic!("{made}")).to_owned()
 }
 
 /// Two requests that wait, by a rule of their own.
@@ -434,6 +463,7 @@ fn kind(operation: &str) -> Kind {
         | "GET /grants"
         | "GET /policies"
         | "GET /topology"
+        | "GET /streams"
         | "GET /revocations"
         | "GET /audit" => Kind::List,
         "POST /owners"

@@ -74,9 +74,17 @@ const STORY: &[&str] = &[
     "approval show $APPROVAL",
     "approval approve $APPROVAL --scope refund --ttl 1m --no-budget --reason test",
     "approval refuse $APPROVAL --reason test",
+    "stream list",
+    "stream show $STREAM",
+    "stream pause $STREAM --reason test",
+    "stream enable $STREAM",
+    "stream disable $STREAM --reason test",
+    "stream delete $STREAM",
     "rule delete acme.refunding",
     "revocation create --kind client --value acme.planner --reason test --severity low",
     "revocation list",
+    "agent risk acme.refunds high --reason test --for 2h",
+    "agent risk acme.refunds none",
     "agent suspend acme.refunds --reason test",
     "agent resume acme.refunds",
     "agent reissue acme.refunds --name refunds-2",
@@ -184,6 +192,7 @@ async fn tell(json: bool) {
                 "$TOKEN" => text(&terminal.json(&["token", "get"]).await["access_token"]),
                 "$NEW_FILE" => terminal.folder.path().join("audit.jsonl").display().to_string(),
                 "$APPROVAL" => waiting(&terminal).await,
+                "$STREAM" => streaming(&terminal).await,
                 "$OFFERED" => offered(&terminal).await,
                 "$BUDGET" => text(&terminal.json(&["budget", "list"]).await[0]["id"]),
                 "$REGISTRATION" => text(&terminal.json(&["registration-token", "list"]).await[0]["id"]),
@@ -227,6 +236,23 @@ async fn offered(terminal: &Terminal) -> String {
     let (status, body) = server.admin_as(&token, Method::POST, "/agents/acme.refunds/responsible", Some(&to)).await;
     assert_eq!(status, 200, "{body}");
     "acme.refunds".to_owned()
+}
+
+/// A stream of security events, as a service makes it: the one there is, or the first.
+async fn streaming(terminal: &Terminal) -> String {
+    if let Some(stream) = terminal.json(&["stream", "list"]).await.as_array().and_then(|streams| streams.first()) {
+        return text(&stream["id"]);
+    }
+    let server = &terminal.server;
+    let (ssf, scopes) = (server.url("/ssf"), json!(["ssf.manage"]));
+    let service = server.create_client("acme", "listener", "service", &[]).await;
+    let access = json!({"access": [{"resource": ssf, "scopes": scopes, "default_scopes": scopes}]});
+    let (status, body) = server.admin(Method::PATCH, &format!("/agents/{}", service.id), Some(&access)).await;
+    assert_eq!(status, 200, "{body}");
+    let token = server.token(&service, &[]).await;
+    let asked = server.http.post(server.url("/ssf/stream")).bearer_auth(token).json(&json!({}));
+    let made: Value = asked.send().await.unwrap().json().await.unwrap();
+    text(&made["stream_id"])
 }
 
 /// An exchange that waits for people: a new one each time, since an answer is given once.

@@ -148,3 +148,26 @@ async fn a_policy_is_asked_before_constraints_and_after_grants(
     let (status, body) = custody.post("/credentials/acme.none/release", &json!({"mode": "plaintext"})).await;
     assert_eq!((status, &body["error"]), (StatusCode::NOT_FOUND, &json!("not_found")), "{body}");
 }
+
+/// A key in custody is out of the reach of who is judged too risky, from the next call on.
+#[rstest]
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_is_too_risky_uses_no_key(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
+    let custody = Custody::new(backend).await;
+    let risky = "context has risk && context.risk > 50";
+    custody.world.forbid_when("release", "credential:release", risky).await;
+    custody.world.forbid_when("call", "credential:call", risky).await;
+    let rate = async |level: &str| {
+        let path = format!("/agents/{}/risk", custody.world.planner.id);
+        let (status, body) = custody.world.server.admin(Method::POST, &path, Some(&json!({ "level": level }))).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+    };
+    rate("medium").await;
+    assert_eq!(custody.release("plaintext").await.0, StatusCode::OK);
+    assert_eq!(custody.call("/v1/chat/completions").await.0, StatusCode::OK);
+    rate("high").await;
+    assert_denied(&custody.release("plaintext").await);
+    assert_denied(&custody.call("/v1/chat/completions").await);
+    rate("low").await;
+    assert_eq!(custody.release("plaintext").await.0, StatusCode::OK);
+}

@@ -10,8 +10,12 @@
     clippy::disallowed_methods
 )]
 
+mod budgets;
+mod interop;
 mod introspection;
+mod oversight;
 mod push;
+mod reach;
 mod status;
 mod streams;
 mod world;

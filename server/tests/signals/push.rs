@@ -14,18 +14,18 @@ use stipend_schema::Backend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const ALLOWED: [(&str, &str); 2] =
+pub const ALLOWED: [(&str, &str); 2] =
     [("STIPEND_UPSTREAM_HTTP_HOSTS", "127.0.0.1"), ("STIPEND_UPSTREAM_NETWORKS", "127.0.0.0/8")];
 
 /// A receiver on loopback that answers with a status and keeps what it got.
-struct Receiver {
-    url: String,
-    status: Arc<Mutex<u16>>,
-    got: Arc<Mutex<Vec<(String, String)>>>,
+pub struct Receiver {
+    pub url: String,
+    pub status: Arc<Mutex<u16>>,
+    pub got: Arc<Mutex<Vec<(String, String)>>>,
 }
 
 impl Receiver {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/events", listener.local_addr().unwrap());
         let (status, got) = (Arc::new(Mutex::new(202)), Arc::new(Mutex::new(Vec::new())));

@@ -9,6 +9,7 @@ use super::super::roles::Action;
 use super::super::session::{Change, Session};
 use super::{access, deps_of, load, refuse_ended, refuse_own, settings, view};
 use crate::deps;
+use crate::records::ClientSettings;
 use stipend_schema::queries::ClientBundle;
 use stipend_schema::{ClientRow, Dep, Row, Write};
 use stipend_token::access::AccessEntry;
@@ -78,8 +79,11 @@ pub(in super::super) async fn patch(session: &Session<'_>, id: &str, patch: &Pat
                 access::check_roles(caller, check::parse_word(&row.kind)?, roles)?;
             }
             if let Some(wanted) = &patch.settings {
-                settings::check(session.app, check::parse_word(&row.auth_method)?, wanted)?;
-                let have = check::parse_column(&row.settings)?;
+                let have: ClientSettings = check::parse_column(&row.settings)?;
+                // What was read and is sent back whole says nothing new of it.
+                let same = wanted.risk.is_none() || wanted.risk == have.risk;
+                let checked = ClientSettings { risk: wanted.risk.clone().filter(|_| !same), ..wanted.clone() };
+                settings::check(session.app, check::parse_word(&row.auth_method)?, &checked)?;
                 settings::check_rate(session.app, caller, wanted, Some(&have))?;
             }
             let row = patched(row, patch, session.now())?;
@@ -120,7 +124,8 @@ fn patched(row: &ClientRow, patch: &PatchAgent, now: i64) -> Result<ClientRow, R
         row.legacy_assertion_aud = legacy;
     }
     if let Some(settings) = &patch.settings {
-        row.settings = check::column(settings)?;
+        let have: ClientSettings = check::parse_column(&row.settings)?;
+        row.settings = check::column(&ClientSettings { risk: have.risk, ..settings.clone() })?;
     }
     Ok(row)
 }

@@ -10,6 +10,7 @@ mod create;
 mod credentials;
 mod reissue;
 mod responsible;
+mod risk;
 mod settings;
 mod state;
 mod view;
@@ -21,6 +22,7 @@ pub(crate) use credentials::{FreshSecret, fresh_secret, key_row, parse_jwks};
 pub(super) use credentials::{add_key, add_secret, delete_key, delete_secret};
 pub(super) use reissue::reissue;
 pub(super) use responsible::{accept, departed, transfer};
+pub(super) use risk::rate;
 pub(super) use state::{Verb, set_state};
 
 use super::api::{Agent, ListQuery, Page};

@@ -56,6 +56,9 @@ pub(super) fn check(app: &App, method: AuthMethod, settings: &ClientSettings) ->
         | AuthMethod::PrivateKeyJwt
         | AuthMethod::SelfSignedTlsClientAuth => {}
     }
+    if settings.risk.is_some() {
+        return Err(Refusal::field("/settings/risk", "is said by a call of its own: /agents/{id}/risk"));
+    }
     refuse_others(method, settings)?;
     let names = &settings.id_token_audiences;
     if names.len() > MAX_CLAIMS || !names.iter().all(|name| check::text("", name, 1, MAX_ISSUER_BYTES).is_ok()) {

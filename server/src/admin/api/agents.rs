@@ -4,7 +4,7 @@ use super::responsible::Responsible;
 use super::revocations::Severity;
 use super::shapes::AccessEntryShape;
 use super::{ShownSecret, present};
-use crate::records::{AuthMethod, ClientKind, ClientSettings, ClientState, RoleGrant};
+use crate::records::{AuthMethod, ClientKind, ClientSettings, ClientState, RiskLevel, RoleGrant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use stipend_token::access::AccessEntry;
@@ -241,6 +241,20 @@ pub struct RevokeAgent {
     #[schema(min_length = 1, max_length = 500)]
     pub reason: String,
     pub severity: Severity,
+}
+
+/// How risky what an agent does is.
+#[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RateAgent {
+    pub level: RiskLevel,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 500)]
+    pub reason: Option<String>,
+    /// Afterwards the agent is as if nobody had judged it. Absent: until somebody says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 31536000)]
+    pub expires_in_seconds: Option<i64>,
 }
 
 /// A clone under a new name, with credentials of its own.

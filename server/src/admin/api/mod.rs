@@ -22,10 +22,11 @@ mod revocations;
 mod rules;
 mod shapes;
 mod signing_keys;
+mod streams;
 
 pub use agents::{
     Agent, AgentCertificate, AgentCreated, AgentKey, AgentSecret, ChangeState, KeyCreated, NarrowAgent, NewAgent,
-    NewKey, NewSecret, NotReady, PatchAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated, Warning,
+    NewKey, NewSecret, NotReady, PatchAgent, RateAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated, Warning,
 };
 pub use approvals::{ApprovalQuery, ApprovalRequest, ApprovalStatus, Approve, Refuse};
 pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
@@ -56,6 +57,7 @@ pub use shapes::{
     AccessEntryShape, ApprovalShape, BudgetCapShape, KeySourceShape, PartyShape, RuleSpecShape, ScopeEdgeShape,
 };
 pub use signing_keys::{Distrust, KeyStatus, SigningKey};
+pub use streams::{StopStream, Stream, StreamDelivery};
 
 use crate::records::RoleGrant;
 use serde::{Deserialize, Deserializer, Serialize};

@@ -3,7 +3,7 @@
 use super::super::agents::{self as collection, Verb};
 use super::super::api::{
     Agent, AgentCreated, ChangeState, Departed, Departure, ListQuery, NarrowAgent, NewAgent, Page, PatchAgent,
-    ReissueAgent, RevokeAgent, SCOPE_READ, SCOPE_WRITE, Transfer,
+    RateAgent, ReissueAgent, RevokeAgent, SCOPE_READ, SCOPE_WRITE, Transfer,
 };
 use super::Refused;
 use super::call::{answer, body, created, no_body, optional_body, query, segment, serve};
@@ -142,6 +142,27 @@ pub(super) async fn departed(app: Data<App>, request: HttpRequest, payload: Payl
     serve(&app, &request, SCOPE_WRITE, "person.departed", async |session| {
         let gone: Departed = body(&request, payload).await?;
         answer(200, &collection::departed(session, &gone).await?)
+    })
+    .await
+}
+
+/// Says how risky what an agent does is, for policies that look at it. Told to its services where
+/// the level is another than before.
+#[utoipa::path(post, path = "/admin/v1/agents/{id}/risk", tag = "agents", params(("id" = String, Path)), request_body = RateAgent, responses((status = 200, body = Agent), Refused))]
+pub(super) async fn rate(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    serve(&app, &request, SCOPE_WRITE, "agent.rated", async |session| {
+        let wanted: RateAgent = body(&request, payload).await?;
+        answer(200, &collection::rate(session, segment(&request, "id")?, Some(&wanted)).await?)
+    })
+    .await
+}
+
+/// Takes away what was said of an agent's risk.
+#[utoipa::path(delete, path = "/admin/v1/agents/{id}/risk", tag = "agents", params(("id" = String, Path)), responses((status = 200, body = Agent), Refused))]
+pub(super) async fn unrate(app: Data<App>, request: HttpRequest, payload: Payload) -> HttpResponse {
+    serve(&app, &request, SCOPE_WRITE, "agent.unrated", async |session| {
+        no_body(&request, payload).await?;
+        answer(200, &collection::rate(session, segment(&request, "id")?, None).await?)
     })
     .await
 }

@@ -17,6 +17,7 @@ mod resources;
 mod revocations;
 mod rules;
 mod signing_keys;
+mod streams;
 
 use super::api::{Problem, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE};
 use crate::app::App;
@@ -90,6 +91,7 @@ table! {
     "/agents/{id}/suspend" "POST" { post agents::suspend }
     "/agents/{id}/resume" "POST" { post agents::resume }
     "/agents/{id}/revoke" "POST" { post agents::revoke }
+    "/agents/{id}/risk" "POST, DELETE" { post agents::rate, delete agents::unrate }
     "/agents/{id}/retire" "POST" { post agents::retire }
     "/agents/{id}/reissue" "POST" { post agents::reissue }
     "/agents/{id}/responsible" "POST" { post agents::transfer }
@@ -154,6 +156,11 @@ table! {
     "/signing-keys" "GET" { get signing_keys::list }
     "/signing-keys/rotate" "POST" { post signing_keys::rotate }
     "/signing-keys/{kid}/distrust" "POST" { post signing_keys::distrust }
+    "/streams" "GET" { get streams::list }
+    "/streams/{id}" "GET, DELETE" { get streams::find, delete streams::delete }
+    "/streams/{id}/pause" "POST" { post streams::pause }
+    "/streams/{id}/disable" "POST" { post streams::disable }
+    "/streams/{id}/enable" "POST" { post streams::enable }
     "/revocations" "GET, POST" { get revocations::list, post revocations::create }
     "/audit" "GET" { get audit::search }
     "/audit/writers" "GET" { get audit::writers }

@@ -1,0 +1,3 @@
+DROP TABLE budget_exhaustions;
+DROP TABLE signal_deliveries;
+DROP TABLE signal_reach;
