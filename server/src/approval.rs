@@ -6,6 +6,7 @@
 
 use crate::clock::Clock;
 use crate::deps;
+use crate::federation::Evidence;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -47,6 +48,9 @@ impl ApprovalState {
 pub struct Kept {
     pub claims: Map<String, Value>,
     pub kid: String,
+    /// Of another issuer's token, in place of the two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 impl Kept {
@@ -54,7 +58,13 @@ impl Kept {
     /// When the claims are no JSON object, which they are.
     pub fn new(token: &AccessToken, kid: &str) -> Result<Self, serde_json::Error> {
         let claims = serde_json::from_value(serde_json::to_value(token)?)?;
-        Ok(Self { claims, kid: kid.to_owned() })
+        Ok(Self { claims, kid: kid.to_owned(), evidence: None })
+    }
+
+    /// Of another issuer's token.
+    #[must_use]
+    pub fn foreign(evidence: Evidence) -> Self {
+        Self { claims: Map::new(), kid: String::new(), evidence: Some(evidence) }
     }
 }
 

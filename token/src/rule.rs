@@ -136,9 +136,7 @@ pub enum RuleError {
     Approval,
     #[error("actor is a client or an owner")]
     Actor,
-    #[error(
-        "the subject of a trusted issuer has no audience or scope of ours, and its exchange waits for nobody: leave out from_audience, stands_for and approval"
-    )]
+    #[error("the subject of a trusted issuer has no audience or scope of ours: leave out from_audience and stands_for")]
     Federated,
 }
 
@@ -162,7 +160,7 @@ impl RuleSpec {
             return Err(RuleError::Actor);
         }
         let from_here = self.from_audience.is_some() || self.scopes.iter().any(|edge| edge.stands_for.is_some());
-        if matches!(self.subject, PartySelector::Issuer { .. }) && (from_here || self.approval.is_some()) {
+        if matches!(self.subject, PartySelector::Issuer { .. }) && from_here {
             return Err(RuleError::Federated);
         }
         if self.max_ttl_seconds.is_some_and(|ttl| !(1..=3600).contains(&ttl)) {
@@ -318,6 +316,8 @@ mod tests {
         let mut stands = federated.clone();
         stands.scopes = rule(&[("read", Some("all"))]).scopes;
         assert_eq!(stands.validate(), Err(RuleError::Federated));
+        let waits = RuleSpec { approval: Some(Approval { by: vec![Approver::SubjectOwner] }), ..federated.clone() };
+        assert_eq!(waits.validate(), Ok(()), "people may be asked for them as for anybody");
         let actor = RuleSpec { actor: federated.subject.clone(), ..federated };
         assert_eq!(actor.validate(), Err(RuleError::Actor));
     }

@@ -182,7 +182,7 @@ async fn imagine_federated(
     let sub = federated_subject(&issuer.id, None, &imagined.subject);
     let token = token(session, &actor.id, sub, Vec::new(), ScopeSet::default(), env, session.now());
     let (iss, name) = (issuer.issuer.clone(), imagined.subject.clone());
-    let vouched = Vouched { issuer: issuer.id.clone(), iss, name, act: None, aud: Vec::new() };
+    let vouched = Vouched { issuer: issuer.id.clone(), iss, name, act: None, aud: Vec::new(), evidence: None };
     Ok(Ok((token, vec![issuer.owner_id.clone()], Some(Arc::new(vouched)))))
 }
 

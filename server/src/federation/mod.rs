@@ -9,6 +9,7 @@
 //! What a grant makes of a verified token is the grant's business.
 
 mod bundle;
+mod evidence;
 mod fetch;
 mod jwks;
 mod login;
@@ -16,7 +17,9 @@ mod source;
 mod spec;
 mod subject;
 mod verify;
+mod vouched;
 
+pub use evidence::{Evidence, SignedBy};
 pub use fetch::{FETCH_DEADLINE, FetchConfig, FetchFault, Fetched, Fetcher, MAX_FETCH_BYTES};
 pub use jwks::{COOL_DOWN_SECONDS, FRESH_SECONDS, IssuerKeys, KeyFault, KeySet, MAX_CACHED_ISSUERS, MAX_STALE_SECONDS};
 pub use login::{AdminLogin, MAX_AUTH_AGE_SECONDS, MAX_ROLE_MAPPINGS, RoleMapping};
@@ -26,6 +29,7 @@ pub use subject::{
     MAX_FOREIGN_SUBJECT_BYTES, federated_subject, is_digest, is_federated, issuer_of_subject, token_digest,
 };
 pub use verify::{
-    ForeignFault, ForeignKind, ForeignToken, MAX_FOREIGN_SECONDS, Vouched, accepts_audience, issuer_named_by,
-    satisfies, verify,
+    ForeignFault, ForeignKind, ForeignToken, MAX_FOREIGN_SECONDS, accepts_audience, issuer_named_by, satisfies, verify,
+    verify_again,
 };
+pub use vouched::Vouched;

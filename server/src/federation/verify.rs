@@ -4,6 +4,7 @@
 //! Whether it was made for us is the caller's to ask, because it depends on what the token is
 //! used for: [`accepts_audience`] for subject tokens, our issuer alone for assertions.
 
+use super::evidence::{Evidence, SignedBy};
 use super::jwks::KeyFault;
 use super::spec::{Issuer, IssuerKind, IssuerUse};
 use super::subject::{MAX_FOREIGN_SUBJECT_BYTES, digest, federated_subject, token_digest};
@@ -11,14 +12,14 @@ use crate::app::App;
 use crate::deps;
 use crate::limits::{LEEWAY_SECONDS, MAX_JTI_BYTES};
 use crate::records::Unavailable;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use stipend_keys::{JwsError, TokenKind, Unverified, Verified};
+use stipend_keys::{JwsError, TokenKind, Unverified, Verified, Verifier};
 use stipend_schema::Dep;
 use stipend_token::UserContext;
 use stipend_token::json::{date_member, str_member, string_or_array_member};
-use stipend_token::narrow::Federated;
 use stipend_token::revoked::RevokedKind;
 
 /// Longest life of a foreign token, from `iat` to `exp`: as long as a revocation of it, of its
@@ -29,7 +30,8 @@ const MAX_AUDIENCES: usize = 32;
 const SPIFFE: &str = "spiffe://";
 
 /// What a foreign token is said to be.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ForeignKind {
     /// OpenID Connect Core section 2.
     IdToken,
@@ -110,51 +112,9 @@ pub struct ForeignToken {
     pub expires_at: i64,
     /// How its subject authenticated, and where.
     pub user: UserContext,
+    pub signed_by: SignedBy,
     /// What all this was concluded from.
     pub deps: Vec<Dep>,
-}
-
-/// What an exchange must know of a foreign subject beside what its token becomes here.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Vouched {
-    /// The issuer's id here, and its name in tokens.
-    pub issuer: String,
-    pub iss: String,
-    /// The subject's name there.
-    pub name: String,
-    /// Its token says that somebody acts for it already: recorded, believed by nobody.
-    pub act: Option<Value>,
-    /// Whom its token was made for.
-    pub aud: Vec<String>,
-}
-
-impl Vouched {
-    #[must_use]
-    pub fn by(token: &ForeignToken) -> Self {
-        Self {
-            issuer: token.issuer.id.clone(),
-            iss: token.issuer.issuer.clone(),
-            name: token.name.clone(),
-            act: token.claims.get("act").cloned(),
-            aud: audiences(token).into_iter().map(str::to_owned).collect(),
-        }
-    }
-
-    /// As the decision wants it.
-    #[must_use]
-    pub fn as_federated(&self) -> Federated<'_> {
-        Federated { issuer: &self.issuer, name: &self.name, delegated: self.act.is_some() }
-    }
-
-    /// For the record.
-    #[must_use]
-    pub fn describe(&self) -> Value {
-        let mut about = json!({ "issuer": self.issuer, "iss": self.iss });
-        if let (Value::Object(about), Some(act)) = (&mut about, &self.act) {
-            about.insert("act".to_owned(), act.clone());
-        }
-        about
-    }
 }
 
 /// The registration of the issuer that a token says it is of: by `iss`, or by the trust domain in
@@ -163,7 +123,11 @@ impl Vouched {
 /// # Errors
 /// [`ForeignFault::Malformed`] for a token that names none, [`ForeignFault::UnknownIssuer`].
 pub async fn issuer_named_by(app: &App, token: &Unverified) -> Result<Arc<Issuer>, ForeignFault> {
-    let text = |name| str_member(token.claims(), name).map_err(|_| ForeignFault::Malformed);
+    issuer_named_in(app, token.claims()).await
+}
+
+async fn issuer_named_in(app: &App, claims: &Map<String, Value>) -> Result<Arc<Issuer>, ForeignFault> {
+    let text = |name| str_member(claims, name).map_err(|_| ForeignFault::Malformed);
     let named = text("iss")?;
     // What can't be a registered name is not looked up: nor could every database hold it.
     let could_be = |name: &str| !name.is_empty() && name.len() <= 512 && !name.contains(char::is_control);
@@ -197,15 +161,46 @@ pub async fn verify(
     kind: ForeignKind,
     now: i64,
 ) -> Result<ForeignToken, ForeignFault> {
-    let issuer = issuer_named_by(app, &token).await?;
+    let issuer = trusted(app, token.claims(), wanted).await?;
+    let (verified, signed_by) = check_signature(app, &issuer, token, kind, now).await?;
+    let whole = digest(&verified.digest());
+    not_revoked(app, read(issuer, kind, verified.claims(), (signed_by, whole), now)?)
+}
+
+/// Verifies what was kept of a foreign token, as if that were presented again: all that could
+/// have changed since is asked anew.
+///
+/// # Errors
+/// [`ForeignFault`].
+pub async fn verify_again(
+    app: &App,
+    evidence: &Evidence,
+    wanted: IssuerUse,
+    now: i64,
+) -> Result<ForeignToken, ForeignFault> {
+    let Evidence { kind, signed_by, digest, claims } = evidence;
+    let issuer = trusted(app, claims, wanted).await?;
+    if !issuer.spec.algorithms.contains(&signed_by.alg) {
+        return Err(ForeignFault::Algorithm);
+    }
+    let key = find_key(app, &issuer, &signed_by.kid, now).await?;
+    // Its issuer may have taken the key back, and given another its name.
+    if key.jwk().thumbprint() != signed_by.thumbprint {
+        return Err(ForeignFault::UnknownKey);
+    }
+    not_revoked(app, read(issuer, *kind, claims, (signed_by.clone(), digest.clone()), now)?)
+}
+
+/// The issuer that claims name, if it is trusted for this.
+async fn trusted(app: &App, claims: &Map<String, Value>, wanted: IssuerUse) -> Result<Arc<Issuer>, ForeignFault> {
+    let issuer = issuer_named_in(app, claims).await?;
     if !issuer.active {
         return Err(ForeignFault::Inactive);
     }
-    if !issuer.permits(wanted) {
-        return Err(ForeignFault::Use);
-    }
-    let verified = check_signature(app, &issuer, token, kind, now).await?;
-    let token = read(issuer, kind, &verified, now)?;
+    if issuer.permits(wanted) { Ok(issuer) } else { Err(ForeignFault::Use) }
+}
+
+fn not_revoked(app: &App, token: ForeignToken) -> Result<ForeignToken, ForeignFault> {
     let revoked = |kind, value: &str| app.live.covers(kind, value, token.issued_at.unwrap_or_default());
     for (kind, value) in [
         (RevokedKind::Token, &token.digest),
@@ -226,30 +221,43 @@ async fn check_signature(
     token: Unverified,
     kind: ForeignKind,
     now: i64,
-) -> Result<Verified, ForeignFault> {
-    if !issuer.spec.algorithms.contains(&token.alg()) {
+) -> Result<(Verified, SignedBy), ForeignFault> {
+    let alg = token.alg();
+    if !issuer.spec.algorithms.contains(&alg) {
         return Err(ForeignFault::Algorithm);
     }
-    let kind = kind.token_kind(token.typ());
-    if !kind.permits(token.typ()) {
+    let kind_of = kind.token_kind(token.typ());
+    if !kind_of.permits(token.typ()) {
         return Err(ForeignFault::Kind);
     }
     let kid = token.kid().ok_or(ForeignFault::UnknownKey)?;
-    let key = app.issuer_keys.find(issuer, kid, now).await.map_err(|fault| match fault {
-        KeyFault::Unknown => ForeignFault::UnknownKey,
-        KeyFault::Unavailable => ForeignFault::KeysUnavailable,
-    })?;
-    key.verify(token, kind).map_err(|error| match error {
+    let key = find_key(app, issuer, kid, now).await?;
+    let signed_by = SignedBy { alg, kid: kid.to_owned(), thumbprint: key.jwk().thumbprint().to_owned() };
+    let verified = key.verify(token, kind_of).map_err(|error| match error {
         JwsError::WrongKind => ForeignFault::Kind,
         JwsError::WrongKeyAlgorithm => ForeignFault::Algorithm,
         JwsError::Signature => ForeignFault::Signature,
         _ => ForeignFault::Malformed,
+    })?;
+    Ok((verified, signed_by))
+}
+
+async fn find_key(app: &App, issuer: &Arc<Issuer>, kid: &str, now: i64) -> Result<Arc<Verifier>, ForeignFault> {
+    app.issuer_keys.find(issuer, kid, now).await.map_err(|fault| match fault {
+        KeyFault::Unknown => ForeignFault::UnknownKey,
+        KeyFault::Unavailable => ForeignFault::KeysUnavailable,
     })
 }
 
 /// What the claims say, once their signature is good.
-fn read(issuer: Arc<Issuer>, kind: ForeignKind, verified: &Verified, now: i64) -> Result<ForeignToken, ForeignFault> {
-    let claims = verified.claims();
+/// Without a `jti` it is called by the digest of the whole.
+fn read(
+    issuer: Arc<Issuer>,
+    kind: ForeignKind,
+    claims: &Map<String, Value>,
+    (signed_by, whole): (SignedBy, String),
+    now: i64,
+) -> Result<ForeignToken, ForeignFault> {
     let malformed = |_| ForeignFault::Malformed;
     // RFC 8417 section 2.2, and the logout tokens of OpenID Connect: they tell of events, and
     // often have no `typ` that says so.
@@ -272,7 +280,7 @@ fn read(issuer: Arc<Issuer>, kind: ForeignKind, verified: &Verified, now: i64) -
     let digest = match str_member(claims, "jti").map_err(malformed)? {
         Some(jti) if jti.is_empty() || jti.len() > MAX_JTI_BYTES => return Err(ForeignFault::Malformed),
         Some(jti) => token_digest(&issuer.issuer, jti),
-        None => digest(&verified.digest()),
+        None => whole,
     };
     let user = UserContext { idp: Some(issuer.id.clone()), ..UserContext::from_claims(claims).map_err(malformed)? };
     let deps = vec![
@@ -283,7 +291,7 @@ fn read(issuer: Arc<Issuer>, kind: ForeignKind, verified: &Verified, now: i64) -
         deps::subject(&subject),
     ];
     let claims = claims.clone();
-    Ok(ForeignToken { issuer, kind, claims, digest, name, subject, issued_at, expires_at, user, deps })
+    Ok(ForeignToken { issuer, kind, claims, digest, name, subject, issued_at, expires_at, user, signed_by, deps })
 }
 
 /// `iat` and `exp`. A subject token needs both: without `iat` nothing could revoke what was
@@ -354,6 +362,6 @@ pub fn accepts_audience(token: &ForeignToken) -> bool {
 }
 
 /// `aud`; nothing where it is absent or of the wrong form.
-fn audiences(token: &ForeignToken) -> Vec<&str> {
+pub(super) fn audiences(token: &ForeignToken) -> Vec<&str> {
     string_or_array_member(&token.claims, "aud", MAX_AUDIENCES).ok().flatten().unwrap_or_default()
 }

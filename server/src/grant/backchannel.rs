@@ -129,14 +129,6 @@ async fn decide(
     let message = binding_message(params)?;
     let expiry = requested_expiry(params)?;
     let (presented, wanted) = read(app, &client.client, params, &mut draft).await?;
-    // What is kept of a token is asked again by our keys and records: another issuer's has neither.
-    if presented.subject.federated.is_some() {
-        return Err(Refused {
-            reason: Reason::ApprovalForeign,
-            deps: presented.subject.deps.clone(),
-            draft: Some(draft),
-        });
-    }
     let judged = judge(app, client, &presented, wanted, draft).await?;
     let Judged { authorization, targets, subject_owner, mode, rules, approvers } = judged;
     // Nobody is asked for what a policy would forbid.
@@ -248,8 +240,9 @@ fn asked(
     resource: stipend_token::Audience,
     issued_type: Option<&'static str>,
 ) -> Result<String, Reason> {
-    let kept = |token: &crate::tokens::StandingToken| {
-        Kept::new(&token.token.claims, &token.token.kid).map_err(|_| Reason::Internal)
+    let kept = |token: &crate::tokens::StandingToken| match token.federated.as_deref() {
+        Some(vouched) => vouched.evidence.clone().map(Kept::foreign).ok_or(Reason::Internal),
+        None => Kept::new(&token.token.claims, &token.token.kid).map_err(|_| Reason::Internal),
     };
     // Without its spaces: what it says is bounded by the size of a token.
     let details = params.one("authorization_details").map(|details| {

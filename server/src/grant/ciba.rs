@@ -6,7 +6,7 @@
 //! approved. The request is used up in the commit that records the issue.
 
 use super::id_jag::{self, Leaving};
-use super::presented::{Wanted, issued_type, read_again};
+use super::presented::{Again, Wanted, issued_type, read_again};
 use super::request::details_in;
 use super::token_exchange::{Judged, judge};
 use super::{
@@ -184,7 +184,11 @@ async fn judge_again(
 ) -> Result<Judged, Refused> {
     let asked = request.asked().map_err(unreadable)?;
     let offer = request.approved().ok_or(Reason::ApprovalEnded)?;
-    let (subject, actor) = (verified(&asked.subject)?, asked.actor.as_ref().map(verified).transpose()?);
+    let subject = match &asked.subject.evidence {
+        Some(evidence) => Again::Foreign(evidence),
+        None => Again::Own(verified(&asked.subject)?),
+    };
+    let actor = asked.actor.as_ref().map(verified).transpose()?;
     let presented = read_again(app, &client.client, subject, actor, &mut draft).await?;
     let wanted = Wanted {
         abroad: asked.abroad.map(|resources| id_jag::Wanted { server: asked.resource.clone(), resources }),
@@ -208,6 +212,10 @@ fn verified(kept: &Kept) -> Result<VerifiedToken, Reason> {
 /// record says what. What is wrong with a budget may be right a moment later.
 fn ended(mut refused: Refused, request: &approval::Request, draft: Draft) -> Refused {
     refused.deps.push(request.dep());
+    // Its issuer may be there again before the request is over.
+    if refused.reason == Reason::SubjectKeysUnavailable {
+        return refused;
+    }
     let code = refused.reason.code();
     if matches!(code, OAuthCode::InvalidRequest | OAuthCode::InvalidTarget | OAuthCode::InvalidScope) {
         let draft = refused.draft.get_or_insert(draft);

@@ -5,7 +5,8 @@
 //!
 //! An assertion says who its subject is and how much may be asked for; that anything may, only an
 //! exchange rule says. Its `act`, `may_act` and roles are another domain's and permit nothing. It
-//! is used once: with the token that comes of it, in one commit.
+//! is used once: with the token that comes of it, in one commit. One that is bound to a key (`cnf`)
+//! needs the proof of that key.
 
 use super::presented::{Presented, Wanted, describe_subject};
 use super::subject::vouched_subject;
@@ -71,6 +72,12 @@ pub(super) async fn decide(
         Ok(scope) => authorization.claims.scope = scope,
         Err(reason) => return Err(refused(reason, &authorization.deps, &authorization.draft)),
     }
+    // A grant that is bound to a key is for whoever proves that key, and so is what comes of it:
+    // `bind` asks for it, of every grant alike. It is presented by whom it was made for, so it is
+    // never one that was handed on.
+    for held in &mut authorization.held {
+        (held.handed_on, held.refusal) = (false, Reason::GrantKeyNotProved);
+    }
     authorization.burn = Some(burn);
     Ok(authorization)
 }
@@ -108,10 +115,6 @@ async fn verify(app: &App, client_id: &str, jwt: &str, now: i64) -> Result<Asser
         Some(named) if named != client_id => return Err(Reason::GrantOtherClient),
         None if is_id_jag => return Err(Reason::GrantOtherClient),
         _ => {}
-    }
-    // A bound assertion is of no use without its key, and no profile says how that is proved here.
-    if asserted.cnf.is_some() {
-        return Err(Reason::GrantKeyNotProved);
     }
     let credentials = token.claims.get("authorization_details").map(credentials).transpose()?;
     let burn = burn(&token, &asserted, now)?;

@@ -3,11 +3,12 @@
 //! whether it lives; what nobody presents is no part of any exchange.
 
 use super::id_jag::{self, ID_JAG};
-use super::subject::{ID_TOKEN, SubjectType, own_fault, subject};
+use super::subject::{ID_TOKEN, SubjectType, own_fault, subject, subject_again};
 use super::{Refused, request};
 use crate::app::App;
 use crate::approval::Offer;
 use crate::audit::Draft;
+use crate::federation::Evidence;
 use crate::form::Params;
 use crate::reason::Reason;
 use crate::records::Client;
@@ -86,16 +87,25 @@ pub(super) async fn read(
     Ok((Presented { subject, actor }, wanted))
 }
 
+/// A subject token that was presented before, by what was kept of it.
+pub(super) enum Again<'a> {
+    Own(VerifiedToken),
+    Foreign(&'a Evidence),
+}
+
 /// The tokens of an exchange that waited for people, by what was kept of them.
 pub(super) async fn read_again(
     app: &App,
     client: &Client,
-    subject: VerifiedToken,
+    subject: Again<'_>,
     actor: Option<VerifiedToken>,
     draft: &mut Draft,
 ) -> Result<Presented, Reason> {
     let now = app.clock.now();
-    let subject = app.tokens.still_standing(subject, now).await.map_err(own_fault)?;
+    let subject = match subject {
+        Again::Own(token) => app.tokens.still_standing(token, now).await.map_err(own_fault)?,
+        Again::Foreign(evidence) => subject_again(app, client, evidence, now).await?,
+    };
     describe_subject(draft, client, &subject);
     let actor = match actor {
         Some(actor) => {

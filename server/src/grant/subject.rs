@@ -7,7 +7,8 @@
 
 use crate::app::App;
 use crate::federation::{
-    ForeignFault, ForeignKind, ForeignToken, IssuerUse, Vouched, accepts_audience, issuer_named_by, verify,
+    Evidence, ForeignFault, ForeignKind, ForeignToken, IssuerUse, Vouched, accepts_audience, issuer_named_by, verify,
+    verify_again,
 };
 use crate::reason::Reason;
 use crate::records::Client;
@@ -68,6 +69,21 @@ pub async fn subject(
     let verified = verify(app, token, IssuerUse::SubjectToken, declared.kind(), now).await;
     let verified = verified.map_err(foreign_fault).and_then(|token| admit(client, token));
     verified.map_err(|reason| (reason, named))
+}
+
+/// A foreign subject token that was presented before: asked again all that could have changed,
+/// and as if it were for this client only now.
+///
+/// # Errors
+/// The [`Reason`].
+pub(super) async fn subject_again(
+    app: &App,
+    client: &Client,
+    evidence: &Evidence,
+    now: i64,
+) -> Result<StandingToken, Reason> {
+    let token = verify_again(app, evidence, IssuerUse::SubjectToken, now).await.map_err(foreign_fault)?;
+    admit(client, token)
 }
 
 fn is_foreign(app: &App, compact: &str) -> bool {
