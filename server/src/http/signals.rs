@@ -19,11 +19,6 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::json as value;
-use stipend_token::json::{self as strict, Limits};
-
-/// Longest body of these endpoints.
-const MAX_SIGNALS_BODY_BYTES: usize = 64 * 1024;
-const MAX_SIGNALS_BODY_DEPTH: usize = 6;
 
 /// SSF section 7.1.
 #[derive(Serialize)]
@@ -155,8 +150,7 @@ async fn open(app: &App, request: &HttpRequest, scope: &str) -> Result<Caller, R
 
 async fn body<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Reason> {
     let bytes = read_body(request, payload).await?;
-    let limits = Limits { max_bytes: MAX_SIGNALS_BODY_BYTES, max_depth: MAX_SIGNALS_BODY_DEPTH };
-    let parsed = strict::parse_object(&bytes, limits).ok().and_then(|map| serde_json::from_value(map.into()).ok());
+    let parsed = signals::parse(&bytes);
     parsed.filter(|_| is_json(request)).ok_or(Reason::NotJson)
 }
 

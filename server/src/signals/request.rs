@@ -6,7 +6,9 @@ use super::streams::aad;
 use crate::app::App;
 use crate::reason::Reason;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use stipend_token::json::{Limits, parse_object};
 use url::Url;
 
 /// Longest description, reason and `state` of a verification, in bytes.
@@ -15,6 +17,16 @@ const MAX_TEXT_BYTES: usize = 1024;
 const MAX_ENDPOINT_BYTES: usize = 2048;
 /// Event types that one request may name.
 const MAX_EVENT_TYPES: usize = 64;
+
+/// Longest body of the endpoints of streams, and its nesting.
+const MAX_BODY: Limits = Limits { max_bytes: 64 * 1024, max_depth: 6 };
+
+/// Reads a body of these endpoints: one object, no member twice.
+#[must_use]
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
+    let members = parse_object(body, MAX_BODY).ok()?;
+    serde_json::from_value(members.into()).ok()
+}
 
 /// What a receiver says of its stream. Members that are ours to say must be as we say them.
 #[derive(Clone, Debug, Default, Deserialize)]
