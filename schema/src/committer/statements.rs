@@ -154,7 +154,7 @@ macro_rules! transaction_steps {
             on::keep_reach($conn, &reach)$($wait)*?;
         }
         for line in decision.exhausted() {
-            on::note_exhausted($conn, line, super::decide::seconds(at))$($wait)*?;
+            on::note_exhausted($conn, line, crate::committer::decide::seconds(at))$($wait)*?;
         }
         let changes = decision.changes(at);
         if !changes.is_empty() {

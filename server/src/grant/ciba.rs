@@ -186,7 +186,7 @@ async fn judge_again(
     let offer = request.approved().ok_or(Reason::ApprovalEnded)?;
     let subject = match &asked.subject.evidence {
         Some(evidence) => Again::Foreign(evidence),
-        None => Again::Own(verified(&asked.subject)?),
+        None => Again::Own(Box::new(verified(&asked.subject)?)),
     };
     let actor = asked.actor.as_ref().map(verified).transpose()?;
     let presented = read_again(app, &client.client, subject, actor, &mut draft).await?;

@@ -322,15 +322,10 @@ async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, c
         let step = Step::Issue(order.unwrap_or_else(|| NewToken::bare(&claims.jti, claims.exp)));
         work.spend = Some(Spend { client_id: client.client.id.clone(), step, key });
     }
+    let issued = Issued { since: claims.iat, claims, issued_token_type, leaving, kid };
     match app.committer.submit(work).await {
-        Outcome::Committed { .. } => {
-            let since = claims.iat;
-            Round::Issued(Box::new(Issued { claims, issued_token_type, leaving, since, kid }))
-        }
-        Outcome::Settled { settled, .. } => {
-            let since = claims.iat;
-            settle(app, Issued { claims, issued_token_type, leaving, since, kid }, &settled)
-        }
+        Outcome::Committed { .. } => Round::Issued(Box::new(issued)),
+        Outcome::Settled { settled, .. } => settle(app, issued, &settled),
         other => unsuccessful(&other, single),
     }
 }

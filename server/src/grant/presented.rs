@@ -89,7 +89,7 @@ pub(super) async fn read(
 
 /// A subject token that was presented before, by what was kept of it.
 pub(super) enum Again<'a> {
-    Own(VerifiedToken),
+    Own(Box<VerifiedToken>),
     Foreign(&'a Evidence),
 }
 
@@ -103,7 +103,7 @@ pub(super) async fn read_again(
 ) -> Result<Presented, Reason> {
     let now = app.clock.now();
     let subject = match subject {
-        Again::Own(token) => app.tokens.still_standing(token, now).await.map_err(own_fault)?,
+        Again::Own(token) => app.tokens.still_standing(*token, now).await.map_err(own_fault)?,
         Again::Foreign(evidence) => subject_again(app, client, evidence, now).await?,
     };
     describe_subject(draft, client, &subject);

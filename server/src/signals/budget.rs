@@ -7,7 +7,7 @@
 use super::announce::{Concerning, clients_of, of_client, put};
 use super::event::{Event, EventKind, Initiator};
 use crate::app::App;
-use crate::audit::{DONE, Draft};
+use crate::audit::{DONE, Draft, Origin};
 use crate::budget::window_use;
 use crate::jobs::own_origin;
 use crate::limits::EXHAUSTIONS_EVERY;
@@ -87,18 +87,18 @@ pub async fn tell(app: &App) -> Result<(), Unavailable> {
         }
         for (owner, lines) in by_owner {
             let gone: Vec<String> = lines.iter().map(|line| line.id.clone()).collect();
-            let mut writes = Vec::new();
+            let (origin, mut writes) = (own_origin(), Vec::new());
             for line in lines {
                 let events = of_line(app, line, detail(app)).await?;
-                writes.extend(put(app, events, "").await?);
+                writes.extend(put(app, events, &origin.request_id).await?);
             }
-            commit(app, Some(owner), gone, writes).await?;
+            commit(app, (Some(owner), &origin), gone, writes).await?;
         }
         // Swept with its token before anybody came to tell of it.
         let is_there = |id: &String| lines.iter().any(|line| &line.id == id);
         let gone: Vec<String> = ids.iter().filter(|id| !is_there(id)).cloned().collect();
         if !gone.is_empty() {
-            commit(app, None, gone, Vec::new()).await?;
+            commit(app, (None, &own_origin()), gone, Vec::new()).await?;
         }
         if i64::try_from(ids.len()).unwrap_or(OUTBOX_PAGE) < OUTBOX_PAGE {
             return Ok(());
@@ -125,8 +125,13 @@ fn detail(app: &App) -> Map<String, Value> {
 }
 
 /// The events, in the transaction that takes their causes away: of two nodes one tells.
-async fn commit(app: &App, owner: Option<&str>, gone: Vec<String>, mut writes: Vec<Write>) -> Result<(), Unavailable> {
-    let mut draft = Draft::new("budget.used_up", &own_origin());
+async fn commit(
+    app: &App,
+    (owner, origin): (Option<&str>, &Origin),
+    gone: Vec<String>,
+    mut writes: Vec<Write>,
+) -> Result<(), Unavailable> {
+    let mut draft = Draft::new("budget.used_up", origin);
     draft.owner(owner);
     draft.put("lines", gone.clone());
     writes.extend(gone.into_iter().map(|line| Write::Delete(Table::BudgetExhaustion, line)));

@@ -34,17 +34,22 @@ pub(super) async fn streams(app: &App, audiences: &BTreeSet<String>) -> Result<V
     Ok(streams)
 }
 
-/// Every stream there is, as many as one cause may tell.
+/// Every stream there is, as many as one cause may tell. One that can't be read is left out: a key
+/// is distrusted all the same.
 pub(super) async fn all_streams(app: &App) -> Result<Vec<Arc<Stream>>, Unavailable> {
-    let mut streams: Vec<Arc<Stream>> = Vec::new();
+    let (mut streams, mut after): (Vec<Arc<Stream>>, Option<String>) = (Vec::new(), None);
     while streams.len() < MAX_SIGNALS_PER_WORK {
-        let (db, after) = (app.store.db().clone(), streams.last().map(|stream| stream.id.clone()));
-        let page = Page { after, limit: PAGE_LIMIT };
+        let (db, page) = (app.store.db().clone(), Page { after, limit: PAGE_LIMIT });
         let read = app.store.run(async move { list_streams(&db, &OwnerFilter::All, &page).await }).await;
         let rows = read.ok().and_then(Result::ok).ok_or(Unavailable)?;
         let is_last = i64::try_from(rows.len()).unwrap_or(PAGE_LIMIT) < PAGE_LIMIT;
+        after = rows.last().map(|row| row.id.clone());
         for row in rows {
-            streams.push(Arc::new(Stream::read(row).map_err(|_| Unavailable)?));
+            let id = row.id.clone();
+            match Stream::read(row) {
+                Ok(stream) => streams.push(Arc::new(stream)),
+                Err(what) => tracing::error!(stream = id, what, "a stream can't be read, and is told nothing"),
+            }
         }
         if is_last {
             break;

@@ -151,6 +151,7 @@ async fn an_admin_without_roles_can_do_nothing_but_ask_who_it_is(
         "/registration-tokens",
         "/resources",
         "/revocations",
+        "/streams",
         "/topology",
         "/whoami",
     ];

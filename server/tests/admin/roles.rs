@@ -17,6 +17,7 @@ async fn every_role_on_every_route(#[values(Backend::Sqlite, Backend::Postgres)]
         ("rival", json!([{"role": "owner-admin", "owner": "globex"}])),
         ("budget", own("budget-admin")),
         ("credential", own("credential-admin")),
+        ("risk", own("risk-admin")),
         ("auditor", own("auditor")),
         ("auditors", json!([{"role": "auditor"}])),
         ("owner", own("owner-admin")),

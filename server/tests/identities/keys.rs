@@ -78,7 +78,7 @@ async fn a_bound_grant_is_presented_with_its_key_and_yields_a_bound_token(
     assert_eq!(answer.1["token_type"], "DPoP", "{}", answer.1);
     assert_eq!(issued(&answer)["cnf"], json!({"jkt": key.jkt()}));
     assert_eq!(error(&world.present(&grant, &[&world.proof(&key)]).await), (400, "invalid_grant"), "once");
-    assert_eq!(world.record("token.refused").await["reason"], "grant_replayed");
+    assert_eq!(world.record("token.issued").await["reason"], "grant_replayed");
     // What can't be proved here, or is of no known form, is refused and not ignored.
     for cnf in [
         json!({"jwk": {"kty": "EC"}}),

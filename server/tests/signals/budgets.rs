@@ -89,6 +89,9 @@ async fn whoever_takes_the_last_has_it_told_once(#[values(Backend::Sqlite, Backe
     let count = all.len();
     assert_eq!(told(&world, &stream).await.len(), count, "told once");
     let recorded = world.audit("budget.used_up").await;
+    let txns: Vec<&Value> = recorded.iter().map(|record| &record["detail"]["request_id"]).collect();
+    let events = now(&world, &world.service, &stream).await;
+    assert!(events.iter().all(|event| txns.contains(&&event["txn"])), "{events:?} {txns:?}");
     assert!(!recorded.is_empty() && recorded.iter().all(|record| record["owner_id"] == "acme"), "{recorded:?}");
 }
 

@@ -23,7 +23,7 @@ async fn far(backend: Backend) -> (World, String) {
     world.server.create_resource("umbrella", LEDGER, &["book"], &[&world.foreign.id]).await;
     let rule = json!({
         "id": "acme.far", "actor": {"client": world.refunds.id}, "subject": {"client": world.planner.id},
-        "to_audience": LEDGER, "scopes": [{"scope": "book"}], "mode": "delegation",
+        "to_audience": LEDGER, "scopes": [{"scope": "book", "stands_for": "read"}], "mode": "delegation",
     });
     world.server.create("/exchange-rules", rule).await;
     allow(&world, &world.foreign).await;
