@@ -7,7 +7,9 @@
 //! row is what a stranger can see on the wire.
 
 mod check;
+mod cimd;
 mod client;
+mod documents;
 mod encode;
 mod exchange;
 mod hostile;
@@ -34,6 +36,6 @@ mod rfc9068;
 mod run;
 
 pub use check::Level;
-pub use profile::{Client, Exchange, Profile, ProfileError, Registration, Resource, Secret};
+pub use profile::{Client, Documents, Exchange, Profile, ProfileError, Registration, Resource, Secret};
 pub use report::{Outcome, Report, Row};
 pub use run::{claimed, run, run_only};

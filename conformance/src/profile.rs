@@ -44,6 +44,7 @@ pub struct Profile {
     pub introspection: Option<Introspection>,
     pub exchange: Option<Exchange>,
     pub registration: Option<Registration>,
+    pub documents: Option<Documents>,
     #[serde(default)]
     pub tokens: Tokens,
     #[serde(default)]
@@ -108,6 +109,18 @@ pub struct Introspection {
 pub struct Registration {
     /// Good for at least 40 clients, with secrets, by client credentials, at resource `a`.
     pub initial_access_token: Secret,
+}
+
+/// Where the run publishes documents of clients, and how the issuer gets there.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Documents {
+    /// Address and port that the run listens at, for plain HTTP.
+    pub listen: String,
+    /// What the URLs of the documents begin with, up to a slash: the issuer admits what is under
+    /// it as clients, 40 at least, by client credentials, at resource `a`. Left out, it is the
+    /// listener's own address.
+    pub url: Option<String>,
 }
 
 /// One allowed exchange and what surrounds it.

@@ -11,7 +11,7 @@ use crate::issuer::Issuer;
 use crate::profile::Profile;
 use crate::report::{Outcome, Report, Row};
 use crate::{
-    rfc6749, rfc7009, rfc7517, rfc7523, rfc7591, rfc7592, rfc7662, rfc8414, rfc8693, rfc8707, rfc8725, rfc9068,
+    cimd, rfc6749, rfc7009, rfc7517, rfc7523, rfc7591, rfc7592, rfc7662, rfc8414, rfc8693, rfc8707, rfc8725, rfc9068,
 };
 
 const ROW_SECONDS: u64 = 90;
@@ -43,6 +43,8 @@ fn checks() -> Vec<Check> {
         rfc7009::rows(),
         rfc7591::rows(),
         rfc7592::rows(),
+        cimd::rows(),
+        cimd::registered::rows(),
         rfc6749::guessing::rows(),
     ]
     .into_iter()

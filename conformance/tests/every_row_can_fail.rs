@@ -170,6 +170,8 @@ fn profile(url: &str) -> Profile {
         foreign_resource = "b"
         [registration]
         initial_access_token = "x"
+        [documents]
+        listen = "127.0.0.1:0"
         [exchange]
         subject_client = "basic"
         subject_resource = "a"

@@ -12,6 +12,7 @@ mod change;
 mod committer;
 pub mod custody;
 mod db;
+pub mod documents;
 pub mod federation;
 pub mod feed;
 mod janitor;

@@ -4,12 +4,14 @@
 //! Nothing outside this crate may name these.
 
 mod budget;
+mod documents;
 mod people;
 mod rates;
 mod registration;
 mod signals;
 
 pub use budget::*;
+pub use documents::*;
 pub use people::*;
 pub use rates::*;
 pub use registration::*;

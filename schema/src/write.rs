@@ -5,6 +5,7 @@ use crate::approvals::{ApprovalRequestRow, Polled};
 use crate::custody::{
     CredentialExposureRow, CredentialGrantRow, CredentialRow, CredentialUseRow, CredentialVersionRow, ServerSecretRow,
 };
+use crate::documents::{ClientDocumentRow, DocumentClientRow};
 use crate::federation::IssuerRow;
 use crate::ledger::BudgetLineRow;
 use crate::policies::{PolicyRow, PolicyVersionRow};
@@ -40,6 +41,8 @@ pub enum Row {
     PolicyVersion(PolicyVersionRow),
     RegistrationToken(RegistrationTokenRow),
     ClientRegistration(ClientRegistrationRow),
+    ClientDocument(ClientDocumentRow),
+    DocumentClient(DocumentClientRow),
     ApprovalRequest(ApprovalRequestRow),
     Responsibility(ResponsibilityRow),
     SignalStream(SignalStreamRow),
@@ -163,6 +166,8 @@ impl Row {
             Self::PolicyVersion(row) => row.has_nul(),
             Self::RegistrationToken(row) => row.has_nul(),
             Self::ClientRegistration(row) => row.has_nul(),
+            Self::ClientDocument(row) => row.has_nul(),
+            Self::DocumentClient(row) => row.has_nul(),
             Self::ApprovalRequest(row) => row.has_nul(),
             Self::Responsibility(row) => row.has_nul(),
         }

@@ -7,6 +7,7 @@ use crate::client::{Failures, Marks, Proofs};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
+use crate::documents::Documents;
 use crate::federation::{Fetcher, IssuerKeys};
 use crate::gather::Gatherer;
 use crate::live::Live;
@@ -125,6 +126,8 @@ pub struct App {
     pub fetcher: Arc<Fetcher>,
     /// Keys of trusted issuers.
     pub issuer_keys: IssuerKeys,
+    /// Metadata documents of clients.
+    pub documents: Documents,
     /// Units of request bodies that may be kept whole.
     pub buffered: Arc<Semaphore>,
     /// Changes of one thing through the admin API, one after the other on this node.

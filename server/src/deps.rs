@@ -138,6 +138,18 @@ pub fn registration_token(id: &str) -> Dep {
     Dep::new("registration_token", id)
 }
 
+/// All entries by which owners admit metadata documents.
+#[must_use]
+pub fn client_documents() -> Dep {
+    Dep::new("client_documents", "*")
+}
+
+/// One of them, and how many clients have come of it.
+#[must_use]
+pub fn client_document(id: &str) -> Dep {
+    Dep::new("client_document", id)
+}
+
 /// The whole signing keyring: two nodes must not both make the next key.
 #[must_use]
 pub fn keyring() -> Dep {

@@ -19,6 +19,7 @@ pub mod config;
 pub mod custody;
 pub mod demo;
 pub mod deps;
+pub mod documents;
 pub mod dumps;
 pub mod federation;
 pub mod form;

@@ -177,6 +177,42 @@ pub const MAX_PUSH_TRIES: i64 = 9;
 /// How often events of a paused stream are looked at.
 pub const PUSH_PAUSED_LOOK_SECONDS: i64 = 30;
 
+/// Longest metadata document of a client.
+pub const MAX_DOCUMENT_BYTES: usize = 5 * 1024;
+/// Deepest nesting of one.
+pub const MAX_DOCUMENT_DEPTH: usize = 6;
+/// Longest `client_name` of one, in bytes.
+pub const MAX_DOCUMENT_NAME_BYTES: usize = 200;
+/// Longest URL of one, and the most segments of its path.
+pub const MAX_DOCUMENT_URL_BYTES: usize = 512;
+pub const MAX_DOCUMENT_URL_SEGMENTS: usize = 16;
+/// How long a metadata document counts after it was read: what its answer says, within these
+/// bounds, and the middle one where that says nothing.
+pub const MIN_DOCUMENT_SECONDS: i64 = 60;
+pub const DEFAULT_DOCUMENT_SECONDS: i64 = 300;
+pub const MAX_DOCUMENT_SECONDS: i64 = 3600;
+/// Metadata documents kept in memory; beyond, the least used goes.
+pub const MAX_CACHED_DOCUMENTS: u64 = 4096;
+/// Tries of one document: so many at once, and then one in so many seconds.
+pub const DOCUMENT_TRIES: i64 = 5;
+pub const DOCUMENT_TRY_SECONDS: i64 = 10;
+/// Documents of one host that are no client's yet, likewise, and of all hosts together.
+pub const NEW_DOCUMENTS_OF_HOST: i64 = 8;
+pub const NEW_DOCUMENT_OF_HOST_SECONDS: i64 = 3;
+pub const NEW_DOCUMENTS: i64 = 32;
+pub const NEW_DOCUMENT_SECONDS: i64 = 1;
+/// Documents that are fetched at once: of one host, further ones wait; on a node, 503 beyond.
+/// Fewer than all fetches of a node, so that keys of issuers are still to be had.
+pub const DOCUMENTS_OF_HOST_AT_ONCE: usize = 4;
+pub const DOCUMENTS_AT_ONCE: usize = 32;
+/// Requests that wait for documents of one host: 503 beyond.
+pub const MAX_WAITING_FOR_HOST: usize = 256;
+/// Entries by which one owner admits documents, and all owners: 409 beyond.
+pub const MAX_CLIENT_DOCUMENTS: usize = 64;
+pub const MAX_ALL_CLIENT_DOCUMENTS: usize = 4096;
+/// Clients of one entry.
+pub const MAX_DOCUMENT_CLIENTS: i64 = 250;
+
 /// Opened values of custodied credentials kept in memory, for a minute at most.
 pub const MAX_OPENED_VALUES: u64 = 1000;
 /// How long a wrapped reference can be turned into its value.

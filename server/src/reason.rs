@@ -75,6 +75,16 @@ reasons! {
     AssertionIssuerUntrusted = "assertion_issuer_untrusted", InvalidClient, "the issuer of the client assertion is not trusted to vouch for this client";
     AssertionIssuerSignature = "assertion_issuer_signature", InvalidClient, "the client assertion was not signed by a key of its issuer";
     AssertionIssuerKeys = "assertion_issuer_keys", InvalidClient, "the keys of the issuer of the client assertion can not be had";
+    DocumentUrl = "document_url", InvalidClient, "a client_id that is a URL must be https with a path, as a URL parser writes it, without query, fragment, user information, percent encoding or dot segments";
+    DocumentNotAdmitted = "document_not_admitted", InvalidClient, "client authentication failed";
+    DocumentUnavailable = "document_unavailable", InvalidClient, "the metadata document of the client can not be had: it must be answered in three seconds with 200, as JSON of at most 5 KB, without a redirect";
+    DocumentMalformed = "document_malformed", InvalidClient, "the metadata document of the client must be a JSON object with each member once";
+    DocumentOtherClient = "document_other_client", InvalidClient, "client_id in the metadata document must be its URL, byte for byte";
+    DocumentSecret = "document_secret", InvalidClient, "the metadata document must have no client secret and no method that needs one: use private_key_jwt";
+    DocumentMethod = "document_method", InvalidClient, "token_endpoint_auth_method in the metadata document must be private_key_jwt";
+    DocumentKeys = "document_keys", InvalidClient, "the metadata document must have either jwks, with one to four public keys, or jwks_uri";
+    DocumentClientsFull = "document_clients_full", InvalidClient, "client authentication failed";
+    DocumentTooOften = "document_too_often", TooManyRequests, "too many metadata documents are being tried: wait a few seconds";
     AssertionSubject = "assertion_subject", InvalidClient, "sub or another claim of the client assertion is not what the registration of this client requires";
     AssertionLife = "assertion_life", InvalidClient, "a client assertion needs exp, at most a day ahead, and must be valid now";
     CertificateHeader = "certificate_header", InvalidRequest, "the proxy must pass on one client certificate, in one header, or none";
@@ -277,9 +287,13 @@ reasons! {
     MetadataScope = "metadata_scope", InvalidClientMetadata, "scope names more than may be registered here";
     MetadataKeys = "metadata_keys", InvalidClientMetadata, "jwks must be a JWK set of 1 to 4 public signing keys, each with kid and alg, none twice";
     MetadataKeysTwice = "metadata_keys_twice", InvalidClientMetadata, "jwks and jwks_uri must not both be present";
-    MetadataKeysMissing = "metadata_keys_missing", InvalidClientMetadata, "private_key_jwt needs jwks";
-    MetadataKeysUnused = "metadata_keys_unused", InvalidClientMetadata, "jwks goes with private_key_jwt only";
-    MetadataJwksUri = "metadata_jwks_uri", InvalidClientMetadata, "no keys are fetched: send them as jwks";
+    MetadataKeysMissing = "metadata_keys_missing", InvalidClientMetadata, "private_key_jwt needs jwks or jwks_uri";
+    MetadataKeysUnused = "metadata_keys_unused", InvalidClientMetadata, "jwks goes with private_key_jwt and self_signed_tls_client_auth only";
+    MetadataCertificates = "metadata_certificates", InvalidClientMetadata, "self_signed_tls_client_auth needs jwks: 1 to 4 public keys, each with kid, alg and its one certificate in x5c, none twice";
+    MetadataSubject = "metadata_subject", InvalidClientMetadata, "tls_client_auth needs exactly one of tls_client_auth_subject_dn, tls_client_auth_san_dns, tls_client_auth_san_uri, tls_client_auth_san_ip and tls_client_auth_san_email, well formed";
+    MetadataSubjectUnused = "metadata_subject_unused", InvalidClientMetadata, "the name of a certificate goes with tls_client_auth only";
+    MetadataJwksUri = "metadata_jwks_uri", InvalidClientMetadata, "jwks_uri must be an https URL at a public address, without fragment and user information";
+    MetadataJwksUriUnused = "metadata_jwks_uri_unused", InvalidClientMetadata, "jwks_uri goes with private_key_jwt only: certificates are sent as jwks";
     MetadataClientId = "metadata_client_id", InvalidClientMetadata, "an update must carry the client_id of the client";
     MetadataServerSet = "metadata_server_set", InvalidClientMetadata, "registration_access_token, registration_client_uri, client_secret_expires_at and client_id_issued_at are not the client's to send";
     MetadataSecret = "metadata_secret", InvalidClientMetadata, "client_secret is not the client's to choose: leave it out, or send a current one";
@@ -369,6 +383,8 @@ mod tests {
             Reason::MalformedBasic,
             Reason::CertificateUntrusted,
             Reason::CertificateNotRegistered,
+            Reason::DocumentNotAdmitted,
+            Reason::DocumentClientsFull,
         ];
         for reason in alike {
             assert_eq!(

@@ -12,6 +12,7 @@ use crate::client::{Failures, Marks, Proofs};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
+use crate::documents::Documents;
 use crate::federation::{FetchConfig, Fetcher, IssuerKeys};
 use crate::gather::Gatherer;
 use crate::limits::{
@@ -254,6 +255,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         authorities,
         upstreams,
         upstream_tokens: UpstreamTokens::default(),
+        documents: Documents::new(Arc::clone(&fetcher), Arc::clone(&store)),
         issuer_keys: IssuerKeys::new(Arc::clone(&fetcher), Arc::clone(&store)),
         fetcher,
         buffered: Arc::new(Semaphore::new(BUFFERED_BODY_UNITS)),

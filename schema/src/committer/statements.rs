@@ -284,6 +284,8 @@ macro_rules! async_or_sync_writes {
                 Row::PolicyVersion(row) => into!(policy_versions, row),
                 Row::RegistrationToken(row) => into!(registration_tokens, row),
                 Row::ClientRegistration(row) => into!(client_registrations, row),
+                Row::ClientDocument(row) => into!(client_documents, row),
+                Row::DocumentClient(row) => into!(document_clients, row),
                 Row::ApprovalRequest(row) => into!(approval_requests, row),
                 Row::Responsibility(row) => into!(responsibilities, row),
             }
@@ -315,6 +317,8 @@ macro_rules! async_or_sync_writes {
                 Row::Policy(row) => set!(policies, row, id),
                 Row::RegistrationToken(row) => set!(registration_tokens, row, id),
                 Row::ClientRegistration(row) => set!(client_registrations, row, client_id),
+                Row::ClientDocument(row) => set!(client_documents, row, id),
+                Row::DocumentClient(row) => set!(document_clients, row, client_id),
                 Row::ApprovalRequest(row) => set!(approval_requests, row, id),
                 Row::Responsibility(row) => set!(responsibilities, row, client_id),
                 // Refused before the transaction; never updated.

@@ -1,7 +1,9 @@
 //! A client with all that authenticating it takes.
 
+use super::documents::find_document_client;
 use super::responsibilities::find_responsibility;
 use crate::db::{Db, DbError, Pools, read};
+use crate::documents::DocumentClientRow;
 use crate::responsibilities::ResponsibilityRow;
 use crate::rows::{ClientKeyRow, ClientRow, ClientSecretRow, OwnerRow};
 use crate::tables::{client_keys, client_secrets, clients, owners};
@@ -18,6 +20,8 @@ pub struct ClientBundle {
     pub keys: Vec<ClientKeyRow>,
     /// Who answers for it, where somebody is named.
     pub responsibility: Option<ResponsibilityRow>,
+    /// The document that it is known by, where it is.
+    pub document: Option<DocumentClientRow>,
 }
 
 pub async fn find_client_bundle(db: &Db, id: &str) -> Result<Option<ClientBundle>, DbError> {
@@ -39,6 +43,7 @@ pub async fn find_client_bundle(db: &Db, id: &str) -> Result<Option<ClientBundle
         secrets: find_client_secrets(db, id).await?,
         keys: find_client_keys(db, id).await?,
         responsibility: find_responsibility(db, id).await?,
+        document: find_document_client(db, id).await?,
     }))
 }
 

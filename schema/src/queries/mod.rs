@@ -7,6 +7,7 @@ mod audit;
 mod budgets;
 mod clients;
 mod custody;
+mod documents;
 mod issuers;
 mod lists;
 mod policies;
@@ -31,6 +32,10 @@ pub use custody::{
     DUE_VERSIONS_LIMIT, EXPOSURES_LIMIT, VERSIONS_LIMIT, active_version, credential_versions, due_versions,
     exposures_of_agent, exposures_of_credential, find_credential, find_grant, find_version, grant_of, grant_uses,
     list_credentials, list_grants, sealed_versions, server_secrets, version_keks, versions_of_other_keks,
+};
+pub use documents::{
+    CLIENT_DOCUMENTS_LIMIT, DOCUMENT_CLIENTS_LIMIT, client_documents, clients_of_document, find_client_document,
+    find_document_client, list_client_documents,
 };
 pub use issuers::{find_issuer, find_issuer_by_name, list_issuers};
 pub use lists::{

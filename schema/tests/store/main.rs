@@ -17,6 +17,7 @@ mod burns;
 mod constraints;
 mod contention;
 mod custody;
+mod documents;
 mod faults;
 mod feed;
 mod fence;

@@ -11,6 +11,7 @@ mod audit;
 mod budgets;
 mod caller;
 mod check;
+mod client_documents;
 mod custody;
 mod explain;
 mod http;
@@ -34,5 +35,5 @@ mod turns;
 // Whoever registers gets secrets and keys by the same rules as whom an admin registers.
 pub(crate) use agents::{FreshSecret, fresh_secret, key_row, parse_jwks};
 pub use http::{openapi, routes};
-pub(crate) use limits::{DEFAULT_SECRET_SECONDS, MAX_CREDENTIAL_SECONDS};
+pub(crate) use limits::{DEFAULT_SECRET_SECONDS, MAX_CREDENTIAL_SECONDS, MAX_EXPIRY_SECONDS};
 pub use turns::Turns;

@@ -31,6 +31,7 @@ pub enum Code {
     TooManyRules,
     TooManyBudgets,
     TooManyPolicies,
+    TooManyClientDocuments,
     BuiltIn,
     OwnClient,
     OwnOffer,
@@ -42,7 +43,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 28] = [
         Self::InvalidRequest,
         Self::NoToken,
         Self::InvalidToken,
@@ -62,6 +63,7 @@ impl Code {
         Self::TooManyRules,
         Self::TooManyBudgets,
         Self::TooManyPolicies,
+        Self::TooManyClientDocuments,
         Self::BuiltIn,
         Self::OwnClient,
         Self::OwnOffer,
@@ -94,6 +96,7 @@ impl Code {
             Self::TooManyRules => "too_many_rules",
             Self::TooManyBudgets => "too_many_budgets",
             Self::TooManyPolicies => "too_many_policies",
+            Self::TooManyClientDocuments => "too_many_client_documents",
             Self::BuiltIn => "built_in",
             Self::OwnClient => "own_client",
             Self::OwnOffer => "own_offer",
@@ -122,6 +125,7 @@ impl Code {
             | Self::TooManyRules
             | Self::TooManyBudgets
             | Self::TooManyPolicies
+            | Self::TooManyClientDocuments
             | Self::BuiltIn
             | Self::OwnClient
             | Self::OwnOffer => 409,

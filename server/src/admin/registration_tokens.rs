@@ -20,7 +20,7 @@ use super::session::{Change, Session};
 use crate::deps;
 use crate::grant::GRANT_TYPES;
 use crate::limits::MAX_TTL_SECONDS;
-use crate::records::ClientSettings;
+use crate::records::{AuthMethod, ClientSettings};
 use crate::registration::{REGISTRABLE, Template, initial_token};
 use stipend_keys::random_id;
 use stipend_schema::registration::RegistrationTokenRow;
@@ -118,7 +118,7 @@ fn row(new: &NewRegistrationToken, hash: [u8; 32], by: &str, now: i64) -> Result
     })
 }
 
-fn within(pointer: &str, value: i64, max: i64) -> Result<i64, Refusal> {
+pub(super) fn within(pointer: &str, value: i64, max: i64) -> Result<i64, Refusal> {
     if (1..=max).contains(&value) {
         Ok(value)
     } else {
@@ -127,13 +127,13 @@ fn within(pointer: &str, value: i64, max: i64) -> Result<i64, Refusal> {
 }
 
 /// All of it but the access.
-fn check_template(template: &Template) -> Result<(), Refusal> {
+pub(super) fn check_template(template: &Template) -> Result<(), Refusal> {
     if template.access.is_empty() {
         return Err(Refusal::field("/access", "names at least one resource"));
     }
     let methods = &template.auth_methods;
     if methods.is_empty() || has_twice(methods) || !methods.iter().all(|method| REGISTRABLE.contains(method)) {
-        let known = "private_key_jwt, client_secret_basic, client_secret_post";
+        let known = REGISTRABLE.map(AuthMethod::as_str).join(", ");
         return Err(Refusal::field("/auth_methods", format!("names at least one of {known}, each once")));
     }
     let grants = &template.grant_types;

@@ -354,6 +354,7 @@ fn facts(session: &Session<'_>, agent: Agent) {
         ("roles", agent.roles.iter().map(role).collect::<Vec<_>>().join("\n")),
         ("ends", agent.expires_at.map(|at| moment(now, at)).unwrap_or_default()),
         ("clone of", agent.reissue_of.unwrap_or_default()),
+        ("document", agent.document.map(|document| document.url).unwrap_or_default()),
         ("legacy aud", if agent.legacy_assertion_aud { "admitted" } else { "" }.to_owned()),
         ("secrets", secrets.collect::<Vec<_>>().join("\n")),
         ("keys", keys.collect::<Vec<_>>().join("\n")),

@@ -12,6 +12,7 @@ mod audit;
 pub(crate) mod budget;
 pub(crate) mod budget_tree;
 mod budget_verify;
+mod client_document;
 pub mod connect;
 mod constraints;
 mod credential;
@@ -101,6 +102,9 @@ pub enum Command {
     /// Registration tokens: what lets programs register clients of an owner
     #[command(subcommand)]
     RegistrationToken(registration_token::Command),
+    /// Client documents: which metadata documents are clients of an owner
+    #[command(subcommand)]
+    ClientDocument(client_document::Command),
     /// Exchange rules: who may exchange whose tokens, for what
     #[command(subcommand)]
     Rule(rule::Command),
@@ -275,6 +279,7 @@ async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Resource(command) => resource::run(&session, command).await,
         Command::Issuer(command) => issuer::run(&session, *command).await,
         Command::RegistrationToken(command) => registration_token::run(&session, command).await,
+        Command::ClientDocument(command) => client_document::run(&session, command).await,
         Command::Rule(command) => rule::run(&session, command).await,
         Command::Approval(command) => approval::run(&session, command).await,
         Command::Budget(command) => budget::run(&session, command).await,

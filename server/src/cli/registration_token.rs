@@ -16,7 +16,8 @@ use clap::{Args, Subcommand};
 use stipend_token::Environment;
 use stipend_token::access::AccessEntry;
 
-const AUTH_METHODS: &[&str] = &["private_key_jwt", "client_secret_basic", "client_secret_post"];
+const AUTH_METHODS: &[&str] =
+    &["private_key_jwt", "client_secret_basic", "client_secret_post", "tls_client_auth", "self_signed_tls_client_auth"];
 
 #[derive(Debug, Subcommand)]
 pub enum Command {

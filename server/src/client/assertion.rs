@@ -3,11 +3,13 @@
 
 use super::{AuthFailure, AuthenticatedClient, federated};
 use crate::app::App;
+use crate::audit::Origin;
 use crate::deps;
-use crate::federation::KeyFault;
+use crate::documents;
+use crate::federation::{Issuer, KeyFault};
 use crate::limits::{LEEWAY_SECONDS, MAX_ASSERTION_SECONDS, MAX_JTI_BYTES};
 use crate::reason::Reason;
-use crate::records::{AuthMethod, Client};
+use crate::records::{AuthMethod, Client, ClientKey};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use stipend_keys::{JwsError, TokenKind, Unverified, Verified, Verifier, sha256};
@@ -21,6 +23,7 @@ pub(super) async fn authenticate(
     jwt: &str,
     client_id: Option<&str>,
     certified: bool,
+    origin: &Origin,
 ) -> Result<AuthenticatedClient, AuthFailure> {
     let unverified = Unverified::parse(jwt).map_err(|_| AuthFailure::new(Reason::AssertionMalformed, client_id))?;
     let claimed = str_member(unverified.claims(), "iss").ok().flatten().map(str::to_owned);
@@ -34,14 +37,24 @@ pub(super) async fn authenticate(
         }
         return Err(fail(if certified { Reason::SeveralAuthMethods } else { Reason::ClientIdMismatch }));
     }
+    if documents::is_url(id) {
+        return super::document::authenticate(app, id, unverified, origin).await;
+    }
     let now = app.clock.now();
     let client = app.records.find_client(id).await.map_err(|_| fail(Reason::StoreUnavailable))?;
     let client = client.ok_or_else(|| fail(Reason::UnknownClient))?;
-    if client.auth_method != AuthMethod::PrivateKeyJwt {
+    // Known by a document, it is asked for by that one's URL alone: whether its keys still count
+    // is not in its records.
+    if client.auth_method != AuthMethod::PrivateKeyJwt || client.document.is_some() {
         return Err(fail(Reason::WrongAuthMethod));
     }
-    let verified = verify(app, &client, unverified, now).await.map_err(&fail)?;
-    let burn = check_claims(app, &client, verified.claims(), now).map_err(&fail)?;
+    let keys = match &client.published {
+        Some(published) => SigningKeys::Published(published),
+        None => SigningKeys::Registered(&client.keys),
+    };
+    let verified = verify(app, keys, unverified, now).await.map_err(&fail)?;
+    let named = Named { client_id: &client.id, burned_as: &client.id, legacy_audience: client.legacy_assertion_aud };
+    let burn = check_claims(app, &named, verified.claims(), now).map_err(&fail)?;
     if !client.stands(now) {
         return Err(fail(Reason::ClientNotActive));
     }
@@ -55,17 +68,34 @@ async fn find_federated(app: &App, id: &str) -> Result<Option<Arc<Client>>, Reas
     Ok(client.filter(|client| client.auth_method == AuthMethod::FederatedJwt))
 }
 
+/// Where the keys of the client are.
+pub(super) enum SigningKeys<'a> {
+    Registered(&'a [ClientKey]),
+    Published(&'a Arc<Issuer>),
+}
+
+/// As what an assertion must name its client.
+pub(super) struct Named<'a> {
+    pub client_id: &'a str,
+    /// Whose assertions it is used up among: always our own name of the client.
+    pub burned_as: &'a str,
+    pub legacy_audience: bool,
+}
+
 /// RFC 8725 section 3.1: only the client's own keys, each with its one algorithm. Headers
 /// such as `jwk`, `jku` and `x5u` choose nothing.
-async fn verify(app: &App, client: &Client, token: Unverified, now: i64) -> Result<Verified, Reason> {
+pub(super) async fn verify(app: &App, keys: SigningKeys<'_>, token: Unverified, now: i64) -> Result<Verified, Reason> {
     let told = |error| match error {
         JwsError::Signature => Reason::AssertionSignature,
         JwsError::WrongKind => Reason::AssertionType,
         JwsError::WrongKeyAlgorithm => Reason::AssertionKeyUnknown,
         _ => Reason::AssertionMalformed,
     };
-    let Some(published) = &client.published else {
-        return registered(client, &token, now)?.verify(token, TokenKind::ClientAssertion).map_err(told);
+    let published = match keys {
+        SigningKeys::Published(published) => published,
+        SigningKeys::Registered(keys) => {
+            return registered(keys, &token, now)?.verify(token, TokenKind::ClientAssertion).map_err(told);
+        }
     };
     // Among keys that come and go only a name says which is meant.
     let kid = token.kid().ok_or(Reason::AssertionKeyUnknown)?;
@@ -76,8 +106,8 @@ async fn verify(app: &App, client: &Client, token: Unverified, now: i64) -> Resu
     key.verify(token, TokenKind::ClientAssertion).map_err(told)
 }
 
-fn registered<'c>(client: &'c Client, token: &Unverified, now: i64) -> Result<&'c Verifier, Reason> {
-    let mut candidates = client.keys.iter().filter(|key| {
+fn registered<'k>(keys: &'k [ClientKey], token: &Unverified, now: i64) -> Result<&'k Verifier, Reason> {
+    let mut candidates = keys.iter().filter(|key| {
         now < key.expires_at
             && key.verifier.alg() == token.alg()
             && token.kid().is_none_or(|kid| kid == key.verifier.kid())
@@ -89,13 +119,18 @@ fn registered<'c>(client: &'c Client, token: &Unverified, now: i64) -> Result<&'
     }
 }
 
-fn check_claims(app: &App, client: &Client, claims: &Map<String, Value>, now: i64) -> Result<Burn, Reason> {
+pub(super) fn check_claims(
+    app: &App,
+    named: &Named<'_>,
+    claims: &Map<String, Value>,
+    now: i64,
+) -> Result<Burn, Reason> {
     // RFC 7523 section 3, items 1 and 2B.
-    let names_client = |name| str_member(claims, name).ok().flatten() == Some(client.id.as_str());
+    let names_client = |name| str_member(claims, name).ok().flatten() == Some(named.client_id);
     if !names_client("iss") || !names_client("sub") {
         return Err(Reason::AssertionIssuer);
     }
-    check_audience(app, client, claims)?;
+    check_audience(app, named.legacy_audience, claims)?;
     let date = |name| date_member(claims, name).map_err(|_| Reason::AssertionTimes);
     let exp = date("exp")?.ok_or(Reason::AssertionTimes)?;
     if exp.saturating_add(LEEWAY_SECONDS) <= now || exp > now.saturating_add(MAX_ASSERTION_SECONDS + LEEWAY_SECONDS) {
@@ -111,12 +146,12 @@ fn check_claims(app: &App, client: &Client, claims: &Map<String, Value>, now: i6
         return Err(Reason::AssertionJti);
     }
     // Length-prefixed, so that no client's jti can stand for another's.
-    let key = format!("client_assertion {} {} {jti}", client.id.len(), client.id);
+    let key = format!("client_assertion {} {} {jti}", named.burned_as.len(), named.burned_as);
     Ok(Burn { key_hash: sha256(key.as_bytes()), expires_at: exp.saturating_add(2 * LEEWAY_SECONDS) })
 }
 
-fn check_audience(app: &App, client: &Client, claims: &Map<String, Value>) -> Result<(), Reason> {
-    let legacy = client.legacy_assertion_aud.then_some(app.urls.token_endpoint.as_str());
+fn check_audience(app: &App, legacy: bool, claims: &Map<String, Value>) -> Result<(), Reason> {
+    let legacy = legacy.then_some(app.urls.token_endpoint.as_str());
     match only_audience(claims)? {
         only if Some(only) == legacy => Ok(()),
         _ => for_us_alone(app, claims),

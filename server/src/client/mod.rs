@@ -4,6 +4,7 @@
 mod assertion;
 mod basic;
 mod certificate;
+mod document;
 mod federated;
 mod marks;
 mod proofs;
@@ -18,13 +19,13 @@ pub use spiffe_id::SpiffeId;
 pub use throttle::Failures;
 
 use crate::app::App;
+use crate::audit::Origin;
 use crate::certificate::ClientCertificate;
 use crate::form::Params;
 use crate::pace::Pace;
 use crate::rates::HeldUp;
 use crate::reason::Reason;
 use crate::records::{AuthMethod, Client};
-use std::net::IpAddr;
 use std::sync::Arc;
 use stipend_keys::{Secret, Unverified};
 use stipend_schema::{Burn, Dep};
@@ -61,7 +62,7 @@ pub struct Credentials<'a> {
     /// What the client proved on its connection.
     pub certificate: Option<&'a ClientCertificate>,
     pub params: &'a Params,
-    pub source: Option<IpAddr>,
+    pub origin: &'a Origin,
     pub pace: Pace,
 }
 
@@ -105,10 +106,11 @@ pub async fn count(app: &App, client: &Client, pace: &Pace) -> Result<(), Reason
 async fn prove(app: &App, credentials: &Credentials<'_>) -> Result<AuthenticatedClient, AuthFailure> {
     match presented(credentials)? {
         Presented::Secret { id, secret, method } => {
-            secret::authenticate(app, &id, secret, method, (credentials.source, &credentials.pace)).await
+            secret::authenticate(app, &id, secret, method, (credentials.origin.source, &credentials.pace)).await
         }
         Presented::Assertion { jwt, client_id } => {
-            assertion::authenticate(app, &jwt, client_id.as_deref(), credentials.certificate.is_some()).await
+            let certified = credentials.certificate.is_some();
+            assertion::authenticate(app, &jwt, client_id.as_deref(), certified, credentials.origin).await
         }
         Presented::Svid { jwt, client_id } => svid(app, &jwt, client_id.as_deref()).await,
         Presented::Certificate { id, certificate } => certificate::authenticate(app, &id, &certificate).await,

@@ -6,7 +6,7 @@
 //! connected to. What a document says is its reader's business.
 
 use crate::proxy::{Guard, Lookup, SetupError, SystemLookup, UpstreamFault, guarded_client};
-use http::header::ACCEPT;
+use http::header::{ACCEPT, AGE, CACHE_CONTROL, HeaderMap};
 use ipnet::IpNet;
 use reqwest::Client;
 use std::fmt;
@@ -53,6 +53,9 @@ pub struct Fetched {
     pub bytes: Vec<u8>,
     /// `Content-Type`, without parameters, in lower case.
     pub media_type: Option<String>,
+    /// For how much longer it may be kept by what its answer says (RFC 9111 sections 4.2 and 5.2.2);
+    /// `None` where that says nothing.
+    pub max_age: Option<i64>,
 }
 
 /// Fetches documents. Made once for a node.
@@ -97,6 +100,14 @@ impl Fetcher {
         tokio::time::timeout(FETCH_DEADLINE, reading).await.unwrap_or(Err(FetchFault::TooSlow))
     }
 
+    /// Whether this could be fetched, as far as the URL says.
+    ///
+    /// # Errors
+    /// [`FetchFault`].
+    pub fn check(&self, url: &Url) -> Result<(), FetchFault> {
+        self.guard.check(url).map_err(FetchFault::Call)
+    }
+
     async fn read(&self, url: &Url, max_bytes: usize) -> Result<Fetched, FetchFault> {
         let failed = |error: reqwest::Error| FetchFault::Call(UpstreamFault::from_http(&error));
         let request = self.client.get(url.clone()).header(ACCEPT, "application/json");
@@ -111,6 +122,7 @@ impl Fetcher {
         let media_type = response.headers().get(http::header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let media_type =
             media_type.and_then(|kind| kind.split(';').next()).map(|kind| kind.trim().to_ascii_lowercase());
+        let max_age = max_age(response.headers());
         let mut bytes = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if bytes.len().saturating_add(chunk.len()) > max_bytes {
@@ -118,6 +130,49 @@ impl Fetcher {
             }
             bytes.extend_from_slice(&chunk);
         }
-        Ok(Fetched { bytes, media_type })
+        Ok(Fetched { bytes, media_type, max_age })
+    }
+}
+
+/// What can't be read counts as said by nobody, but for `no-store` and `no-cache`.
+fn max_age(headers: &HeaderMap) -> Option<i64> {
+    let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
+    let mut most: Option<i64> = None;
+    for directive in lines.flat_map(|line| line.split(',')) {
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "no-store" | "no-cache" => return Some(0),
+            "max-age" => {
+                let seconds = value.trim().trim_matches('"').parse::<u32>().ok().map(i64::from);
+                // Twice with two values: the shorter is within both.
+                most = most.map_or(seconds, |most| seconds.map(|seconds| seconds.min(most)).or(Some(most)));
+            }
+            _ => {}
+        }
+    }
+    let age = headers.get(AGE).and_then(|age| age.to_str().ok()).and_then(|age| age.trim().parse::<u32>().ok());
+    most.map(|most| most.saturating_sub(age.map_or(0, i64::from)).max(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_says_how_long_it_may_be_kept() {
+        let said = |lines: &[&str], age: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(CACHE_CONTROL, line.parse().unwrap());
+            }
+            if let Some(age) = age {
+                headers.insert(AGE, age.parse().unwrap());
+            }
+            max_age(&headers)
+        };
+        assert_eq!((said(&[], None), said(&["public"], Some("9")), said(&["max-age=x"], None)), (None, None, None));
+        assert_eq!((said(&["public, max-age=600"], None), said(&["Max-Age=600"], Some("100"))), (Some(600), Some(500)));
+        assert_eq!((said(&["max-age=5"], Some("9")), said(&["max-age=600, no-cache"], None)), (Some(0), Some(0)));
+        assert_eq!((said(&["no-store"], None), said(&["max-age=900", "max-age=60"], None)), (Some(0), Some(60)));
     }
 }

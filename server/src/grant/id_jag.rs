@@ -97,6 +97,6 @@ impl Leaving {
 /// was made for the very client that takes it further, under its id here or one that it is
 /// registered with.
 pub(super) fn is_made_for(client: &Client, vouched: &Vouched) -> bool {
-    let names_client = |aud: &String| *aud == client.id || client.settings.id_token_audiences.contains(aud);
+    let names_client = |aud: &String| client.is_called(aud) || client.settings.id_token_audiences.contains(aud);
     !vouched.aud.is_empty() && vouched.aud.iter().all(names_client)
 }

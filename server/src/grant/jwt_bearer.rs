@@ -19,6 +19,7 @@ use crate::federation::{self, ForeignFault, ForeignKind, ForeignToken, IssuerUse
 use crate::form::Params;
 use crate::limits::{LEEWAY_SECONDS, MAX_JTI_BYTES};
 use crate::reason::Reason;
+use crate::records::Client;
 use serde_json::Value;
 use stipend_keys::{TokenKind, Unverified, sha256};
 use stipend_schema::{Burn, Dep};
@@ -52,7 +53,7 @@ pub(super) async fn decide(
     let refused =
         |reason, deps: &[Dep], draft: &Draft| Refused { reason, deps: deps.to_vec(), draft: Some(draft.clone()) };
     let Assertion { token, asserted, credentials, burn } =
-        verify(app, &client.id, jwt, now).await.map_err(|reason| refused(reason, &[], &draft))?;
+        verify(app, client, jwt, now).await.map_err(|reason| refused(reason, &[], &draft))?;
     let deps = token.deps.clone();
     let subject = vouched_subject(client, token, credentials).map_err(|reason| refused(reason, &deps, &draft))?;
     describe_subject(&mut draft, client, &subject);
@@ -93,7 +94,7 @@ fn in_words(reason: Reason) -> Reason {
 }
 
 /// Verifies the assertion of a request, for the client that presents it.
-async fn verify(app: &App, client_id: &str, jwt: &str, now: i64) -> Result<Assertion, Reason> {
+async fn verify(app: &App, client: &Client, jwt: &str, now: i64) -> Result<Assertion, Reason> {
     let unverified = Unverified::parse(jwt).map_err(|_| Reason::GrantMalformed)?;
     // RFC 8725 section 3.11: what says that it is an identity assertion grant is read as one, and
     // nothing else is.
@@ -112,7 +113,7 @@ async fn verify(app: &App, client_id: &str, jwt: &str, now: i64) -> Result<Asser
     check_audience(app, &asserted, is_id_jag)?;
     // Who presents it is who it was made for. A JWT without the claim is for whoever the rules say.
     match &asserted.client_id {
-        Some(named) if named != client_id => return Err(Reason::GrantOtherClient),
+        Some(named) if !client.is_called(named) => return Err(Reason::GrantOtherClient),
         None if is_id_jag => return Err(Reason::GrantOtherClient),
         _ => {}
     }

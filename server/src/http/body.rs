@@ -63,12 +63,12 @@ pub(super) struct Form<'r> {
 }
 
 impl Form<'_> {
-    pub fn credentials(&self, origin: &Origin) -> Credentials<'_> {
+    pub fn credentials<'a>(&'a self, origin: &'a Origin) -> Credentials<'a> {
         Credentials {
             authorization: self.authorization,
             certificate: self.certificate.as_ref(),
             params: &self.params,
-            source: origin.source,
+            origin,
             pace: origin.pace.clone(),
         }
     }

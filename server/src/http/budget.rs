@@ -58,7 +58,7 @@ pub(super) async fn line(app: Data<App>, request: HttpRequest, id: Path<String>)
         let params = Params::default();
         // A certificate names no client by itself, and there is no form to name one.
         let (source, pace) = (origin.source, origin.pace.clone());
-        let credentials = Credentials { authorization, certificate: None, params: &params, source, pace };
+        let credentials = Credentials { authorization, certificate: None, params: &params, origin, &pace };
         read(&app, &credentials, &id, &origin).await
     };
     read_answer(&request, &origin, state.await)

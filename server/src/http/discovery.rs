@@ -58,6 +58,8 @@ struct Metadata<'a> {
     grant_types_supported: [&'static str; 4],
     /// draft-ietf-oauth-identity-assertion-authz-grant. Whose are accepted is not said.
     authorization_grant_profiles_supported: [&'static str; 1],
+    /// draft-ietf-oauth-client-id-metadata-document, section 5.
+    client_id_metadata_document_supported: bool,
     token_endpoint_auth_methods_supported: Vec<&'static str>,
     token_endpoint_auth_signing_alg_values_supported: [&'static str; 4],
     introspection_endpoint: &'a str,
@@ -104,6 +106,7 @@ fn document(app: &App) -> Metadata<'_> {
         response_types_supported: ["none"],
         grant_types_supported: [CLIENT_CREDENTIALS, TOKEN_EXCHANGE, CIBA, JWT_BEARER],
         authorization_grant_profiles_supported: [ID_JAG_PROFILE],
+        client_id_metadata_document_supported: true,
         token_endpoint_auth_methods_supported: methods.clone(),
         token_endpoint_auth_signing_alg_values_supported: algs,
         introspection_endpoint: &urls.introspection_endpoint,

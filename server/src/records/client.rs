@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 use stipend_keys::Verifier;
+use stipend_schema::documents::DocumentClientRow;
 use stipend_schema::{Db, queries};
 use stipend_token::access::AccessEntry;
 use stipend_token::rate::Rate;
@@ -102,11 +103,19 @@ pub struct Client {
     pub settings: ClientSettings,
     /// How often it may ask, where that is not what holds for all.
     pub rate: Option<Rate>,
+    /// The metadata document that it is known by, if it is.
+    pub document: Option<DocumentClientRow>,
     /// Its `sub`.
     pub subject: String,
 }
 
 impl Client {
+    /// Whether others call it so: by its id, or by the URL of its metadata document.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.id == name || self.document.as_ref().is_some_and(|document| document.url == name)
+    }
+
     /// Whether it may authenticate and its tokens count, as far as its records say.
     #[must_use]
     pub fn stands(&self, now: i64) -> bool {
@@ -155,6 +164,7 @@ pub(super) async fn load(db: Db, id: String) -> Result<Loaded<Client>, LoadError
             })
             .collect(),
         keys,
+        document: bundle.document,
         published,
         rate: settings.rate.map(|rate| rate.rate().map_err(|_| LoadError::Corrupt("client settings"))).transpose()?,
         settings,

@@ -7,6 +7,7 @@ mod auth_method;
 mod budget;
 mod client;
 mod credential;
+mod documents;
 mod issuer;
 mod policies;
 mod registered_key;
@@ -22,6 +23,7 @@ pub use registered_key::{RegisteredCertificate, RegisteredKey, RegisteredKeyFaul
 pub use resource::Resource;
 pub use settings::{ClientRate, ClientSettings, FederatedIdentity, Risk, RiskLevel};
 
+use crate::documents::Entries;
 use crate::federation::Issuer;
 use crate::limits::{MAX_CACHED_RECORDS, MAX_CONCURRENT_LOADS};
 use crate::live::Live;
@@ -153,6 +155,7 @@ pub struct Records {
     issuers: RecordCache<Issuer>,
     named_issuers: RecordCache<Issuer>,
     policies: RecordCache<Compiled>,
+    documents: RecordCache<Entries>,
 }
 
 impl Records {
@@ -172,6 +175,7 @@ impl Records {
             issuers: RecordCache::new(),
             named_issuers: RecordCache::new(),
             policies: RecordCache::new(),
+            documents: RecordCache::new(),
         }
     }
 
@@ -181,6 +185,15 @@ impl Records {
     /// [`Unavailable`] when it is not in memory and the database does not answer.
     pub async fn find_client(&self, id: &str) -> Result<Option<Arc<Client>>, Unavailable> {
         self.clients.find(&self.live, &self.loader, id, client::load).await
+    }
+
+    /// The metadata documents that owners admit as clients.
+    ///
+    /// # Errors
+    /// [`Unavailable`], as above.
+    pub async fn client_documents(&self) -> Result<Arc<Entries>, Unavailable> {
+        let entries = self.documents.find(&self.live, &self.loader, "*", documents::load).await?;
+        Ok(entries.unwrap_or_default())
     }
 
     /// Clients that a workload's SPIFFE ID is registered for: none, the one, or two of several. It

@@ -17,7 +17,7 @@ use stipend_token::id::is_identifier;
 const MAX_TOKEN_BYTES: usize = 128;
 
 /// Reads from the database, to the end whatever becomes of the request.
-pub(super) async fn load<T, Fut>(app: &App, query: impl FnOnce(Db) -> Fut) -> Result<T, Reason>
+pub(crate) async fn load<T, Fut>(app: &App, query: impl FnOnce(Db) -> Fut) -> Result<T, Reason>
 where
     T: Send + 'static,
     Fut: Future<Output = Result<T, DbError>> + Send + 'static,
@@ -27,7 +27,7 @@ where
 }
 
 /// What a column holds.
-pub(super) fn column<T: DeserializeOwned>(text: &str) -> Result<T, Reason> {
+pub(crate) fn column<T: DeserializeOwned>(text: &str) -> Result<T, Reason> {
     serde_json::from_str(text).map_err(|error| {
         tracing::error!(%error, "a stored registration can't be read by this version");
         Reason::Internal

@@ -33,6 +33,18 @@ pub struct Registered {
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     jwks: Option<Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_auth_subject_dn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_auth_san_dns: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_auth_san_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_auth_san_ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_client_auth_san_email: Option<String>,
     dpop_bound_access_tokens: bool,
     tls_client_certificate_bound_access_tokens: bool,
     #[serde(flatten)]
@@ -62,7 +74,8 @@ pub(super) fn registered(
     let keys = bundle.keys.iter().map(|key| serde_json::from_str(&key.jwk)).collect::<Result<Vec<Value>, _>>();
     let keys = keys.map_err(read)?;
     let secret_end = bundle.secrets.iter().map(|secret| secret.expires_at).max();
-    let grants = given.settings.grant_types.clone();
+    let settings = given.settings.clone();
+    let grants = settings.grant_types;
     Ok(Registered {
         client_id_issued_at: row.created_at,
         client_secret: secret,
@@ -74,8 +87,14 @@ pub(super) fn registered(
         response_types: [],
         scope: scopes_of(&access, given.scope_ceiling.as_ref()),
         jwks: (!keys.is_empty()).then(|| json!({"keys": keys})),
-        dpop_bound_access_tokens: given.settings.dpop_bound_access_tokens,
-        tls_client_certificate_bound_access_tokens: given.settings.tls_client_certificate_bound_access_tokens,
+        jwks_uri: settings.jwks_uri,
+        tls_client_auth_subject_dn: settings.tls_client_auth_subject_dn,
+        tls_client_auth_san_dns: settings.tls_client_auth_san_dns,
+        tls_client_auth_san_uri: settings.tls_client_auth_san_uri,
+        tls_client_auth_san_ip: settings.tls_client_auth_san_ip,
+        tls_client_auth_san_email: settings.tls_client_auth_san_email,
+        dpop_bound_access_tokens: settings.dpop_bound_access_tokens,
+        tls_client_certificate_bound_access_tokens: settings.tls_client_certificate_bound_access_tokens,
         said: said.clone(),
         access: access.into_iter().map(|entry| Place { resource: entry.resource, scopes: entry.scopes }).collect(),
         client_id: row.id.clone(),

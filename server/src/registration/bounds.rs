@@ -4,9 +4,10 @@
 //! later becomes the bound from then on, so that no update takes it back.
 
 use super::metadata::{Said, Wanted};
-use super::template::{REGISTRABLE, Template};
+use super::proof::Proof;
+use super::template::Template;
 use crate::reason::Reason;
-use crate::records::{AuthMethod, ClientSettings};
+use crate::records::ClientSettings;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use stipend_token::ScopeSet;
@@ -57,9 +58,10 @@ pub(super) fn scopes_of(access: &[AccessEntry], ceiling: Option<&ScopeSet>) -> S
     within.into_iter().collect::<Vec<_>>().join(" ")
 }
 
-/// What is wanted, if it is within the bounds.
-pub(super) fn admit(bounds: &Given, access: &[AccessEntry], wanted: &Wanted) -> Result<Given, Reason> {
+/// What is wanted, if it is within the bounds. What the client proves itself by knows none.
+pub(super) fn admit(bounds: &Given, access: &[AccessEntry], wanted: &Wanted, proof: &Proof) -> Result<Given, Reason> {
     let mut given = bounds.clone();
+    proof.apply(&mut given.settings);
     if let Some(scope) = &wanted.scope {
         let within = |scope: &str| {
             access.iter().any(|entry| entry.scopes.contains(scope))
@@ -80,29 +82,4 @@ pub(super) fn admit(bounds: &Given, access: &[AccessEntry], wanted: &Wanted) -> 
     given.settings.dpop_bound_access_tokens |= wanted.dpop_bound;
     given.settings.tls_client_certificate_bound_access_tokens |= wanted.certificate_bound;
     Ok(given)
-}
-
-/// How the client will authenticate. RFC 7591 section 2 makes client_secret_basic the default;
-/// where that is not to be had, or keys were sent, the server replaces it and says so.
-pub(super) fn auth_method(template: &Template, wanted: &Wanted) -> Result<AuthMethod, Reason> {
-    let may = |method: &AuthMethod| REGISTRABLE.contains(method) && template.auth_methods.contains(method);
-    let usual = match (wanted.auth_method, wanted.keys.is_empty()) {
-        (Some(method), _) => {
-            return checked(method, wanted)
-                .and_then(|method| if may(&method) { Ok(method) } else { Err(Reason::MetadataAuthMethod) });
-        }
-        (None, false) => AuthMethod::PrivateKeyJwt,
-        (None, true) => AuthMethod::ClientSecretBasic,
-    };
-    let first = || template.auth_methods.iter().copied().find(may);
-    let method = Some(usual).filter(may).or_else(first).ok_or(Reason::MetadataAuthMethod)?;
-    checked(method, wanted)
-}
-
-fn checked(method: AuthMethod, wanted: &Wanted) -> Result<AuthMethod, Reason> {
-    match (method == AuthMethod::PrivateKeyJwt, wanted.keys.is_empty()) {
-        (true, true) => Err(Reason::MetadataKeysMissing),
-        (false, false) => Err(Reason::MetadataKeysUnused),
-        (true, false) | (false, true) => Ok(method),
-    }
 }

@@ -2,8 +2,9 @@
 
 use super::access::{Initial, column, find_initial};
 use super::answer::{Registered, registered};
-use super::bounds::{Given, Stored, admit, auth_method};
+use super::bounds::{Given, Stored, admit};
 use super::metadata::{Wanted, parse};
+use super::proof::{Proof, proof};
 use super::template::Template;
 use super::{ACCESS, commit, fresh, refuse, refuse_stranger};
 use crate::admin::{DEFAULT_SECRET_SECONDS, FreshSecret, MAX_CREDENTIAL_SECONDS, fresh_secret, key_row};
@@ -59,15 +60,15 @@ async fn registered_by(
     initial.check(app.clock.now())?;
     let template: Template = column(&initial.token.template)?;
     let wanted = parse(metadata)?;
-    let (bounds, method) = (Given::of(&template), auth_method(&template, &wanted)?);
-    let given = admit(&bounds, &template.access, &wanted)?;
+    let (bounds, proof) = (Given::of(&template), proof(app, &template, &wanted)?);
+    let given = admit(&bounds, &template.access, &wanted, &proof)?;
     let now = app.clock.now();
-    let row = client_row(&initial.token, &template, &wanted, method, &given, now)?;
-    let secret = match method.credential() {
+    let row = client_row(&initial.token, &template, &wanted, proof.method, &given, now)?;
+    let secret = match proof.method.credential() {
         CredentialKind::Secret => Some(new_secret(app, &row.id, &template, now).await?),
         CredentialKind::Key | CredentialKind::Certificate | CredentialKind::Nothing => None,
     };
-    let keys = key_rows(&row.id, &wanted, now);
+    let keys = key_rows(&row.id, &proof, now);
     let stored = Stored { said: wanted.said, bounds, made: given };
     let (access_token, access_hash) = fresh(ACCESS);
     let registration = ClientRegistrationRow {
@@ -82,7 +83,8 @@ async fn registered_by(
         Some(FreshSecret { shown, row }) => (Some(shown), vec![row]),
         None => (None, Vec::new()),
     };
-    let bundle = ClientBundle { client: row, owner: initial.owner, secrets, keys, responsibility: None };
+    let bundle =
+        ClientBundle { client: row, owner: initial.owner, secrets, keys, responsibility: None, document: None };
     // After the hashing of the secret, which takes longest.
     let _turn = app.turns.take(&initial.token.id).await.map_err(|_| Reason::Overtaken)?;
     for _ in 0..MAX_DECISIONS {
@@ -171,19 +173,19 @@ pub(super) async fn new_secret(app: &App, id: &str, template: &Template, now: i6
     fresh_secret(app, id, now, now.saturating_add(seconds)).await.map_err(|_| Reason::Busy)
 }
 
-pub(super) fn key_rows(id: &str, wanted: &Wanted, now: i64) -> Vec<ClientKeyRow> {
+pub(super) fn key_rows(id: &str, proof: &Proof, now: i64) -> Vec<ClientKeyRow> {
     let end = now.saturating_add(MAX_CREDENTIAL_SECONDS);
-    wanted.keys.iter().map(|key| key_row(id, key, now, end)).collect()
+    proof.keys.iter().map(|key| key_row(id, key, now, end)).collect()
 }
 
-pub(super) fn word(method: AuthMethod) -> Result<String, Reason> {
+pub(crate) fn word(method: AuthMethod) -> Result<String, Reason> {
     match serde_json::to_value(method) {
         Ok(Value::String(word)) => Ok(word),
         _ => Err(Reason::Internal),
     }
 }
 
-pub(super) fn text(value: &impl Serialize) -> Result<String, Reason> {
+pub(crate) fn text(value: &impl Serialize) -> Result<String, Reason> {
     serde_json::to_string(value).map_err(|_| Reason::Internal)
 }
 

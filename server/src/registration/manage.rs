@@ -3,9 +3,10 @@
 
 use super::access::{Held, open};
 use super::answer::{Registered, registered};
-use super::bounds::{Stored, admit, auth_method};
+use super::bounds::{Stored, admit};
 use super::create::{key_rows, new_secret, text, word};
 use super::metadata::{Update, parse_update};
+use super::proof::proof;
 use super::{ACCESS, commit, fresh, refuse, refuse_stranger};
 use crate::admin::FreshSecret;
 use crate::admin::api::ShownSecret;
@@ -109,12 +110,13 @@ async fn changed(app: &App, held: Held, metadata: &Map<String, Value>) -> Result
     let Update { wanted, client_secret } = parse_update(metadata, &id)?;
     let bounds = held.stored.bounds_now(&held.now);
     let access = super::access::column::<Vec<_>>(&held.bundle.client.access)?;
-    let (method, given) = (auth_method(&held.template, &wanted)?, admit(&bounds, &access, &wanted)?);
+    let proof = proof(app, &held.template, &wanted)?;
+    let given = admit(&bounds, &access, &wanted, &proof)?;
     if let Some(secret) = client_secret {
         check_secret(app, &held.bundle.secrets, &secret, now).await?;
     }
     let row = ClientRow {
-        auth_method: word(method)?,
+        auth_method: word(proof.method)?,
         purpose: wanted.said.client_name.clone().unwrap_or_default(),
         scope_ceiling: given.scope_ceiling.as_ref().map(text).transpose()?,
         settings: text(&given.settings)?,
@@ -124,9 +126,9 @@ async fn changed(app: &App, held: Held, metadata: &Map<String, Value>) -> Result
     let mut writes = vec![Write::Update(Row::Client(row.clone()))];
     // First what goes: a key may come back under the same kid.
     writes.extend(held.bundle.keys.iter().map(|key| Write::Delete(Table::ClientKey, key.id.clone())));
-    let keys = key_rows(&id, &wanted, now);
+    let keys = key_rows(&id, &proof, now);
     writes.extend(keys.iter().map(|key| Write::Insert(Row::ClientKey(key.clone()))));
-    let takes_secrets = method.credential() == CredentialKind::Secret;
+    let takes_secrets = proof.method.credential() == CredentialKind::Secret;
     let fresh_secret = if takes_secrets && is_due(&held.bundle.secrets, now) {
         Some(new_secret(app, &id, &held.template, now).await?)
     } else {
@@ -148,6 +150,7 @@ async fn changed(app: &App, held: Held, metadata: &Map<String, Value>) -> Result
         secrets,
         keys,
         responsibility: held.bundle.responsibility,
+        document: held.bundle.document,
     };
     let answer = registered(app, &bundle, (&stored.said, &stored.made), &access_token, shown)?;
     Ok(Decision { writes, changes: vec![deps::client(&id)], answer })

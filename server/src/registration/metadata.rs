@@ -3,9 +3,8 @@
 //!
 //! Nothing here knows what is allowed; that is `bounds`.
 
-use crate::admin::parse_jwks;
 use crate::reason::Reason;
-use crate::records::{AuthMethod, CredentialKind, RegisteredKey};
+use crate::records::{AuthMethod, ClientSettings};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use stipend_keys::{Secret, Unverified};
@@ -51,7 +50,10 @@ pub(super) struct Wanted {
     pub auth_method: Option<AuthMethod>,
     pub grant_types: Option<Vec<String>>,
     pub scope: Option<ScopeSet>,
-    pub keys: Vec<RegisteredKey>,
+    pub jwks: Option<Map<String, Value>>,
+    pub jwks_uri: Option<String>,
+    /// Of these only the subject of its certificates is there.
+    pub subject: ClientSettings,
     pub dpop_bound: bool,
     pub certificate_bound: bool,
 }
@@ -77,7 +79,9 @@ pub(super) fn parse(metadata: &Map<String, Value>) -> Result<Wanted, Reason> {
         auth_method: auth_method(&given)?,
         grant_types: grant_types(&given)?,
         scope: scope(&given)?,
-        keys: keys(&given)?,
+        jwks: jwks(&given)?,
+        jwks_uri: jwks_uri(&given)?,
+        subject: subject(&given)?,
         dpop_bound: flag("dpop_bound_access_tokens")?,
         certificate_bound: flag("tls_client_certificate_bound_access_tokens")?,
     })
@@ -181,13 +185,33 @@ fn scope(given: &Map<String, Value>) -> Result<Option<ScopeSet>, Reason> {
     text.map(|text| ScopeSet::parse(text).map_err(|_| Reason::MetadataScope)).transpose()
 }
 
-fn keys(given: &Map<String, Value>) -> Result<Vec<RegisteredKey>, Reason> {
+/// RFC 7591 section 2: one or the other. Which keys they may be depends on the method.
+fn jwks(given: &Map<String, Value>) -> Result<Option<Map<String, Value>>, Reason> {
     let jwks = object_member(given, "jwks").map_err(|_| Reason::MetadataKeys)?;
     match (jwks, given.contains_key("jwks_uri")) {
-        // RFC 7591 section 2.
         (Some(_), true) => Err(Reason::MetadataKeysTwice),
-        (None, true) => Err(Reason::MetadataJwksUri),
-        (None, false) => Ok(Vec::new()),
-        (Some(jwks), false) => parse_jwks(CredentialKind::Key, jwks).map_err(|_| Reason::MetadataKeys),
+        (jwks, _) => Ok(jwks.cloned()),
     }
+}
+
+fn jwks_uri(given: &Map<String, Value>) -> Result<Option<String>, Reason> {
+    let url = str_member(given, "jwks_uri").map_err(|_| Reason::MetadataJwksUri)?;
+    let checked = url.map(|url| checked_url(url).map(str::to_owned).map_err(|_| Reason::MetadataJwksUri));
+    checked.transpose()
+}
+
+/// RFC 8705 section 2.1.2. What none of them is for is said once the method is known.
+fn subject(given: &Map<String, Value>) -> Result<ClientSettings, Reason> {
+    let text = |name| {
+        let value = str_member(given, name).map_err(|_| Reason::MetadataSubject)?;
+        Ok::<_, Reason>(value.map(str::to_owned))
+    };
+    Ok(ClientSettings {
+        tls_client_auth_subject_dn: text("tls_client_auth_subject_dn")?,
+        tls_client_auth_san_dns: text("tls_client_auth_san_dns")?,
+        tls_client_auth_san_uri: text("tls_client_auth_san_uri")?,
+        tls_client_auth_san_ip: text("tls_client_auth_san_ip")?,
+        tls_client_auth_san_email: text("tls_client_auth_san_email")?,
+        ..ClientSettings::default()
+    })
 }

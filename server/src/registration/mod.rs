@@ -12,10 +12,13 @@ mod bounds;
 mod create;
 mod manage;
 mod metadata;
+mod proof;
 mod template;
 
+pub(crate) use access::{column as read_column, load};
 pub use answer::Registered;
 pub use create::register;
+pub(crate) use create::{text, word};
 pub use manage::{delete, read, update};
 pub use template::{MAX_AUTH_METHODS, REGISTRABLE, Template};
 
@@ -44,7 +47,7 @@ fn fresh(prefix: &str) -> (Secret<String>, [u8; 32]) {
 }
 
 /// Commits; `None` where a change overtook the decision.
-async fn commit<T>(app: &App, work: Work, answer: T) -> Result<Option<T>, Reason> {
+pub(crate) async fn commit<T>(app: &App, work: Work, answer: T) -> Result<Option<T>, Reason> {
     let work = announce(app, work, None, Initiator::System).await?;
     match app.committer.submit(work).await {
         Outcome::Committed { .. } => Ok(Some(answer)),

@@ -9,9 +9,15 @@ use stipend_token::Environment;
 use stipend_token::access::AccessEntry;
 use utoipa::ToSchema;
 
-/// The methods that a client can register: what they need is in RFC 7591 or made by us.
-pub const REGISTRABLE: [AuthMethod; 3] =
-    [AuthMethod::PrivateKeyJwt, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
+/// The methods that a client can register: what they need is in RFC 7591 and RFC 8705, or made
+/// by us.
+pub const REGISTRABLE: [AuthMethod; 5] = [
+    AuthMethod::PrivateKeyJwt,
+    AuthMethod::ClientSecretBasic,
+    AuthMethod::ClientSecretPost,
+    AuthMethod::TlsClientAuth,
+    AuthMethod::SelfSignedTlsClientAuth,
+];
 
 /// Most methods that a template names.
 pub const MAX_AUTH_METHODS: usize = REGISTRABLE.len();
@@ -26,7 +32,7 @@ pub struct Template {
     pub access: Vec<AccessEntry>,
     /// How it may authenticate; private_key_jwt and client_secret_basic where absent.
     #[serde(default = "default_auth_methods")]
-    #[schema(min_items = 1, max_items = 3)]
+    #[schema(min_items = 1, max_items = 5)]
     pub auth_methods: Vec<AuthMethod>,
     /// The grants it may use; every one where absent.
     #[serde(default = "default_grant_types")]

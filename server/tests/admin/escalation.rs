@@ -140,6 +140,7 @@ async fn an_admin_without_roles_can_do_nothing_but_ask_who_it_is(
         "/agents",
         "/approvals",
         "/budgets",
+        "/client-documents",
         "/credentials",
         "/exchange-rules",
         "/grants",

@@ -67,6 +67,7 @@ async fn state_of(world: &World, things: &Things) -> Vec<Value> {
         format!("/issuers/{}", things.issuer),
         format!("/registration-tokens/{}", things.registration),
         format!("/streams/{}", things.stream),
+        format!("/client-documents/{}", things.document),
         "/revocations".to_owned(),
     ] {
         all.push(world.get(&path).await);

@@ -41,6 +41,8 @@ pub struct Things {
     pub reached: String,
     /// A credential to be destroyed.
     pub spent: String,
+    /// A client document.
+    pub document: String,
     /// A registration token.
     pub registration: String,
     /// A stream of security events.
@@ -110,6 +112,7 @@ impl Things {
             policy: String::new(),
             reached: String::new(),
             spent: String::new(),
+            document: String::new(),
             registration: String::new(),
             stream: String::new(),
             kid: String::new(),
@@ -141,6 +144,8 @@ impl Things {
         things.grant = text(&world.post("/grants", grant).await.ok()["id"]);
         let policy = json!({"owner": owner, "name": format!("{tag}-rule"), "text": FORBIDS_NOBODY});
         things.policy = text(&world.post("/policies", policy).await.ok()["id"]);
+        let document = world.post("/client-documents", things.document_body("first")).await.ok();
+        things.document = text(&document["id"]);
         let token = world.post("/registration-tokens", things.registration_body()).await.ok();
         things.registration = text(&token["registration_token"]["id"]);
         things.stream = stream(world, owner, tag).await;
@@ -174,6 +179,7 @@ impl Things {
             policy: "pol_none".into(),
             reached: "nowhere.reached".into(),
             spent: "nowhere.spent".into(),
+            document: "cdo_none".into(),
             registration: "rgt_none".into(),
             stream: "ssf_none".into(),
             kid: "none".into(),
@@ -201,6 +207,12 @@ impl Things {
         json!({"owner": self.owner, "name": self.tag, "template": {"access": access}})
     }
 
+    pub fn document_body(&self, name: &str) -> Value {
+        let access = json!([{"resource": self.uri, "scopes": ["read"]}]);
+        let url = format!("https://tools.example/{}/{name}.json", self.tag);
+        json!({"owner": self.owner, "name": name, "url": url, "template": {"access": access}})
+    }
+
     /// What an operation (`GET /admin/v1/owners`) is called with.
     pub fn case(&self, operation: &str) -> Case {
         let operation = operation.replacen("/admin/v1", "", 1);
@@ -221,6 +233,7 @@ impl Things {
             .replace("/policies/{id}", &format!("/policies/{}", self.policy))
             .replace("/grants/{id}", &format!("/grants/{}", self.grant))
             .replace("/streams/{id}", &format!("/streams/{}", self.stream))
+            .replace("/client-documents/{id}", &format!("/client-documents/{}", self.document))
             .replace("/registration-tokens/{id}", &format!("/registration-tokens/{}", self.registration))
             .replace("{version}/destroy", &format!("{}/destroy", self.old_version))
             .replace("{version}", &self.version)
@@ -258,6 +271,12 @@ impl Things {
             "DELETE /agents/{id}/risk" => "agent.unrated",
             "POST /agents/{id}/secrets" => "agent.secret_added",
             "DELETE /agents/{id}/secrets/{secret_id}" => "agent.secret_deleted",
+            "GET /client-documents" => "client_document.listed",
+            "POST /client-documents" => "client_document.created",
+            "GET /client-documents/{id}" => "client_document.read",
+            "POST /client-documents/{id}/suspend" => "client_document.suspended",
+            "POST /client-documents/{id}/resume" => "client_document.resumed",
+            "POST /client-documents/{id}/revoke" => "client_document.revoked",
             "GET /registration-tokens" => "registration_token.listed",
             "POST /registration-tokens" => "registration_token.created",
             "GET /registration-tokens/{id}" => "registration_token.read",
@@ -396,6 +415,7 @@ impl Things {
             "POST /policies/validate" => json!({"text": FORBIDS_NOBODY}),
             "POST /policies/dry-run" => json!({"owner": self.owner, "text": FORBIDS_NOBODY}),
             "POST /exchange-rules" => self.rule_body(),
+            "POST /client-documents" => self.document_body("second"),
             "POST /registration-tokens" => self.registration_body(),
             "POST /exchange-rules/explain" => json!({
                 "actor": self.agent, "audience": [self.uri],
@@ -453,6 +473,7 @@ fn kind(operation: &str) -> Kind {
     match operation {
         "GET /owners"
         | "GET /agents"
+        | "GET /client-documents"
         | "GET /registration-tokens"
         | "GET /resources"
         | "GET /issuers"

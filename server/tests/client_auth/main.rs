@@ -18,6 +18,7 @@ mod idp;
 mod platforms;
 mod proxied;
 mod published;
+mod registered;
 mod registration;
 mod self_signed;
 mod spiffe;

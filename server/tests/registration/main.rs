@@ -11,7 +11,10 @@
 
 mod bounds;
 mod contention;
+#[path = "../support/idp.rs"]
+mod idp;
 mod life;
 mod manage;
+mod published;
 mod register;
 mod world;

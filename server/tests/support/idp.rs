@@ -90,6 +90,8 @@ pub enum Face {
     Json(Value),
     /// With a status and a body as they stand.
     Raw(u16, String),
+    /// With these header lines, each with its end, and a body.
+    Headed(String, String),
     /// Somewhere else.
     Redirect(String),
     /// With a document, after this long.
@@ -185,6 +187,9 @@ async fn serve(mut socket: TcpStream, state: Arc<Mutex<State>>) {
     let said = match face {
         Face::Json(document) => answer(200, &document.to_string()),
         Face::Raw(status, body) => answer(status, &body),
+        Face::Headed(lines, body) => {
+            format!("HTTP/1.1 200 OK\r\n{lines}content-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
+        }
         Face::Redirect(to) => {
             format!("HTTP/1.1 302 Found\r\nlocation: {to}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
         }

@@ -85,6 +85,9 @@ pub(in super::super) async fn patch(session: &Session<'_>, id: &str, patch: &Pat
                 let checked = ClientSettings { risk: wanted.risk.clone().filter(|_| !same), ..wanted.clone() };
                 settings::check(session.app, check::parse_word(&row.auth_method)?, &checked)?;
                 settings::check_rate(session.app, caller, wanted, Some(&have))?;
+                if bundle.document.is_some() && have.jwks_uri != wanted.jwks_uri {
+                    return Err(Refusal::field("/settings/jwks_uri", "is its metadata document's to say"));
+                }
             }
             let row = patched(row, patch, session.now())?;
             store(session, bundle, row, read)

@@ -118,8 +118,14 @@ pub(super) async fn register(
     let now = new.row.created_at;
     let pointer = "/secret_expires_in_seconds";
     let id = new.row.id.clone();
-    let mut bundle =
-        ClientBundle { client: new.row, owner: new.owner, secrets: Vec::new(), keys: Vec::new(), responsibility: None };
+    let mut bundle = ClientBundle {
+        client: new.row,
+        owner: new.owner,
+        secrets: Vec::new(),
+        keys: Vec::new(),
+        responsibility: None,
+        document: None,
+    };
     let mut shown = (None, None);
     let mut writes = vec![Write::Insert(Row::Client(bundle.client.clone()))];
     if credentials::takes(&bundle.client)? == CredentialKind::Secret {

@@ -170,6 +170,7 @@ pub(in super::super) async fn add_key(
                 check::credential_end("/expires_in_seconds", new.expires_in_seconds, MAX_CREDENTIAL_SECONDS, now)?;
             let bundle = load(session, caller, id, Action::ManageSecrets).await?;
             refuse_ended(&bundle.client)?;
+            refuse_documented(&bundle)?;
             let kind = takes(&bundle.client)?;
             if matches!(kind, CredentialKind::Secret | CredentialKind::Nothing) {
                 return Err(Refusal::new(Code::InvalidState, "this agent does not authenticate with a key"));
@@ -213,10 +214,21 @@ pub(in super::super) async fn delete_key(session: &Session<'_>, id: &str, key_id
             if !bundle.keys.iter().any(|key| key.id == key_id) {
                 return Err(Refusal::not_found());
             }
+            refuse_documented(&bundle)?;
             let writes = vec![Write::Delete(Table::ClientKey, key_id.to_owned())];
             Ok(change(&bundle.client, writes, ()).with("key_id", key_id))
         })
         .await
+}
+
+/// The keys of a client that is known by a document are those that the document has: one more
+/// here would open nothing, and one less would close nothing.
+fn refuse_documented(bundle: &ClientBundle) -> Result<(), Refusal> {
+    if bundle.document.is_some() {
+        let what = "the agent's keys are those of its metadata document: change them there, or suspend the agent";
+        return Err(Refusal::new(Code::InvalidState, what));
+    }
+    Ok(())
 }
 
 fn change<T>(row: &ClientRow, writes: Vec<Write>, answer: T) -> Change<T> {

@@ -43,8 +43,10 @@ async fn decide(
     let clone_id = client_id(&origin.owner_id, &new.name);
     let now = session.now();
     let mut settings: ClientSettings = check::parse_column(&origin.settings)?;
-    // Keys of its own stand in place of those that the original publishes.
-    settings.jwks_uri = settings.jwks_uri.filter(|_| new.jwks.is_none());
+    // Keys of its own stand in place of those that the original publishes; and those that its
+    // document names are that one's alone.
+    let documented = bundle.document.is_some();
+    settings.jwks_uri = settings.jwks_uri.filter(|_| new.jwks.is_none() && !documented);
     let mut deps = deps_of(&origin);
     let row = ClientRow {
         id: clone_id.clone(),

@@ -1,6 +1,8 @@
 //! A client as the API shows it, and whether it could get a token now.
 
-use super::super::api::{Agent, AgentCertificate, AgentKey, AgentSecret, NotReady, Readiness, Responsible, Warning};
+use super::super::api::{
+    Agent, AgentCertificate, AgentDocument, AgentKey, AgentSecret, NotReady, Readiness, Responsible, Warning,
+};
 use super::super::check;
 use super::super::problem::Refusal;
 use crate::records::{AuthMethod, ClientSettings, ClientState, CredentialKind, RegisteredKey};
@@ -34,6 +36,11 @@ pub(super) fn view(bundle: ClientBundle, now: i64) -> Result<Agent, Refusal> {
         updated_at: row.updated_at,
         readiness,
         responsible: bundle.responsibility.map(responsible),
+        document: bundle.document.map(|row| AgentDocument {
+            url: row.url,
+            client_document: row.document_id,
+            changed_at: row.read_at,
+        }),
         secrets: bundle.secrets.iter().map(secret).collect(),
         keys: bundle.keys.iter().map(key).collect::<Result<_, _>>()?,
     })
@@ -138,6 +145,7 @@ mod tests {
             }],
             keys: Vec::new(),
             responsibility: None,
+            document: None,
         }
     }
 

@@ -3,7 +3,7 @@
 use super::responsible::Responsible;
 use super::revocations::Severity;
 use super::shapes::AccessEntryShape;
-use super::{ShownSecret, present};
+use super::{AgentDocument, ShownSecret, present};
 use crate::records::{AuthMethod, ClientKind, ClientSettings, ClientState, RiskLevel, RoleGrant};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -115,6 +115,9 @@ pub struct Agent {
     /// Who answers for it, where somebody is named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responsible: Option<Responsible>,
+    /// The metadata document that it is known by, in place of its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<AgentDocument>,
     pub secrets: Vec<AgentSecret>,
     pub keys: Vec<AgentKey>,
 }

@@ -8,6 +8,7 @@ mod agents;
 mod approvals;
 mod audit;
 mod budgets;
+mod client_documents;
 mod custody;
 mod explain;
 mod grants;
@@ -31,6 +32,7 @@ pub use agents::{
 pub use approvals::{ApprovalQuery, ApprovalRequest, ApprovalStatus, Approve, Refuse};
 pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
 pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
+pub use client_documents::{AgentDocument, ClientDocument, NewClientDocument};
 pub use custody::{
     ActivateVersion, Credential, CredentialNotReady, CredentialReadiness, CredentialSettings, CredentialState,
     CredentialVersion, Exposure, NewCredential, PatchCredential, ProbeResult, RotateCredential, VersionState,

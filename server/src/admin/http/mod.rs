@@ -6,6 +6,7 @@ mod approvals;
 mod audit;
 mod budgets;
 mod call;
+mod client_documents;
 mod credentials;
 mod custody;
 mod grants;
@@ -104,6 +105,11 @@ table! {
     "/registration-tokens" "GET, POST" { get registration_tokens::list, post registration_tokens::create }
     "/registration-tokens/{id}" "GET" { get registration_tokens::find }
     "/registration-tokens/{id}/revoke" "POST" { post registration_tokens::revoke }
+    "/client-documents" "GET, POST" { get client_documents::list, post client_documents::create }
+    "/client-documents/{id}" "GET" { get client_documents::find }
+    "/client-documents/{id}/suspend" "POST" { post client_documents::suspend }
+    "/client-documents/{id}/resume" "POST" { post client_documents::resume }
+    "/client-documents/{id}/revoke" "POST" { post client_documents::revoke }
     "/resources" "GET, POST" { get resources::list, post resources::create }
     "/resources/{id}" "GET, PATCH" { get resources::find, patch resources::patch }
     "/resources/{id}/disable" "POST" { post resources::disable }

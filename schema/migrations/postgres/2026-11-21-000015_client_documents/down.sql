@@ -1,0 +1,2 @@
+DROP TABLE document_clients;
+DROP TABLE client_documents;
