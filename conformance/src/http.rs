@@ -26,15 +26,31 @@ pub(crate) struct Http {
 }
 
 impl Http {
-    pub(crate) fn new() -> Result<Self, String> {
+    /// `roots` are what the issuer's certificate must come from, in PEM; none is the system's.
+    pub(crate) fn new(roots: Option<&str>) -> Result<Self, String> {
+        Self::build(roots, None)
+    }
+
+    /// The same with a certificate and its key, in PEM.
+    pub(crate) fn showing(roots: Option<&str>, identity: &str) -> Result<Self, String> {
+        Self::build(roots, Some(identity))
+    }
+
+    fn build(roots: Option<&str>, identity: Option<&str>) -> Result<Self, String> {
         // A second installation in one process is not an error worth stopping for.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder()
             .timeout(Duration::from_secs(REQUEST_SECONDS))
-            .redirect(redirect::Policy::none())
-            .build()
-            .map(|client| Self { client })
-            .map_err(|error| error.to_string())
+            .redirect(redirect::Policy::none());
+        if let Some(roots) = roots {
+            let roots = reqwest::Certificate::from_pem_bundle(roots.as_bytes()).map_err(|error| error.to_string())?;
+            builder = builder.tls_certs_only(roots);
+        }
+        if let Some(identity) = identity {
+            let identity = reqwest::Identity::from_pem(identity.as_bytes()).map_err(|error| error.to_string())?;
+            builder = builder.identity(identity);
+        }
+        builder.build().map(|client| Self { client }).map_err(|error| error.to_string())
     }
 
     pub(crate) fn get(&self, url: &str) -> Request {
@@ -122,6 +138,22 @@ impl Request {
     pub(crate) fn content_type(mut self, value: &str) -> Self {
         self.content_type = Some(value.to_owned());
         self
+    }
+
+    /// Over other connections.
+    pub(crate) fn through(mut self, http: &Http) -> Self {
+        self.http = http.clone();
+        self
+    }
+
+    pub(crate) fn to(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.url);
+        self
+    }
+
+    /// What a proof of possession is made for (RFC 9449 section 4.2): method and URL.
+    pub(crate) fn target(&self) -> (&str, &str) {
+        (self.method.as_str(), self.url.split(['?', '#']).next().unwrap_or_default())
     }
 
     /// The parameters in the query instead of the body.
@@ -228,6 +260,11 @@ pub(crate) struct Reply {
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// Every value of a header.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        self.headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).collect()
     }
 
     pub(crate) fn text(&self, member: &str) -> Option<&str> {

@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::check::{Miss, ensure, fail, skip};
 use crate::client::{Credential, Login};
 use crate::http::{Http, Reply, Request};
+use crate::idp::{Published, published_jwk, signer};
 use crate::jws::claims_of;
 use crate::profile::{Introspection, Profile, Resource};
 
@@ -25,6 +26,8 @@ pub(crate) struct Issuer {
     pub(crate) http: Http,
     pub(crate) meta: Value,
     pub(crate) jwks: Value,
+    /// The keys of the issuer that the run plays, where it publishes them.
+    pub(crate) published: Option<Published>,
     clients: BTreeMap<String, Login>,
 }
 
@@ -47,7 +50,7 @@ impl Issued {
 impl Issuer {
     /// Reads metadata and keys, and prepares the clients.
     pub(crate) async fn discover(profile: Profile) -> Result<Self, Miss> {
-        let http = Http::new().map_err(Miss::Fail)?;
+        let http = Http::new(profile.issuer.ca_pem.as_deref()).map_err(Miss::Fail)?;
         let mut clients = BTreeMap::new();
         for (name, client) in &profile.clients {
             let credential = Credential::of(name, client).map_err(Miss::Fail)?;
@@ -63,7 +66,8 @@ impl Issuer {
             Some(uri) => http.get(uri).send().await.map_or(Value::Null, |reply| reply.json),
             None => Value::Null,
         };
-        Ok(Self { profile, http, meta, jwks, clients })
+        let published = publish(&profile).await?;
+        Ok(Self { profile, http, meta, jwks, published, clients })
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -199,6 +203,15 @@ impl Issuer {
         self.issue(&self.grant("basic")?).await.map_err(|miss| miss.at("afterwards"))?;
         Ok(())
     }
+}
+
+/// Serves what the issuer under test is to fetch from us, if anything.
+async fn publish(profile: &Profile) -> Result<Option<Published>, Miss> {
+    let Some((idp, address)) = profile.idp.as_ref().and_then(|idp| Some((idp, idp.listen.as_ref()?))) else {
+        return Ok(None);
+    };
+    let published = Published::at(address, &idp.issuer, published_jwk(&signer(&idp.key)?)).await;
+    published.map(Some).map_err(Miss::Fail)
 }
 
 /// RFC 7662 2.2: `active`, in an answer of proper form.

@@ -4,11 +4,18 @@
 //! and says which features an issuer lacks; it must never say anything about
 //! how the issuer is built.
 
+mod sections;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use serde::Deserialize;
+
+pub use sections::{
+    Authority, Budget, Certificates, Details, Dpop, IdentityAssertion, IdentityProvider, KeyFile, Protected, Signals,
+    Spiffe, Subject,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum ProfileError {
@@ -45,6 +52,19 @@ pub struct Profile {
     pub exchange: Option<Exchange>,
     pub registration: Option<Registration>,
     pub documents: Option<Documents>,
+    pub dpop: Option<Dpop>,
+    /// Endpoints that take access tokens, by a name of one's own.
+    #[serde(default)]
+    pub protected: BTreeMap<String, Protected>,
+    pub idp: Option<IdentityProvider>,
+    pub id_jag: Option<IdentityAssertion>,
+    pub certificates: Option<Certificates>,
+    pub spiffe: Option<Spiffe>,
+    pub details: Option<Details>,
+    pub budget: Option<Budget>,
+    pub signals: Option<Signals>,
+    /// A resource whose tokens have a place in a status list.
+    pub status_resource: Option<String>,
     #[serde(default)]
     pub tokens: Tokens,
     #[serde(default)]
@@ -61,6 +81,10 @@ pub struct IssuerSection {
     pub default_scope: Option<String>,
     #[serde(default)]
     pub insecure_http: bool,
+    /// Whose certificates the issuer's TLS listener is trusted by: PEM, in place or as a file
+    /// name. Left out, the system's.
+    pub ca_pem: Option<String>,
+    pub ca_file: Option<String>,
 }
 
 /// How a client authenticates. The keys `basic`, `post`, `jwt`, `other`,
@@ -210,7 +234,25 @@ impl Profile {
                 client.private_key_pem = Some(Secret(read(&folder.join(file))?));
             }
         }
+        if let Some(file) = profile.issuer.ca_file.take() {
+            profile.issuer.ca_pem = Some(read(&folder.join(file))?);
+        }
+        for key in profile.keys_mut() {
+            if let Some(file) = key.private_key_file.take() {
+                key.private_key_pem = Secret(read(&folder.join(file))?);
+            }
+        }
         Ok(profile)
+    }
+
+    /// The keys of everybody whom the runner plays.
+    fn keys_mut(&mut self) -> impl Iterator<Item = &mut KeyFile> {
+        let idp = self.idp.iter_mut().map(|idp| &mut idp.key);
+        let authority = self.certificates.iter_mut().map(|section| &mut section.authority.key);
+        let spiffe = self.spiffe.iter_mut().flat_map(|s| {
+            [&mut s.key, &mut s.other_key].into_iter().chain(s.authority.as_mut().map(|authority| &mut authority.key))
+        });
+        idp.chain(authority).chain(spiffe)
     }
 
     /// Refuses what no run can work with.

@@ -7,6 +7,7 @@ use crate::client::{Login, asserted};
 use crate::http::Reply;
 use crate::issuer::{Issuer, granted, refused};
 
+pub(crate) mod grant;
 pub(crate) mod identity;
 pub(crate) mod key;
 pub(crate) mod lifetime;

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::check::{Verdict, checks, ensure};
+use crate::check::{Miss, Verdict, checks, ensure};
+use crate::encode::b64url;
 use crate::issuer::{Issuer, granted};
+use crate::jws::Signer;
 use crate::registration::{plain, plain_with};
 
 checks! { "registration";
@@ -17,6 +19,7 @@ checks! { "registration";
     "RG6" H "RFC 7591 3" "nobody registers without a good token" => closed;
     "RG6/bounds" H "RFC 7591 3" "no grants, scopes or methods beyond what the token gives" => bounded;
     "RG1/id" S "draft-ietf-oauth-client-id-metadata-document 6.9" "no client id that is made begins with https://" => no_urls;
+    "RG7" M "RFC 7591 3.2.2" "a software statement that nobody vouches for is refused by name" => software_statement;
     "RG6/public" M "RFC 6749 4.4" "a client without a credential does not register for client_credentials" => no_public_clients;
 }
 
@@ -137,4 +140,20 @@ async fn no_urls(issuer: &Issuer) -> Verdict {
 
 async fn no_public_clients(issuer: &Issuer) -> Verdict {
     refused(issuer, "none", &plain_with(json!({"token_endpoint_auth_method": "none"})), METADATA).await
+}
+
+/// RFC 7591 section 2.3: its values would win over all others, so it must be somebody's.
+async fn software_statement(issuer: &Issuer) -> Verdict {
+    let signer = Signer::stranger(Some("1")).map_err(Miss::Fail)?;
+    let claims = json!({"iss": "https://vendor.example", "software_id": "x", "client_name": "from the statement"});
+    let signed = signer.sign(&json!({"alg": "ES256", "kid": "1"}), &claims);
+    let unsigned = format!("{}.{}.", b64url(br#"{"alg":"none"}"#), b64url(claims.to_string().as_bytes()));
+    let mut seen = String::new();
+    for (what, statement) in [("a stranger's", signed.as_str()), ("unsigned", &unsigned), ("garbage", "x")] {
+        let reply = issuer.register(&plain_with(json!({"software_statement": statement})))?.send().await?;
+        let named = matches!(reply.error(), "invalid_software_statement" | "unapproved_software_statement");
+        ensure!(reply.status == 400 && named, "{what}: {}", reply.brief());
+        seen = reply.brief();
+    }
+    Ok(seen)
 }

@@ -9,6 +9,7 @@ checks! { "resource_indicators";
     "RI2" S "RFC 8707 2" "malformed or unknown: invalid_target" => unknown_resource;
     "RI3" S "RFC 8707 2.2" "resource works on client credentials" => works_on_client_credentials;
     "RI4" S "RFC 8707 2.2" "scope is cut down to what the resource knows" => scope_fits_the_resource;
+    "RI5" S "MCP authorization" "scheme and host in capitals are the same, and aud is the registered form" => canonical;
     "RI6" H "RFC 8707 3" "path, port and case belong to the resource" => other_tenant;
 }
 
@@ -75,6 +76,17 @@ async fn scope_fits_the_resource(issuer: &Issuer) -> Verdict {
         ensure!(own.scopes.iter().any(|s| s == word), "scope {word} is none of resource a");
     }
     Ok(format!("{scope:?} for resource a"))
+}
+
+async fn canonical(issuer: &Issuer) -> Verdict {
+    let uri = &issuer.resource("a")?.uri;
+    let (scheme, rest) = uri.split_once("://").unwrap_or(("https", uri));
+    let (host, path) = rest.split_at_checked(rest.find('/').unwrap_or(rest.len())).unwrap_or((rest, ""));
+    let spelled = format!("{}://{}{path}", scheme.to_uppercase(), host.to_uppercase());
+    let issued = issuer.issue(&issuer.grant("basic")?.set("resource", &spelled)).await;
+    let claims = issued.map_err(|miss| miss.at(&spelled))?.claims()?;
+    ensure!(audiences(&claims) == [uri.as_str()], "aud {:?} for {spelled}", audiences(&claims));
+    Ok(spelled)
 }
 
 async fn other_tenant(issuer: &Issuer) -> Verdict {

@@ -11,7 +11,8 @@ use crate::issuer::Issuer;
 use crate::profile::Profile;
 use crate::report::{Outcome, Report, Row};
 use crate::{
-    cimd, rfc6749, rfc7009, rfc7517, rfc7523, rfc7591, rfc7592, rfc7662, rfc8414, rfc8693, rfc8707, rfc8725, rfc9068,
+    budget, cimd, identity_assertion, mcp, rfc6749, rfc6750, rfc7009, rfc7517, rfc7523, rfc7591, rfc7592, rfc7662, rfc8414,
+    rfc8693, rfc8705, rfc8707, rfc8725, rfc9068, rfc9396, rfc9449, rfc9701, rfc9728, signals, spiffe, status_list,
 };
 
 const ROW_SECONDS: u64 = 90;
@@ -45,6 +46,26 @@ fn checks() -> Vec<Check> {
         rfc7592::rows(),
         cimd::rows(),
         cimd::registered::rows(),
+        rfc9449::proof::rows(),
+        rfc9449::nonce::rows(),
+        rfc9449::binding::rows(),
+        rfc9449::resource::rows(),
+        rfc8705::client::rows(),
+        rfc8705::bound::rows(),
+        spiffe::rows(),
+        rfc8693::foreign::rows(),
+        identity_assertion::rows(),
+        rfc7523::grant::rows(),
+        rfc9396::rows(),
+        budget::token::rows(),
+        budget::spending::rows(),
+        rfc6750::rows(),
+        rfc9728::rows(),
+        rfc9701::rows(),
+        status_list::rows(),
+        signals::streams::rows(),
+        signals::events::rows(),
+        mcp::rows(),
         rfc6749::guessing::rows(),
     ]
     .into_iter()

@@ -57,8 +57,8 @@ pub(super) async fn line(app: Data<App>, request: HttpRequest, id: Path<String>)
         };
         let params = Params::default();
         // A certificate names no client by itself, and there is no form to name one.
-        let (source, pace) = (origin.source, origin.pace.clone());
-        let credentials = Credentials { authorization, certificate: None, params: &params, origin, &pace };
+        let pace = origin.pace.clone();
+        let credentials = Credentials { authorization, certificate: None, params: &params, origin: &origin, pace };
         read(&app, &credentials, &id, &origin).await
     };
     read_answer(&request, &origin, state.await)

@@ -92,7 +92,12 @@ pub struct Authority {
 
 impl Authority {
     pub fn new(name: &str) -> Self {
-        let (params, key) = (Self::params(name), KeyPair::generate().unwrap());
+        Self::of(name, KeyPair::generate().unwrap())
+    }
+
+    /// With a key that somebody else is to have as well.
+    pub fn of(name: &str, key: KeyPair) -> Self {
+        let params = Self::params(name);
         Self { certificate: params.self_signed(&key).unwrap(), issuer: Issuer::new(params, key) }
     }
 
@@ -107,6 +112,16 @@ impl Authority {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params
+    }
+
+    /// Its public key, as a bundle has it.
+    pub fn jwk(&self) -> Value {
+        let parsed = ParsedCertificate::parse(self.certificate.der()).unwrap();
+        let mut jwk: Value = serde_json::from_str(&parsed.public_jwk().unwrap().to_public_json()).unwrap();
+        let members = jwk.as_object_mut().unwrap();
+        members.remove("kid");
+        members.remove("alg");
+        jwk
     }
 
     pub fn issue(&self, params: &CertificateParams) -> Leaf {

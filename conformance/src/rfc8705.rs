@@ -1,0 +1,4 @@
+//! RFC 8705: mutual TLS.
+
+pub(crate) mod bound;
+pub(crate) mod client;
