@@ -53,7 +53,8 @@ impl Issuer {
     /// A form to the budget endpoint, by a service.
     pub(crate) fn order(&self, service: &str, path: &str, form: &[(&str, &str)]) -> Result<Request, Miss> {
         let base = self.endpoint("budget_endpoint")?.trim_end_matches('/');
-        let request = form.iter().fold(self.http.form(&format!("{base}{path}")), |r, (name, value)| r.with(name, value));
+        let request =
+            form.iter().fold(self.http.form(&format!("{base}{path}")), |r, (name, value)| r.with(name, value));
         self.sign_in(request, self.client(service)?)
     }
 

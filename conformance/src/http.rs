@@ -39,9 +39,8 @@ impl Http {
     fn build(roots: Option<&str>, identity: Option<&str>) -> Result<Self, String> {
         // A second installation in one process is not an error worth stopping for.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut builder = reqwest::Client::builder()
-            .timeout(Duration::from_secs(REQUEST_SECONDS))
-            .redirect(redirect::Policy::none());
+        let mut builder =
+            reqwest::Client::builder().timeout(Duration::from_secs(REQUEST_SECONDS)).redirect(redirect::Policy::none());
         if let Some(roots) = roots {
             let roots = reqwest::Certificate::from_pem_bundle(roots.as_bytes()).map_err(|error| error.to_string())?;
             builder = builder.tls_certs_only(roots);

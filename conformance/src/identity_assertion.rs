@@ -103,7 +103,10 @@ async fn well_formed(issuer: &Issuer) -> Verdict {
         ensure!(held, "resource {named:?}");
     }
     let key = signing_key(&issuer.jwks, &issued.token);
-    ensure!(key.is_some_and(|key| verifies(key, member(&header, "alg"), &issued.token)), "no key of the JWKS signed it");
+    ensure!(
+        key.is_some_and(|key| verifies(key, member(&header, "alg"), &issued.token)),
+        "no key of the JWKS signed it"
+    );
     let life = claims.get("exp").and_then(Value::as_i64).unwrap_or_default()
         - claims.get("iat").and_then(Value::as_i64).unwrap_or_default();
     ensure!((1..=3_600).contains(&life), "it lives {life} s");

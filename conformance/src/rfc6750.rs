@@ -12,7 +12,7 @@ use crate::protected::{challenged, challenges, let_in};
 
 checks! { "protected_resource";
     "PR4" M "RFC 6750 3" "without a token: 401, a challenge, and no error code" => nothing_sent;
-    "PR5" M "RFC 6750 3.1" "a token in two ways is refused" => two_ways;
+    "PR5" S "RFC 6750 3.1" "a token in two ways: 400 invalid_request" => two_ways;
     "PR6" M "RFC 6750 3.1" "a token that is none: 401 invalid_token" => no_tokens;
     "PR6/audience" M "RFC 9068 4" "a token for another resource: 401 invalid_token" => other_audience;
     "PR6/kind" M "RFC 9068 4" "a JWT of another kind is no access token" => other_kinds;
@@ -50,12 +50,8 @@ async fn two_ways(issuer: &Issuer) -> Verdict {
             let call = issuer.call_with(place, "Bearer", &token);
             let_in(&call.send().await?)?;
             let twice = call.clone().header("authorization", &format!("Bearer {token}")).send().await?;
-            ensure!(matches!(twice.status, 400 | 401), "two headers: {}", twice.brief());
-            let query = call.to(&format!("{}?access_token={token}", place.url)).send().await?;
-            // RFC 6750 section 2 forbids more than one method; a server that knows no query
-            // parameter of that name sees one method.
-            ensure!(query.status < 500, "header and query: {}", query.brief());
-            Ok(twice.status.to_string())
+            // A server that takes no token from a query sees one way there: only headers are tried.
+            challenged(&twice, 400, "Bearer", &["invalid_request"]).map_err(|miss| miss.at("two headers"))
         })
         .await
 }
@@ -81,7 +77,8 @@ async fn no_tokens(issuer: &Issuer) -> Verdict {
         vectors.extend(odd_encodings(&genuine));
         for (what, token) in vectors.iter().filter(|(_, token)| token.bytes().all(|b| matches!(b, 0x21..=0x7e))) {
             let reply = issuer.call_with(place, "Bearer", token).send().await?;
-            challenged(&reply, 401, "Bearer", &["invalid_token"]).map_err(|miss| miss.at(&format!("{what} at {name}")))?;
+            challenged(&reply, 401, "Bearer", &["invalid_token"])
+                .map_err(|miss| miss.at(&format!("{what} at {name}")))?;
             tried += 1;
         }
         let_in(&issuer.call_with(place, "Bearer", &genuine).send().await?)?;
@@ -207,7 +204,8 @@ async fn limited(issuer: &Issuer) -> Verdict {
             let reply = call.send().await?;
             ensure!(reply.status == 429, "the second call: {}", reply.brief());
             let after: Option<u64> = reply.header("retry-after").trim().parse().ok();
-            ensure!(after.is_some_and(|seconds| seconds > 0), "Retry-After {:?}", reply.header("retry-after"));
+            // The profile's limit is a long one: whoever comes back sooner asks in vain.
+            ensure!(after.is_some_and(|seconds| seconds >= 60), "Retry-After {:?}", reply.header("retry-after"));
             Ok(format!("429, Retry-After {}", reply.header("retry-after")))
         })
         .await

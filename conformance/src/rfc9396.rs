@@ -169,9 +169,12 @@ async fn beside_scope(issuer: &Issuer) -> Verdict {
     ensure!(scope == x.scope, "scope {scope:?}, asked for {:?}", x.scope);
     let bare = issuer.issue(&issuer.grant_for(&x.client, &x.resource, &x.scope)?).await?;
     let own = objects(issuer)?;
-    let none = bare.reply.json.get(PARAMETER).and_then(Value::as_array).is_none_or(|list| {
-        !list.iter().any(|one| own.iter().any(|object| contains(one, object)))
-    });
+    let none = bare
+        .reply
+        .json
+        .get(PARAMETER)
+        .and_then(Value::as_array)
+        .is_none_or(|list| !list.iter().any(|one| own.iter().any(|object| contains(one, object))));
     ensure!(none, "a scope brought the details along: {:?}", bare.reply.json.get(PARAMETER));
     let reply = request(issuer, &x.granted)?.set("scope", "stranger:everything").send().await?;
     let widened = reply.text("scope").unwrap_or_default().contains("stranger");
@@ -210,6 +213,7 @@ async fn hostile(issuer: &Issuer) -> Verdict {
 }
 
 async fn own_name(issuer: &Issuer) -> Verdict {
+    section(issuer)?;
     let types = issuer.meta_list("authorization_details_types_supported");
     ensure!(!types.is_empty(), "no authorization_details_types_supported");
     let plain: Vec<_> = types.iter().filter(|name| !name.contains(':')).collect();
@@ -276,9 +280,11 @@ async fn narrowed(issuer: &Issuer) -> Verdict {
     if reply.status == 200 {
         let outside: Value = serde_json::from_str(&x.wider).unwrap_or_default();
         let whole = granted(reply)?;
-        let widened = outside.as_array().into_iter().flatten().any(|object| {
-            said(&whole).is_ok_and(|list| list.iter().any(|one| contains(one, object)))
-        });
+        let widened = outside
+            .as_array()
+            .into_iter()
+            .flatten()
+            .any(|object| said(&whole).is_ok_and(|list| list.iter().any(|one| contains(one, object))));
         ensure!(!widened, "details.wider was granted");
     } else {
         refused(&reply, INVALID).map_err(|miss| miss.at("details.wider"))?;
@@ -314,6 +320,7 @@ async fn meaning(issuer: &Issuer) -> Verdict {
 }
 
 async fn type_metadata(issuer: &Issuer) -> Verdict {
+    section(issuer)?;
     let url = issuer.endpoint("authorization_details_types_metadata_endpoint")?;
     let reply = issuer.http.get(url).send().await?;
     ensure!(reply.status == 200 && reply.is_json(), "GET {url}: {}", reply.brief());

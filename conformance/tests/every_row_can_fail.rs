@@ -2,6 +2,9 @@
 //! for a reason, against issuers that are wrong in every way.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::too_many_lines)]
 
+#[path = "bad/naive.rs"]
+mod naive;
+
 use std::collections::BTreeMap;
 
 use base64::Engine;
@@ -21,6 +24,8 @@ enum Character {
     Slovenly,
     /// Refuses everything with a code of its own.
     Sullen,
+    /// Answers in good form, and checks nothing.
+    Naive,
 }
 
 fn b64(text: &str) -> String {
@@ -37,9 +42,10 @@ fn answer(character: Character, base: &str, target: &str, port: u16) -> (u16, St
         let revoke = match character {
             Character::Credulous => format!("{base}/revoke"),
             Character::Slovenly => "http://as.invalid/revoke".into(),
-            Character::Sullen => String::new(),
+            Character::Sullen | Character::Naive => String::new(),
         };
         let (issuer, more) = match character {
+            Character::Naive => (String::new(), ""),
             Character::Credulous => (
                 base.to_owned(),
                 r#","grant_types_supported":["password","magic","implicit","authorization_code"],"authorization_details_types_supported":["x"]"#,
@@ -64,7 +70,7 @@ fn answer(character: Character, base: &str, target: &str, port: u16) -> (u16, St
         return (200, format!(r#"{{"keys":[{keys}]}}"#));
     }
     match character {
-        Character::Sullen => (500, format!(r#"{{"error":"no\"\\canary","port":{port}}}"#)),
+        Character::Sullen | Character::Naive => (500, format!(r#"{{"error":"no\"\\canary","port":{port}}}"#)),
         _ if target.starts_with("/introspect") => (200, r#"{"active":true,"client_id":"x","act":1}"#.into()),
         Character::Slovenly => {
             (200, format!(r#"{{"access_token":"{}"}}"#, token(r#"{"exp":"soon","act":{"sub":"x","exp":1}}"#)))
@@ -114,6 +120,22 @@ async fn serve(character: Character) -> (String, JoinSet<()>) {
                     }
                 }
                 let target = head.split(' ').nth(1).unwrap_or("/").to_owned();
+                if matches!(character, Character::Naive) {
+                    let asked = naive::Asked {
+                        method: head.split(' ').next().unwrap_or_default().to_owned(),
+                        target,
+                        body: head[body_at..].to_owned(),
+                        head,
+                    };
+                    let (status, media, more, body) = naive::answer(&base, &asked);
+                    let more: String = more.iter().map(|line| format!("{line}\r\n")).collect();
+                    let reply = format!(
+                        "HTTP/1.1 {status} X\r\nContent-Type: {media}\r\n{more}Content-Length: {}\r\nConnection: close\r\n\r\n{body}",
+                        body.len()
+                    );
+                    let _ = stream.write_all(reply.as_bytes()).await;
+                    return;
+                }
                 let (status, mut body) = answer(character, &base, &target, port);
                 if target.contains(".well-known") && head.contains("evil") {
                     body = body.replace(&base, "http://evil.example");
@@ -138,7 +160,40 @@ fn profile(url: &str) -> Profile {
         format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----")
     };
     let secret = |name: &str| format!("[clients.{name}]\nid = \"https://{name}\"\nsecret = \"s\"\n");
-    let names = ["basic", "post", "other", "service", "expired_secret", "no_exchange", "disabled", "hop"];
+    let names = [
+        "basic",
+        "post",
+        "other",
+        "service",
+        "expired_secret",
+        "no_exchange",
+        "disabled",
+        "hop",
+        "bound",
+        "taker",
+        "keeper",
+        "stranger",
+        "desk",
+        "spender",
+        "elsewhere",
+        "shown",
+    ];
+    let (pem, der_key) = (rcgen::KeyPair::generate().unwrap().serialize_pem(), key());
+    let authority = format!("common_name = \"Clients\"\nprivate_key_pem = \"\"\"{pem}\"\"\"");
+    let leaf = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default().self_signed(&leaf).unwrap().pem();
+    let subjects: String = [
+        ("common_name", "x"),
+        ("san_dns", "x.example"),
+        ("san_uri", "https://x.example/"),
+        ("san_email", "x@x.example"),
+        ("san_ip", "2001:db8::1"),
+    ]
+    .iter()
+    .map(|(kind, value)| {
+        format!("[[certificates.subjects]]\nclient_id = \"{kind}\"\nkind = \"{kind}\"\nvalue = \"{value}\"\n")
+    })
+    .collect();
     let clients: String = names.iter().map(|name| secret(name)).collect();
     let keys: String = ["jwt", "legacy_aud"]
         .iter()
@@ -146,6 +201,7 @@ fn profile(url: &str) -> Profile {
         .collect();
     Profile::from_toml(&format!(
         r#"
+        status_resource = "b"
         [issuer]
         url = "{url}"
         insecure_http = true
@@ -188,11 +244,93 @@ fn profile(url: &str) -> Profile {
         subject_token = "x"
         allowed_client = "jwt"
         refused_client = "other"
+        [dpop]
+        client = "basic"
+        bound_client = "bound"
+        handed_on = "taker"
+        nonce = true
+        [resources.own]
+        uri = "{url}/own"
+        scopes = ["b"]
+        [protected.one]
+        resource = "own"
+        scope = "b"
+        client = "keeper"
+        url = "{url}/protected"
+        metadata = true
+        narrow_scope = "c"
+        other_client = "stranger"
+        limited_url = "{url}/protected/rare"
+        [idp]
+        issuer = "https://idp.example"
+        listen = "127.0.0.1:0"
+        private_key_pem = """{der_key}"""
+        kid = "1"
+        audience = "users"
+        client = "desk"
+        other_client = "other"
+        resource = "b"
+        scope = "b"
+        wider_scope = "wide"
+        grants = true
+        [id_jag]
+        client = "desk"
+        audience = "https://chat.example"
+        scope = "chat"
+        resource = "https://rooms.example"
+        id_tokens = true
+        [certificates]
+        bound_client = "shown"
+        [certificates.authority]
+        {authority}
+        [certificates.self_signed]
+        client_id = "self"
+        certificate_pem = """{certificate}"""
+        private_key_pem = """{own}"""
+        {subjects}
+        [spiffe]
+        spiffe_id = "spiffe://x.example/y"
+        jwt_client_id = "svid"
+        x509_client_id = "svid"
+        private_key_pem = """{der_key}"""
+        [spiffe.authority]
+        {authority}
+        [spiffe.other_key]
+        private_key_pem = """{der_key}"""
+        [details]
+        client = "basic"
+        resource = "a"
+        scope = "a"
+        granted = '[{{"type":"naive","members":["a","b"]}}]'
+        narrower = '[{{"type":"naive","members":["a"]}}]'
+        wider = '[{{"type":"naive","members":["c"]}}]'
+        [details.faults]
+        "wrong JSON type" = '[{{"type":"naive","members":1}}]'
+        "invalid value" = '[{{"type":"naive","members":["x"]}}]'
+        "missing field" = '[{{"type":"naive"}}]'
+        [budget]
+        client = "spender"
+        service = "service"
+        other_service = "elsewhere"
+        resource = "a"
+        plain_resource = "b"
+        scope = "a"
+        unit = "call"
+        decimals = 0
+        other_unit = "USD"
+        other_decimals = 6
+        [signals]
+        client = "service"
+        other_client = "elsewhere"
+        resource = "b"
+        scope = "b"
+        read_scope = "c"
         [tokens]
         expired = "expired"
         [capabilities]
         guesses = 8
-        "#
+        "#,
+        own = leaf.serialize_pem(),
     ))
     .unwrap()
 }
@@ -201,7 +339,7 @@ fn profile(url: &str) -> Profile {
 async fn every_row_fails_against_some_bad_issuer() {
     let mut failed: BTreeMap<&str, bool> = BTreeMap::new();
     let mut seen = Vec::new();
-    for character in [Character::Credulous, Character::Slovenly, Character::Sullen] {
+    for character in [Character::Credulous, Character::Slovenly, Character::Sullen, Character::Naive] {
         let (url, _server) = serve(character).await;
         for row in run(profile(&url)).await.rows {
             *failed.entry(row.id).or_default() |= row.outcome == Outcome::Fail;

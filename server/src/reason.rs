@@ -241,6 +241,7 @@ reasons! {
     IdempotencyKeyReused = "idempotency_key_reused", IdempotencyKeyReused, "the Idempotency-Key was used for another request";
     // Custody.
     NoBearer = "no_bearer", Unauthenticated, "send an access token for this service as a bearer token";
+    TokenTwice = "token_twice", InvalidRequest, "send one access token, in one header";
     BearerInvalid = "bearer_invalid", Unauthenticated, "the access token is not valid here";
     BearerElsewhere = "bearer_elsewhere", Unauthenticated, "the access token is not valid here";
     MissingScope = "missing_scope", InsufficientScope, "the access token lacks the scope that this needs";

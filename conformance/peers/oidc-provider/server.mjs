@@ -34,6 +34,7 @@ const client = (id, method, more) => ({
   redirect_uris: [],
   response_types: [],
   id_token_signed_response_alg: 'ES256',
+  introspection_signed_response_alg: 'ES256',
   ...more,
 });
 const secret = (id, method = 'client_secret_basic', more = {}) => client(id, method, { client_secret: `secret-of-${id}-0123456789abcdef`, ...more });
@@ -47,7 +48,9 @@ const signingKey = { ...(await exportJWK(privateKey)), alg: 'ES256', use: 'sig',
 
 const provider = new Provider(issuer, {
   clients: [
-    secret('basic'), secret('post', 'client_secret_post'), secret('other'), secret('service'),
+    secret('basic'), secret('post', 'client_secret_post'), secret('other'),
+    secret('service'),
+    secret('bound', 'client_secret_basic', { dpop_bound_access_tokens: true }),
     secret('hop-1'), secret('hop-2'),
     secret('expired', 'client_secret_basic', { client_secret_expires_at: 1 }),
     secret('limited', 'client_secret_basic', { grant_types: ['client_credentials'] }),
@@ -63,6 +66,8 @@ const provider = new Provider(issuer, {
   features: {
     devInteractions: { enabled: false },
     clientCredentials: { enabled: true },
+    dPoP: { enabled: true },
+    jwtIntrospection: { enabled: true },
     introspection: {
       enabled: true,
       allowedPolicy: (ctx, asking, token) => asking.clientId === 'service' && token.aud !== 'https://short.example/api',

@@ -43,7 +43,7 @@ pub struct Protected {
     pub narrow_scope: Option<String>,
     /// May have a token of the same scope, and yet nothing of what is behind this endpoint.
     pub other_client: Option<String>,
-    /// The same for something of which one call in a long time is allowed.
+    /// The same for something of which one call in an hour or more is allowed.
     pub limited_url: Option<String>,
 }
 

@@ -220,7 +220,8 @@ async fn no_refresh_token(issuer: &Issuer) -> Verdict {
 }
 
 async fn no_subject(issuer: &Issuer) -> Verdict {
-    let vectors = [("an empty subject", "sub", json!("")), ("a list", "sub", json!(["alice"])), ("a number", "sub", json!(1))];
+    let vectors =
+        [("an empty subject", "sub", json!("")), ("a list", "sub", json!(["alice"])), ("a number", "sub", json!(1))];
     refuses(issuer, &vectors).await
 }
 

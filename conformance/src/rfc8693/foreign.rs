@@ -117,7 +117,8 @@ async fn wrong_kinds(issuer: &Issuer) -> Verdict {
         let token = signer.sign(&header(&signer, json!(typ)), &claims);
         refuses(issuer, typ, &token).await?;
     }
-    let told = crate::idp::with(&claims, &[("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}))]);
+    let told =
+        crate::idp::with(&claims, &[("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}))]);
     refuses(issuer, "with events", &signer.sign(&header(&signer, json!("JWT")), &told)).await?;
     let reply = issuer.foreign_exchange(&issuer.id_token(&[])?)?.set("subject_token_type", ACCESS_TOKEN).send().await?;
     refused(&reply, CODES).map_err(|miss| miss.at("an ID token as access token"))?;
@@ -127,6 +128,7 @@ async fn wrong_kinds(issuer: &Issuer) -> Verdict {
 }
 
 async fn own_namespace(issuer: &Issuer) -> Verdict {
+    issuer.idp()?;
     let own = issuer.issue(&issuer.grant("basic")?).await?.claims()?;
     let own = member(&own, "sub").to_owned();
     let child = exchanged(issuer, &[("sub", json!(own))]).await?.claims()?;
@@ -183,7 +185,9 @@ async fn authentication_survives(issuer: &Issuer) -> Verdict {
     let said = issuer.id_claims()?;
     let auth_time = said.get("auth_time").cloned().unwrap_or_default();
     let child = exchanged(issuer, &[("auth_time", auth_time.clone())]).await?.claims()?;
-    for (name, value) in [("auth_time", &auth_time), ("acr", &json!("urn:example:gold")), ("amr", &json!(["pwd", "otp"]))] {
+    for (name, value) in
+        [("auth_time", &auth_time), ("acr", &json!("urn:example:gold")), ("amr", &json!(["pwd", "otp"]))]
+    {
         ensure!(child.get(name) == Some(value), "{name} {:?}, was {value}", child.get(name));
     }
     Ok("auth_time, acr and amr".into())

@@ -24,6 +24,9 @@ checks! { "dpop";
     "TX31/handed" S "RFC 9449 5" "who may take it over binds the result to a key of its own" => handed_on;
 }
 
+/// Section 5.2 names no code for a proof that is missing.
+const REFUSED: &[&str] = &["invalid_dpop_proof", "invalid_request", "invalid_grant", "use_dpop_nonce"];
+
 /// `cnf` of a token, in itself or by introspection.
 async fn confirmation(issuer: &Issuer, token: &str) -> Result<Value, Miss> {
     let claims = match claims_of(token) {
@@ -62,7 +65,7 @@ async fn bound_only(issuer: &Issuer) -> Verdict {
         return skip("the profile has no dpop.bound_client");
     };
     let bare = issuer.grant(client)?.send().await?;
-    let seen = refused(&bare, &["invalid_dpop_proof", "invalid_request", "use_dpop_nonce"])?;
+    let seen = refused(&bare, REFUSED)?;
     let (_, reply) = issuer.bound_token(client, &Prover::new()?).await?;
     is_dpop(&reply)?;
     Ok(seen)
@@ -74,7 +77,7 @@ async fn registers_bound(issuer: &Issuer) -> Verdict {
     let echoed = client.reply.json.get("dpop_bound_access_tokens");
     ensure!(echoed == Some(&json!(true)), "dpop_bound_access_tokens came back as {echoed:?}");
     let reply = client.asks(issuer).await?;
-    refused(&reply, &["invalid_dpop_proof", "invalid_request", "use_dpop_nonce"])
+    refused(&reply, REFUSED)
 }
 
 async fn one_key(issuer: &Issuer) -> Verdict {
@@ -88,7 +91,9 @@ async fn one_key(issuer: &Issuer) -> Verdict {
 
 async fn introspected(issuer: &Issuer) -> Verdict {
     let prover = Prover::new()?;
-    let (token, _) = issuer.bound_token(&issuer.dpop()?.client, &prover).await?;
+    let resource = &issuer.introspection()?.resource;
+    let request = issuer.grant_for(&issuer.dpop()?.client, resource, issuer.scope_of(resource)?)?;
+    let token = granted(issuer.proved(&request, &prover, None, &[]).await?)?.token;
     let reply = issuer.introspect(&token)?.send().await?;
     ensure!(is_active(&reply)?, "inactive");
     let cnf = reply.json.get("cnf").cloned().unwrap_or_default();

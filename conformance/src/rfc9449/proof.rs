@@ -65,7 +65,9 @@ async fn one_header(issuer: &Issuer) -> Verdict {
     let nonce = issuer.nonce_for(&request, &prover, None).await?;
     let proof = || prover.proof(&request, None, nonce.as_deref(), &[]);
     let (one, other) = (proof(), proof());
-    for (what, headers) in [("two", vec![one.as_str(), &other]), ("one twice", vec![&one, &one]), ("and an empty one", vec![&one, ""])] {
+    for (what, headers) in
+        [("two", vec![one.as_str(), &other]), ("one twice", vec![&one, &one]), ("and an empty one", vec![&one, ""])]
+    {
         let sent = headers.iter().fold(request.clone(), |request, header| request.header("DPoP", header));
         refused(&sent.send().await?, CODES).map_err(|miss| miss.at(what))?;
     }
@@ -80,7 +82,8 @@ async fn well_formed(issuer: &Issuer) -> Verdict {
         made(issuer, what, CODES, |_| header.into()).await?;
     }
     made(issuer, "in capitals", CODES, str::to_uppercase).await?;
-    made(issuer, "two parts", CODES, |proof| proof.rsplit_once('.').map(|(two, _)| two.into()).unwrap_or_default()).await?;
+    made(issuer, "two parts", CODES, |proof| proof.rsplit_once('.').map(|(two, _)| two.into()).unwrap_or_default())
+        .await?;
     made(issuer, "four parts", CODES, |proof| format!("{proof}.AA")).await?;
     Ok("7 that are no JWT refused".into())
 }
@@ -144,7 +147,8 @@ async fn signed_by_its_key(issuer: &Issuer) -> Verdict {
     set(&mut header, "jwk", jwk);
     let sign = |nonce: Option<&str>| own.signer.sign(&header, &Prover::claims(&request, None, nonce));
     refused(&issuer.proved_by(&request, sign).await?, CODES).map_err(|miss| miss.at("its key with d"))?;
-    made(issuer, "a signature cut short", CODES, |proof| proof.get(..proof.len() - 4).unwrap_or_default().into()).await?;
+    made(issuer, "a signature cut short", CODES, |proof| proof.get(..proof.len() - 4).unwrap_or_default().into())
+        .await?;
     Ok("8 refused".into())
 }
 
@@ -153,7 +157,9 @@ async fn required_claims(issuer: &Issuer) -> Verdict {
     for name in ["jti", "htm", "htu", "iat"] {
         changed(issuer, &format!("no {name}"), &[Change::Claim(name, Value::Null)], CODES).await?;
     }
-    for (name, value) in [("jti", json!(7)), ("htm", json!(["POST"])), ("htu", json!({})), ("iat", json!(now().to_string()))] {
+    for (name, value) in
+        [("jti", json!(7)), ("htm", json!(["POST"])), ("htu", json!({})), ("iat", json!(now().to_string()))]
+    {
         changed(issuer, &format!("{name} of another type"), &[Change::Claim(name, value)], CODES).await?;
     }
     Ok("each of four left out and misshapen: refused".into())
@@ -171,7 +177,9 @@ async fn target(issuer: &Issuer) -> Verdict {
     ] {
         changed(issuer, &format!("{name} {value}"), &[Change::Claim(name, json!(value))], CODES).await?;
     }
-    good(issuer, &[Change::Claim("htu", json!(format!("{url}?a=b#c")))]).await.map_err(|miss| miss.at("query in htu"))?;
+    good(issuer, &[Change::Claim("htu", json!(format!("{url}?a=b#c")))])
+        .await
+        .map_err(|miss| miss.at("query in htu"))?;
     let (request, prover) = (request(issuer)?.to(&format!("{url}?a=b")), Prover::new()?);
     granted(issuer.proved(&request, &prover, None, &[]).await?).map_err(|miss| miss.at("query in the URL"))?;
     Ok("6 refused, a query ignored on both sides".into())
@@ -225,10 +233,12 @@ async fn once(issuer: &Issuer) -> Verdict {
     let proof = prover.proof(&request, None, nonce.as_deref(), &[]);
     let sent = request.header("DPoP", &proof);
     granted(sent.send().await?)?;
-    refused(&sent.send().await?, CODES).map_err(|miss| miss.at("a second time"))?;
+    // Section 11.1 names no code for this: DP12 has those of section 5.
+    let codes = [CODES, &["invalid_grant"]].concat();
+    refused(&sent.send().await?, &codes).map_err(|miss| miss.at("a second time"))?;
     let copy = crate::jws::malleate(&proof).unwrap_or_default();
     let other = sent.without_header("DPoP").header("DPoP", &copy).send().await?;
-    refused(&other, CODES).map_err(|miss| miss.at("with the other ECDSA signature"))
+    refused(&other, &codes).map_err(|miss| miss.at("with the other ECDSA signature"))
 }
 
 async fn long_jti(issuer: &Issuer) -> Verdict {

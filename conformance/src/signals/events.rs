@@ -96,7 +96,11 @@ async fn reason(issuer: &Issuer) -> Verdict {
     let why = event.get("reason_admin").and_then(Value::as_object);
     let said = why.is_some_and(|words| words.values().any(|text| text.as_str().is_some_and(|text| !text.is_empty())));
     ensure!(said, "reason_admin {:?}", event.get("reason_admin"));
-    ensure!(event.get("event_timestamp").is_none_or(Value::is_i64), "event_timestamp {:?}", event.get("event_timestamp"));
+    ensure!(
+        event.get("event_timestamp").is_none_or(Value::is_i64),
+        "event_timestamp {:?}",
+        event.get("event_timestamp")
+    );
     Ok(format!("by {by}"))
 }
 
@@ -145,7 +149,8 @@ async fn signed(issuer: &Issuer) -> Verdict {
 async fn issuer_of_events(issuer: &Issuer) -> Verdict {
     let ((_, _, claims), _) = told(issuer).await?;
     let meta = issuer.transmitter().await?;
-    ensure!(claims.get("iss").is_some() && claims.get("iss") == meta.get("issuer"), "iss {:?}", claims.get("iss"));
+    ensure!(member(&claims, "iss") == issuer.url(), "iss {:?}", claims.get("iss"));
+    ensure!(claims.get("iss") == meta.get("issuer"), "the transmitter calls itself {:?}", meta.get("issuer"));
     Ok(member(&claims, "iss").to_owned())
 }
 

@@ -96,7 +96,8 @@ async fn not_found(issuer: &Issuer) -> Verdict {
         let body = json!({"stream_id": id, "status": "disabled"});
         let reply = other.send("POST", other.endpoint("status_endpoint")?, &body).send().await?;
         ensure!(reply.status == 404, "status of {id}: {}", reply.brief());
-        let reply = other.send("POST", other.endpoint("verification_endpoint")?, &json!({"stream_id": id})).send().await?;
+        let reply =
+            other.send("POST", other.endpoint("verification_endpoint")?, &json!({"stream_id": id})).send().await?;
         ensure!(reply.status == 404, "verification of {id}: {}", reply.brief());
     }
     let polled = other.send("POST", &url, &json!({"returnImmediately": true})).send().await?;

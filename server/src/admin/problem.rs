@@ -13,6 +13,8 @@ use std::borrow::Cow;
 pub enum Code {
     InvalidRequest,
     NoToken,
+    /// Several `Authorization` headers.
+    TokenTwice,
     InvalidToken,
     /// RFC 9470: the person authenticated too long ago.
     StaleLogin,
@@ -46,6 +48,7 @@ impl Code {
     pub const ALL: [Self; 28] = [
         Self::InvalidRequest,
         Self::NoToken,
+        Self::TokenTwice,
         Self::InvalidToken,
         Self::StaleLogin,
         Self::InvalidProof,
@@ -79,6 +82,7 @@ impl Code {
         match self {
             Self::InvalidRequest => "invalid_request",
             Self::NoToken => "no_token",
+            Self::TokenTwice => "token_twice",
             Self::InvalidToken => "invalid_token",
             Self::StaleLogin => "insufficient_user_authentication",
             Self::InvalidProof => "invalid_dpop_proof",
@@ -111,7 +115,7 @@ impl Code {
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
-            Self::InvalidRequest => 400,
+            Self::InvalidRequest | Self::TokenTwice => 400,
             Self::NoToken | Self::InvalidToken | Self::StaleLogin | Self::InvalidProof | Self::UseNonce => 401,
             Self::InsufficientScope | Self::Forbidden => 403,
             Self::NotFound => 404,

@@ -20,17 +20,19 @@ pub struct Ending {
     pub budget: Option<Refusal>,
     /// Which constraint was broken.
     pub broken: Option<Broken>,
+    /// After how many seconds it may be otherwise, where that can be said.
+    pub retry_after: Option<u32>,
 }
 
 impl<R: Into<Reason>> From<R> for Ending {
     fn from(reason: R) -> Self {
-        Self { reason: reason.into(), budget: None, broken: None }
+        Self { reason: reason.into(), budget: None, broken: None, retry_after: None }
     }
 }
 
 impl From<Declined> for Ending {
     fn from(declined: Declined) -> Self {
-        Self { reason: declined.reason, budget: declined.refusal, broken: None }
+        Self { reason: declined.reason, budget: declined.refusal, broken: None, retry_after: None }
     }
 }
 
@@ -79,7 +81,7 @@ pub(super) async fn commit(
             }
             Answer::Declined(refusal) => Committed::Ended(Declined::from(refusal).into()),
         },
-        Outcome::Exceeded { count, .. } => Committed::Ended(exceeded(&limits, count).into()),
+        Outcome::Exceeded { count, .. } => Committed::Ended(exceeded(&limits, count)),
         Outcome::Replayed { burn, .. } => Committed::Ended(single.replayed(burn).into()),
         Outcome::Stale => Committed::Overtaken,
         Outcome::Invalid(what) => {
@@ -99,7 +101,7 @@ pub(super) async fn refuse(
     origin: &Origin,
 ) -> Option<Ending> {
     let Refused { reason, broken, deps, burn, claimed, draft } = refused;
-    let ending = Ending { reason, budget: None, broken };
+    let ending = Ending { reason, budget: None, broken, retry_after: None };
     if reason.is_own_trouble() {
         return Some(ending);
     }

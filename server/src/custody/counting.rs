@@ -1,5 +1,6 @@
 //! The counters of what a decision says must be counted.
 
+use super::commit::Ending;
 use crate::limits::{LEEWAY_SECONDS, MAX_TTL_SECONDS};
 use crate::reason::Reason;
 use stipend_schema::custody::Count;
@@ -57,8 +58,46 @@ pub(super) fn of_token(entries: &[CountedLimit], credential: &str, now: i64) -> 
     entries.iter().flat_map(of_entry).collect()
 }
 
-/// The reason of a count that was full.
-pub(super) fn exceeded(counts: &[Count], place: usize) -> Reason {
-    let word = counts.get(place).map(|count| count.reason);
-    if word == Some(Reason::UsesExhausted.as_str()) { Reason::UsesExhausted } else { Reason::RateExceeded }
+/// What the count that was full comes to.
+pub(super) fn exceeded(counts: &[Count], place: usize) -> Ending {
+    let full = counts.get(place);
+    if full.is_some_and(|count| count.reason == Reason::UsesExhausted.as_str()) {
+        return Reason::UsesExhausted.into();
+    }
+    Ending { retry_after: full.and_then(spacing), ..Reason::RateExceeded.into() }
+}
+
+/// Seconds from one call to the next of those that a rate allows: a caller that waits so long is
+/// on average let in, and one that was told less would ask in vain until then.
+fn spacing(count: &Count) -> Option<u32> {
+    match count.span {
+        Span::Ever => None,
+        Span::Seconds(seconds) => {
+            let limit = u32::try_from(count.limit).unwrap_or(u32::MAX).max(1);
+            Some(seconds.div_ceil(limit).max(1))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_waits_as_long_as_the_rate_leaves_between_two_calls() {
+        let full = |span, limit, reason: Reason| Count {
+            key: "k".into(),
+            span,
+            limit,
+            mode: Mode::Enforce,
+            reason: reason.as_str(),
+            expires_at: 0,
+        };
+        let after = |count: Count| exceeded(&[count], 0).retry_after;
+        assert_eq!(after(full(Span::Seconds(86_400), 1, Reason::RateExceeded)), Some(86_400));
+        assert_eq!(after(full(Span::Seconds(60), 10, Reason::RateExceeded)), Some(6));
+        assert_eq!(after(full(Span::Seconds(1), 500, Reason::RateExceeded)), Some(1));
+        assert_eq!(after(full(Span::Seconds(60), 0, Reason::RateExceeded)), Some(60));
+        assert_eq!(after(full(Span::Ever, 1, Reason::UsesExhausted)), None);
+    }
 }

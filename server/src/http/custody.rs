@@ -6,7 +6,7 @@ use super::body::read_body;
 use super::challenge::{challenges, proof_algorithms, speaks_dpop};
 use super::declined::{refused, with_budget};
 use super::origin::origin;
-use super::present::{DPOP, presentation};
+use super::present::{DPOP, presentation, presents_twice};
 use crate::app::App;
 use crate::audit::Origin;
 use crate::binding::Presentation;
@@ -14,7 +14,7 @@ use crate::budget::Declined;
 use crate::custody::{self, Ending, Released, SCOPE_RELEASE, SCOPE_USE};
 use crate::reason::{OAuthCode, Reason};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
@@ -127,6 +127,9 @@ pub(super) fn answer(app: &App, request: &HttpRequest, ending: &Ending) -> HttpR
     if let Ok(status) = StatusCode::from_u16(code.status_at_resource()) {
         *response.status_mut() = status;
     }
+    if let Some(seconds) = ending.retry_after {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    }
     let challenge = challenge(app, reason).into_iter();
     let status = code.status_at_resource();
     for text in challenge.flat_map(|text| challenges(&text, speaks_dpop(request, Some(reason)), status)) {
@@ -152,6 +155,9 @@ fn challenge(app: &App, reason: Reason) -> Option<String> {
         OAuthCode::Unauthenticated if reason == Reason::NoBearer => {
             Some(format!("Bearer resource_metadata=\"{metadata}\""))
         }
+        OAuthCode::InvalidRequest if reason == Reason::TokenTwice => {
+            Some(format!("Bearer error=\"invalid_request\", resource_metadata=\"{metadata}\""))
+        }
         OAuthCode::InvalidDpopProof | OAuthCode::UseDpopNonce => {
             Some(format!("Bearer error=\"{}\", resource_metadata=\"{metadata}\"", reason.code().error()))
         }
@@ -175,6 +181,9 @@ fn needed(reason: Reason) -> Option<&'static str> {
 }
 
 async fn shown(app: &App, request: &HttpRequest, origin: &Origin) -> Result<Presentation, Ending> {
+    if presents_twice(request) {
+        return Err(stranger(app, Reason::TokenTwice, origin).await);
+    }
     match presentation(app, request, &app.urls.release) {
         Some(shown) => Ok(shown),
         None => Err(stranger(app, Reason::NoBearer, origin).await),

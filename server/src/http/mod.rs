@@ -33,7 +33,7 @@ pub use challenge::{challenges, speaks_dpop};
 pub use guard::guard;
 pub use log::{Line, request_log};
 pub use origin::origin;
-pub use present::{DPOP, presentation, presented};
+pub use present::{DPOP, presentation, presented, presents_twice};
 
 use crate::config::Services;
 use actix_web::web::{self, ServiceConfig};

@@ -40,6 +40,13 @@ pub fn presented(app: &App, request: &HttpRequest, base: &str) -> Presented {
     }
 }
 
+/// Whether a request has several `Authorization` headers: which one counts is anybody's guess
+/// (RFC 6750 section 3.1, `invalid_request`).
+#[must_use]
+pub fn presents_twice(request: &HttpRequest) -> bool {
+    request.headers().get_all(AUTHORIZATION).nth(1).is_some()
+}
+
 /// The one access token of a request, in the header and nowhere else (RFC 6750 section 2.1, RFC
 /// 9449 section 7.1).
 #[must_use]

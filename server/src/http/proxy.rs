@@ -143,7 +143,7 @@ fn shown(app: &App, request: &HttpRequest) -> Result<Presentation, Reason> {
             Presentation { token: text.trim().to_owned(), scheme: Scheme::Bearer, presented }
         };
         if found.replace(shown).is_some() {
-            return Err(Reason::NoBearer);
+            return Err(Reason::TokenTwice);
         }
     }
     found.ok_or(Reason::NoBearer)

@@ -6,7 +6,7 @@ use super::body::read_body;
 use super::custody::is_json;
 use super::discovery::json_document;
 use super::origin::origin;
-use super::present::bearer_token;
+use super::present::{bearer_token, presents_twice};
 use crate::app::App;
 use crate::audit::Origin;
 use crate::reason::{OAuthCode, Reason};
@@ -145,6 +145,9 @@ pub(super) async fn poll(app: Data<App>, request: HttpRequest, stream: Path<Stri
 }
 
 async fn open(app: &App, request: &HttpRequest, scope: &str) -> Result<Caller, Reason> {
+    if presents_twice(request) {
+        return Err(Reason::TokenTwice);
+    }
     Caller::open(app, bearer_token(request).ok_or(Reason::NoBearer)?, scope).await
 }
 

@@ -178,7 +178,7 @@ async fn the_token_comes_in_one_header_and_nowhere_else() {
     let bearer = format!("Bearer {token}");
     let cases = [
         (get(format!("{url}?access_token={token}")), "no_token"),
-        (get(url.clone()).header("authorization", &bearer).header("authorization", &bearer), "no_token"),
+        (get(url.clone()).header("authorization", &bearer).header("authorization", &bearer), "token_twice"),
         // RFC 9449 section 7.1: the scheme is for tokens that are bound to a key.
         (get(url.clone()).header("authorization", format!("DPoP {token}")), "invalid_token"),
         (get(url.clone()).header("authorization", &token), "no_token"),
@@ -186,7 +186,8 @@ async fn the_token_comes_in_one_header_and_nowhere_else() {
     ];
     for (case, code) in cases {
         let answer = case.send().await.unwrap();
-        assert_eq!(answer.status(), 401);
+        // RFC 6750 section 3.1: more than one token is a malformed request, and not a lack of one.
+        assert_eq!(answer.status(), if code == "token_twice" { 400 } else { 401 });
         assert_eq!(answer.json::<Value>().await.unwrap()["code"], code);
     }
     let lower = get(url).header("authorization", format!("bearer {token}")).send().await.unwrap();

@@ -57,9 +57,8 @@ async fn bound(server: &TestServer, text: &mut String, nonces: bool) {
         "scopes": [{"scope": "b:read", "stands_for": "a:read"}], "mode": "delegation", "accept_bound_subject": true,
     });
     server.create("/exchange-rules", rule).await;
-    *text += &format!(
-        "[dpop]\nclient = \"basic\"\nbound_client = \"bound\"\nhanded_on = \"taker\"\nnonce = {nonces}\n\n"
-    );
+    *text +=
+        &format!("[dpop]\nclient = \"basic\"\nbound_client = \"bound\"\nhanded_on = \"taker\"\nnonce = {nonces}\n\n");
 }
 
 /// Two places that take tokens: the key-release service and the admin API.
@@ -191,10 +190,8 @@ async fn spiffe(server: &TestServer, text: &mut String) {
         }
         json!({"keys": keys, "spiffe_sequence": 1, "spiffe_refresh_hint": 300})
     };
-    let domains = [
-        ("spiffe://conf.example", bundle(&own, Some(&authority))),
-        ("spiffe://other.example", bundle(&other, None)),
-    ];
+    let domains =
+        [("spiffe://conf.example", bundle(&own, Some(&authority))), ("spiffe://other.example", bundle(&other, None))];
     for (issuer, bundle) in domains {
         let body = json!({
             "owner": "stipend", "issuer": issuer, "kind": "spiffe", "uses": ["client_assertion"],
@@ -290,9 +287,7 @@ id_tokens = true
 }
 
 fn details(text: &mut String) {
-    let object = |actions: Value, constraints: Value| {
-        json!([{"type": "credential_release", "identifier": "llm", "actions": actions, "constraints": constraints}])
-    };
+    let object = |actions: Value, constraints: Value| json!([{"type": "credential_release", "identifier": "llm", "actions": actions, "constraints": constraints}]);
     let granted = object(json!(["release", "proxy"]), json!({"methods": ["GET", "POST"], "paths": ["/v1"]}));
     let narrower = object(json!(["proxy"]), json!({"methods": ["POST"], "paths": ["/v1/chat"]}));
     let wider = json!([{"type": "credential_release", "identifier": "mail", "actions": ["proxy"]}]);
@@ -318,7 +313,8 @@ fn details(text: &mut String) {
 }
 
 async fn budgets(server: &TestServer, text: &mut String) {
-    let elsewhere = secret_client_with(server, "elsewhere", "service", "client_secret_basic", json!([]), json!({})).await;
+    let elsewhere =
+        secret_client_with(server, "elsewhere", "service", "client_secret_basic", json!([]), json!({})).await;
     *text += &section("elsewhere", &elsewhere).replace("agent:", "client:");
     server.create_resource("conf", PAID, &["call"], &["conf.service"]).await;
     let plain = json!({

@@ -9,6 +9,7 @@
     clippy::disallowed_methods
 )]
 
+mod answers;
 mod apart;
 mod canary;
 mod ceilings;

@@ -6,7 +6,7 @@ use super::super::problem::{Code, Refusal};
 use super::super::session::Session;
 use crate::app::App;
 use crate::audit::Origin;
-use crate::http::{DPOP, Line, challenges, origin, presentation, read_body, speaks_dpop, tell_nonce};
+use crate::http::{DPOP, Line, challenges, origin, presentation, presents_twice, read_body, speaks_dpop, tell_nonce};
 use crate::limits::{MAX_BODY_BYTES, RETRY_AFTER_SECONDS};
 use crate::reason::Reason;
 use actix_web::http::StatusCode;
@@ -48,6 +48,7 @@ async fn open_and_handle(
 ) -> HttpResponse {
     let shown = presentation(app, request, &app.urls.issuer);
     let opened = match shown {
+        _ if presents_twice(request) => Err(Refusal::new(Code::TokenTwice, "send one access token, in one header")),
         Some(shown) => Session::open(app, origin, shown, scope, event).await,
         None => Err(Refusal::new(Code::NoToken, "send an access token for the admin API as a bearer token")),
     };
@@ -167,6 +168,7 @@ fn answer_problem(refusal: &Refusal, scope: &str, speaks_dpop: bool) -> HttpResp
     // RFC 6750 section 3: no error code where no token was sent.
     let challenge = match refusal.code {
         Code::NoToken => Some(format!("Bearer realm=\"admin\", scope=\"{scope}\"")),
+        Code::TokenTwice => Some(format!("Bearer realm=\"admin\", error=\"invalid_request\", scope=\"{scope}\"")),
         Code::InvalidToken => Some(format!("Bearer realm=\"admin\", error=\"invalid_token\", scope=\"{scope}\"")),
         // RFC 9470 section 3.
         Code::StaleLogin => {
