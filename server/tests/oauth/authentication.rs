@@ -5,7 +5,6 @@ use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
 use rstest::rstest;
 use serde_json::{Value, json};
-use stipend::clock::Clock;
 use stipend::testing::TestClient;
 use stipend_schema::Backend;
 
