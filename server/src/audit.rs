@@ -13,6 +13,8 @@ use stipend_token::constraint::CredentialRelease;
 pub const ISSUED: &str = "issued";
 pub const REFUSED: &str = "refused";
 pub const DONE: &str = "done";
+/// A retry was answered as the first time, and nothing was done.
+pub const REPEATED: &str = "repeated";
 
 /// Where a request came from, for the record and the log.
 #[derive(Clone, Debug)]

@@ -268,7 +268,11 @@ impl Teller<'_> {
         let token = self.get_token(None).await?;
         let held = if token.lines.is_empty() { None } else { self.hold(&token, 4).await };
         self.is_answered()?;
+        let order = self.told.len() - 1;
         self.revoke_token(&token).await?;
+        if held.is_some() {
+            self.send_again(order).await;
+        }
         self.hold(&token, 3).await;
         self.exchange(&token, self.worker, 3, false).await;
         self.introspect(&token).await;
@@ -296,10 +300,15 @@ impl Teller<'_> {
     /// Sent again, to another node, once it is answered.
     async fn retry(&mut self) -> Option<()> {
         self.charge_standing(None).await;
-        let mut operation = self.told.pop()?;
-        let node = operation.attempts.last().map(|attempt| attempt.node + 1).unwrap_or_default();
-        self.context.send(&mut operation, node).await;
-        self.told.push(operation);
+        self.send_again(0).await
+    }
+
+    /// One of what was told, to another node: the answer must be the same, also where its
+    /// token is dead by now.
+    async fn send_again(&mut self, order: usize) -> Option<()> {
+        let operation = self.told.get_mut(order)?;
+        let node = operation.attempts.last()?.node + 1;
+        self.context.send(operation, node).await;
         Some(())
     }
 

@@ -194,6 +194,10 @@ impl Fake {
     }
 
     fn again(&mut self, asked: &Asked, status: u16, mut body: Value) -> Answer {
+        let dead = asked.form.get("token").is_some_and(|token| self.is_dead(&self.tokens[token]));
+        if self.is(Fault::RetryNeedsALiveToken) && dead {
+            return refusal(403, "invalid_token");
+        }
         if self.is(Fault::RetryIsDoneTwice) && asked.path == "/budget/charges" && status == 200 {
             let lines = self.tokens[&asked.form["token"]].lines.clone();
             self.take(&lines, |line| line.spent += amount(asked));

@@ -24,6 +24,8 @@ pub enum Fault {
     /// A charge that nobody asked for is on record.
     RecordIsInvented,
     RetryIsAnsweredOtherwise,
+    /// A retry whose token is dead by then is refused, though it was done.
+    RetryNeedsALiveToken,
     /// Another request with the same key is answered as the first.
     KeyIsReused,
     MoreIsGranted,

@@ -96,6 +96,7 @@ faults! {
     a_record_that_says_otherwise_is_found: RecordSaysOtherwise by Audit;
     an_invented_record_is_found: RecordIsInvented by Audit;
     a_retry_that_is_answered_otherwise_is_found: RetryIsAnsweredOtherwise by Keys;
+    a_retry_that_needs_a_live_token_is_found: RetryNeedsALiveToken by Keys;
     a_key_that_is_used_for_two_requests_is_found: KeyIsReused by Forbidden;
     a_grant_of_more_than_was_asked_for_is_found: MoreIsGranted by Forbidden;
     a_carved_amount_that_stays_where_it_was_is_found: CarvedIsNotTaken by Totals;

@@ -119,15 +119,7 @@ impl Books {
     }
 
     fn recall(&self, key: &SpendKey) -> Option<Settled> {
-        let known = self.answers.get(key.key_hash.as_slice())?;
-        let same = known.digest == key.digest;
-        let remembered = same.then(|| serde_json::from_str::<Remembered>(&known.answer));
-        let (answer, kept) = match remembered {
-            Some(Ok(Remembered { answer, kept })) => (answer, kept),
-            Some(Err(_)) => (Answer::Declined(Refusal::NotFound), None),
-            None => (Answer::Declined(Refusal::KeyReused), None),
-        };
-        Some(Settled { answer, repeated: true, kept })
+        Some(remembered(self.answers.get(key.key_hash.as_slice())?, key))
     }
 
     fn remember(&mut self, key: &SpendKey, answer: &Answer) {
@@ -204,4 +196,16 @@ impl Books {
 /// The rows with these ids and not those.
 fn pick<T: Clone>(rows: &HashMap<String, T>, ids: &BTreeSet<String>, without: &BTreeSet<String>) -> Vec<T> {
     ids.difference(without).filter_map(|id| rows.get(id).cloned()).collect()
+}
+
+/// The answer to a retry, by what is remembered under its key.
+pub(crate) fn remembered(known: &BudgetAnswerRow, key: &SpendKey) -> Settled {
+    let same = known.digest == key.digest;
+    let remembered = same.then(|| serde_json::from_str::<Remembered>(&known.answer));
+    let (answer, kept) = match remembered {
+        Some(Ok(Remembered { answer, kept })) => (answer, kept),
+        Some(Err(_)) => (Answer::Declined(Refusal::NotFound), None),
+        None => (Answer::Declined(Refusal::KeyReused), None),
+    };
+    Settled { answer, repeated: true, kept }
 }

@@ -14,7 +14,7 @@ mod spend;
 mod verify;
 mod words;
 
-pub(crate) use books::{Books, Entries, Stored};
+pub(crate) use books::{Books, Entries, Stored, remembered};
 pub use rows::{BudgetAnswerRow, BudgetCaptureRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
 pub(crate) use verify::{CaptureEntry, CarveEntry, HoldEntry, Journal, UseEntry};
 pub use verify::{MAX_FAULTS, Proof};

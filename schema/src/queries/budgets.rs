@@ -2,9 +2,9 @@
 
 use super::lists::{OwnerFilter, Page};
 use crate::db::{Db, DbError, read};
-use crate::ledger::REPORT_GRACE_SECONDS;
-use crate::rows::{BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
-use crate::tables::{budget_carves, budget_holds, budget_lines, budget_uses};
+use crate::ledger::{Answer, REPORT_GRACE_SECONDS, SpendKey, remembered};
+use crate::rows::{BudgetAnswerRow, BudgetCarveRow, BudgetHoldRow, BudgetLineRow, BudgetUseRow};
+use crate::tables::{budget_answers, budget_carves, budget_holds, budget_lines, budget_uses};
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -26,6 +26,17 @@ pub async fn find_budget_line(db: &Db, id: &str) -> Result<Option<BudgetLineRow>
     let found =
         read!(db, get_results::<BudgetLineRow>, budget_lines::table.find(id).select(BudgetLineRow::as_select()))?;
     Ok(found.into_iter().next())
+}
+
+/// What the same order was answered before, refusals too.
+pub async fn find_budget_answer(db: &Db, key: &SpendKey) -> Result<Option<Answer>, DbError> {
+    let (hash, digest) = (key.key_hash.to_vec(), key.digest.to_vec());
+    let found = read!(
+        db,
+        get_results::<BudgetAnswerRow>,
+        budget_answers::table.find(hash).filter(budget_answers::digest.eq(digest)).select(BudgetAnswerRow::as_select())
+    )?;
+    Ok(found.first().map(|row| remembered(row, key).answer))
 }
 
 /// The lines of accounts that last: not those of tokens.

@@ -24,8 +24,8 @@ pub use audit::{
     audit_writers, checkpoints_of, newest_checkpoint,
 };
 pub use budgets::{
-    ACCOUNT_LINES_LIMIT, DUE_HOLDS_LIMIT, due_carves, due_holds, find_budget_hold, find_budget_line, lines_of_account,
-    list_budget_lines, list_lines_under, uses_of_line,
+    ACCOUNT_LINES_LIMIT, DUE_HOLDS_LIMIT, due_carves, due_holds, find_budget_answer, find_budget_hold,
+    find_budget_line, lines_of_account, list_budget_lines, list_lines_under, uses_of_line,
 };
 pub use clients::{ClientBundle, find_client, find_client_bundle, find_client_secrets, find_clients_by_spiffe_id};
 pub use custody::{

@@ -8,13 +8,14 @@
 mod chains;
 mod order;
 mod reads;
+mod retry;
 
 pub use chains::{Purse, payer};
 pub use order::{Order, Verb};
 pub use reads::{LineState, WindowUse, read, window_use};
 
 use crate::app::App;
-use crate::audit::{DONE, Draft, Origin};
+use crate::audit::{DONE, Draft, Origin, REPEATED};
 use crate::client::{AuthenticatedClient, Credentials, authenticate};
 use crate::grant::refuse_stranger;
 use crate::introspection::serves;
@@ -22,6 +23,7 @@ use crate::limits::MAX_DECISIONS;
 use crate::reason::Reason;
 use crate::retry::spend_key;
 use crate::tokens::{Doubt, StandingToken};
+use retry::Retry;
 use stipend_keys::random_id;
 use stipend_schema::ledger::{Answer, NewHold, Receipt, Refusal, Spend, Step};
 use stipend_schema::{Dep, Outcome, Work};
@@ -138,6 +140,16 @@ async fn round(
             if declined.reason.is_own_trouble() {
                 return Round::Declined(declined);
             }
+            if declined.reason == Reason::TokenNotActive
+                && let Some(key) = key
+            {
+                let retry = Retry { client_id: &client.client.id, verb, params: credentials.params, key };
+                match retry.answer(app).await {
+                    Ok(Some(answer)) => return repeat(app, &answer, work, draft).await,
+                    Ok(None) => {}
+                    Err(reason) => return Round::Declined(reason.into()),
+                }
+            }
             work.deps.extend(declined.deps.iter().cloned());
             work.record = draft.refused(declined.reason);
             match app.committer.submit(work).await {
@@ -148,17 +160,36 @@ async fn round(
     }
 }
 
+/// Records that an order was answered as before, and answers so.
+async fn repeat(app: &App, answer: &Answer, mut work: Work, mut draft: Draft) -> Round {
+    draft.put("ledger", serde_json::to_value(answer).unwrap_or_default());
+    work.record = match answer {
+        Answer::Done(_) => draft.outcome(REPEATED),
+        Answer::Declined(refusal) => draft.refused(Declined::from(refusal.clone()).reason),
+    };
+    match app.committer.submit(work).await {
+        Outcome::Committed { .. } => answered(answer),
+        other => settled(&other),
+    }
+}
+
+fn answered(answer: &Answer) -> Round {
+    match answer {
+        Answer::Done(receipt) => Round::Done(receipt.clone()),
+        Answer::Declined(refusal) => Round::Declined(refusal.clone().into()),
+    }
+}
+
 fn settled(outcome: &Outcome) -> Round {
     match outcome {
-        Outcome::Settled { settled, .. } => match &settled.answer {
-            Answer::Done(receipt) => {
+        Outcome::Settled { settled, .. } => {
+            if let Answer::Done(receipt) = &settled.answer {
                 for (line, percent) in receipt.told.iter().filter(|_| !settled.repeated) {
                     tracing::warn!(line, percent, "a budget reached a threshold");
                 }
-                Round::Done(receipt.clone())
             }
-            Answer::Declined(refusal) => Round::Declined(refusal.clone().into()),
-        },
+            answered(&settled.answer)
+        }
         Outcome::Stale => Round::Overtaken,
         Outcome::Replayed { .. } => Round::Declined(Reason::AssertionReplayed.into()),
         Outcome::Invalid(what) => {

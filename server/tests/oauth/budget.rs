@@ -146,6 +146,61 @@ async fn one_key_has_one_effect_and_the_same_answer(#[values(Backend::Sqlite, Ba
     assert_eq!(charge(&world, &token, "990").await.1["remaining"], 0, "ten were spent once");
 }
 
+/// A service that lost the answer learns what was done also when the token has ended since.
+#[rstest]
+#[tokio::test]
+async fn a_retry_is_answered_as_before_though_its_token_has_ended(
+    #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    #[values(true, false)] revoked: bool,
+) {
+    let world = rich(backend, 1000, 1000).await;
+    let token = world.subject().await;
+    let ask = async |path: &str, key: &str, amount: &str| {
+        let request = world.server.http.post(world.server.url(path)).header("idempotency-key", key);
+        let request = request.basic_auth(&world.service.id, Some(&world.service.secret));
+        let answer =
+            request.form(&[("token", token.as_str()), ("unit", "USD"), ("amount", amount)]).send().await.unwrap();
+        let id = answer.headers()["stipend-request-id"].to_str().unwrap().to_owned();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap(), id)
+    };
+    let charged = ask("/budget/charges", "k1", "10").await;
+    let held = ask("/budget/holds", "k1", "20").await;
+    let refused = ask("/budget/charges", "k2", "5000").await;
+    assert_eq!((charged.0, held.0, refused.0), (200, 200, 403));
+    if revoked {
+        world.server.form("/oauth2/revoke", &world.planner, &[("token", &token)]).await;
+    } else {
+        world.server.clock.advance(301);
+    }
+    for (path, key, amount, first, outcome) in [
+        ("/budget/charges", "k1", "10", &charged, "repeated"),
+        ("/budget/holds", "k1", "20", &held, "repeated"),
+        ("/budget/charges", "k2", "5000", &refused, "refused"),
+    ] {
+        let again = ask(path, key, amount).await;
+        assert_eq!((again.0, &again.1), (first.0, &first.1), "{path} {key}");
+        let (_, audit) = world.server.admin(reqwest::Method::GET, "/audit?limit=200", None).await;
+        let named = |record: &&Value| record["detail"]["request_id"] == again.2.as_str();
+        let records: Vec<_> = audit["items"].as_array().unwrap().iter().filter(named).collect();
+        assert_eq!(records.len(), 1);
+        assert_eq!(records[0]["outcome"], outcome, "{}", records[0]);
+    }
+    // What was not ordered before is not done with a dead token, whatever the key.
+    for (key, amount) in [("k1", "11"), ("k3", "10")] {
+        let (status, body, _) = ask("/budget/charges", key, amount).await;
+        assert_eq!((status, &body["error"]), (403, &json!("invalid_token")), "{key} {amount}");
+    }
+    let stranger = world.server.http.post(world.server.url("/budget/charges")).header("idempotency-key", "k1");
+    let stranger = stranger.basic_auth(&world.planner.id, Some(&world.planner.secret));
+    let form = [("token", token.as_str()), ("unit", "USD"), ("amount", "10")];
+    assert_eq!(stranger.form(&form).send().await.unwrap().status(), StatusCode::FORBIDDEN, "another client's key");
+    let lines = world.server.admin(reqwest::Method::GET, "/budgets?limit=50", None).await.1;
+    let id = lines["items"].as_array().unwrap().iter().find(|line| line["agent"] == world.planner.id.as_str()).unwrap();
+    let line =
+        world.server.admin(reqwest::Method::GET, &format!("/budgets/{}", id["id"].as_str().unwrap()), None).await.1;
+    assert_eq!(line["used"]["spent"], 10, "once");
+}
+
 #[tokio::test]
 async fn one_call_takes_no_more_than_it_may() {
     let world = World::new(Backend::Sqlite).await;
