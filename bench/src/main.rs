@@ -4,6 +4,7 @@ mod arguments;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io::Write;
 use std::process::ExitCode;
 use stipend_bench::load::{Load, Report};
@@ -12,6 +13,7 @@ use stipend_bench::{BenchError, chaos};
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    raise_limit();
     match execute(&arguments).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -20,6 +22,13 @@ async fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// Every request under way is a connection, and a server past its knee keeps thousands waiting.
+fn raise_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it can't be raised, connections are refused here and count as not reached.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 async fn execute(arguments: &Arguments) -> Result<bool, BenchError> {

@@ -13,8 +13,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Most flows under way at once; arrivals beyond it are dropped, and counted.
-pub const MAX_UNDER_WAY: usize = 20_000;
+/// Most flows under way at once, each of them a connection; arrivals beyond it are dropped, and
+/// counted.
+pub const MAX_UNDER_WAY: usize = 10_000;
 /// Between two looks of the observer.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// How long an unknown outcome is asked for at the end.
