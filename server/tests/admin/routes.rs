@@ -41,8 +41,9 @@ pub struct Things {
     pub reached: String,
     /// A credential to be destroyed.
     pub spent: String,
-    /// A client document.
+    /// A client document, and one that is revoked.
     pub document: String,
+    pub doomed_document: String,
     /// A registration token.
     pub registration: String,
     /// A stream of security events.
@@ -113,6 +114,7 @@ impl Things {
             reached: String::new(),
             spent: String::new(),
             document: String::new(),
+            doomed_document: String::new(),
             registration: String::new(),
             stream: String::new(),
             kid: String::new(),
@@ -146,6 +148,8 @@ impl Things {
         things.policy = text(&world.post("/policies", policy).await.ok()["id"]);
         let document = world.post("/client-documents", things.document_body("first")).await.ok();
         things.document = text(&document["id"]);
+        let doomed = world.post("/client-documents", things.document_body("doomed")).await.ok();
+        things.doomed_document = text(&doomed["id"]);
         let token = world.post("/registration-tokens", things.registration_body()).await.ok();
         things.registration = text(&token["registration_token"]["id"]);
         things.stream = stream(world, owner, tag).await;
@@ -180,6 +184,7 @@ impl Things {
             reached: "nowhere.reached".into(),
             spent: "nowhere.spent".into(),
             document: "cdo_none".into(),
+            doomed_document: "cdo_none".into(),
             registration: "rgt_none".into(),
             stream: "ssf_none".into(),
             kid: "none".into(),
@@ -233,6 +238,7 @@ impl Things {
             .replace("/policies/{id}", &format!("/policies/{}", self.policy))
             .replace("/grants/{id}", &format!("/grants/{}", self.grant))
             .replace("/streams/{id}", &format!("/streams/{}", self.stream))
+            .replace("/client-documents/{id}/revoke", &format!("/client-documents/{}/revoke", self.doomed_document))
             .replace("/client-documents/{id}", &format!("/client-documents/{}", self.document))
             .replace("/registration-tokens/{id}", &format!("/registration-tokens/{}", self.registration))
             .replace("{version}/destroy", &format!("{}/destroy", self.old_version))
