@@ -11,8 +11,9 @@ use crate::issuer::Issuer;
 use crate::profile::Profile;
 use crate::report::{Outcome, Report, Row};
 use crate::{
-    budget, cimd, identity_assertion, mcp, rfc6749, rfc6750, rfc7009, rfc7517, rfc7523, rfc7591, rfc7592, rfc7662, rfc8414,
-    rfc8693, rfc8705, rfc8707, rfc8725, rfc9068, rfc9396, rfc9449, rfc9701, rfc9728, signals, spiffe, status_list,
+    budget, cimd, identity_assertion, mcp, rfc6749, rfc6750, rfc7009, rfc7517, rfc7523, rfc7591, rfc7592, rfc7662,
+    rfc8414, rfc8693, rfc8705, rfc8707, rfc8725, rfc9068, rfc9396, rfc9449, rfc9701, rfc9728, signals, spiffe,
+    status_list,
 };
 
 const ROW_SECONDS: u64 = 90;
