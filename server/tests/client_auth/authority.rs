@@ -114,16 +114,6 @@ impl Authority {
         params
     }
 
-    /// Its public key, as a bundle has it.
-    pub fn jwk(&self) -> Value {
-        let parsed = ParsedCertificate::parse(self.certificate.der()).unwrap();
-        let mut jwk: Value = serde_json::from_str(&parsed.public_jwk().unwrap().to_public_json()).unwrap();
-        let members = jwk.as_object_mut().unwrap();
-        members.remove("kid");
-        members.remove("alg");
-        jwk
-    }
-
     pub fn issue(&self, params: &CertificateParams) -> Leaf {
         self.issue_for(params, KeyPair::generate().unwrap())
     }

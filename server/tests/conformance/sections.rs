@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use rcgen::KeyPair;
 use reqwest::Method;
 use serde_json::{Value, json};
+use stipend::certificate::ParsedCertificate;
 use stipend::testing::{TestClient, TestServer};
 use stipend_keys::SigningKey;
 
@@ -183,7 +184,11 @@ async fn spiffe(server: &TestServer, text: &mut String) {
         svid["use"] = json!("jwt-svid");
         let mut keys = vec![svid];
         if let Some(authority) = authority {
-            let mut root = authority.jwk();
+            let parsed = ParsedCertificate::parse(authority.certificate.der()).unwrap();
+            let mut root: Value = serde_json::from_str(&parsed.public_jwk().unwrap().to_public_json()).unwrap();
+            for name in ["kid", "alg"] {
+                root.as_object_mut().unwrap().remove(name);
+            }
             root["use"] = json!("x509-svid");
             root["x5c"] = json!([STANDARD.encode(authority.certificate.der())]);
             keys.push(root);
