@@ -187,7 +187,7 @@ pub(crate) mod registered {
     use crate::registration::plain_with;
 
     checks! { "registration";
-        "K32" S "client-id-metadata-document 6.9" "a client that registers keys is given no https:// URL for an id" => no_url;
+        "K32/keys" S "client-id-metadata-document 6.9" "a client that registers keys is given no https:// URL for an id" => no_url;
         "RG3/uri" H "RFC 7591 2" "keys that a client publishes at its jwks_uri count" => keys_at_a_place;
         "RG3/private" H "RFC 7591 5" "a jwks_uri at a private address is refused" => private_place;
         "RG5/tls" M "RFC 8705 2.1.2" "two names of a certificate are refused" => two_subjects;
