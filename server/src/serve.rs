@@ -199,6 +199,17 @@ async fn providers(store: &Store, config: Config) -> Result<(Config, Arc<dyn Key
     made.map_err(|error| StartError::Kek(error.to_string()))?.map_err(StartError::Kek)
 }
 
+/// How signing keys follow one another.
+fn rotation(config: &Config) -> RotationPolicy {
+    RotationPolicy {
+        algorithm: config.signing_alg,
+        period_seconds: config.key_rotation_seconds,
+        // Every cache of the document has turned over twice by then.
+        publish_ahead_seconds: 2 * JWKS_MAX_AGE_SECONDS,
+        retire_after_seconds: MAX_TTL_SECONDS + 2 * LEEWAY_SECONDS,
+    }
+}
+
 async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartError> {
     let limits = Limits { pool_size: config.database_pool, ..Limits::default() };
     let db = Db::connect(&config.database_url.0, limits).await?;
@@ -219,13 +230,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         },
         Arc::new(move || micros.micros()),
     )?;
-    let policy = RotationPolicy {
-        algorithm: config.signing_alg,
-        period_seconds: config.key_rotation_seconds,
-        // Every cache of the document has turned over twice by then.
-        publish_ahead_seconds: 2 * JWKS_MAX_AGE_SECONDS,
-        retire_after_seconds: MAX_TTL_SECONDS + 2 * LEEWAY_SECONDS,
-    };
+    let policy = rotation(&config);
     let cells = cells(&config, &store, &tailer, heads).await?;
     let (config, kek) = providers(&store, config).await?;
     secrets::check_keks(&db, &*kek, clock.now()).await?;
