@@ -51,7 +51,7 @@ async fn a_url_is_declared_once_until_it_is_revoked(#[values(Backend::Sqlite, Ba
     let suspended = ClientDocumentRow { state: "suspended".to_owned(), updated_at: 2, ..first.clone() };
     node.commit(writing(Write::Update(Row::ClientDocument(suspended.clone())))).await;
     assert_eq!(node.submit(second()).await, Outcome::Conflict, "what is suspended is still declared");
-    assert_eq!(queries::client_documents(&node.db).await.unwrap(), [suspended.clone()]);
+    assert_eq!(queries::client_documents(&node.db).await.unwrap(), std::slice::from_ref(&suspended));
     let revoked = ClientDocumentRow { state: "revoked".to_owned(), ..suspended };
     node.commit(writing(Write::Update(Row::ClientDocument(revoked.clone())))).await;
     node.commit(second()).await;
