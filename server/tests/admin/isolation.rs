@@ -10,7 +10,7 @@ use stipend_schema::Backend;
 
 /// Everything of an answer that a caller can compare.
 fn face(reply: &Reply) -> (u16, String, Vec<(String, String)>) {
-    let ignored = ["date", "x-request-id"];
+    let ignored = ["date", "stipend-request-id"];
     let mut headers: Vec<(String, String)> = reply
         .headers
         .iter()
@@ -106,7 +106,7 @@ async fn lists_show_each_its_own(#[values(Backend::Sqlite, Backend::Postgres)] b
         }
         lists += 1;
     }
-    assert_eq!(lists, 15);
+    assert_eq!(lists, 16);
 }
 
 #[rstest]
