@@ -72,7 +72,7 @@ async fn the_token_may_stand_where_a_library_puts_its_key_and_never_goes_on() {
     assert_eq!(upstream.seen().len(), 4);
     let two =
         world.server.http.post(&url).bearer_auth(&token).header("x-api-key", &token).body("").send().await.unwrap();
-    assert_eq!(two.status(), StatusCode::UNAUTHORIZED, "two are no token");
+    assert_eq!(two.status(), StatusCode::BAD_REQUEST, "two are no token (RFC 6750 section 3.1)");
     let none = world.server.http.post(&url).body("").send().await.unwrap();
     assert!(none.headers()["www-authenticate"].to_str().unwrap().contains("resource_metadata="));
     assert_eq!(upstream.seen().len(), 4, "nothing left");

@@ -131,7 +131,7 @@ async fn malformed_requests_change_nothing_and_are_recorded() {
     }
     let doubled =
         world.server.http.post(&url).bearer_auth(&token).bearer_auth(&token).json(&json!({"mode": "plaintext"}));
-    assert_eq!(doubled.send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(doubled.send().await.unwrap().status(), StatusCode::BAD_REQUEST);
     let released = world.records().await.iter().filter(|record| record["event"] == "credential.released").count();
     assert_eq!(released, 0);
 }
