@@ -117,7 +117,8 @@ fn wrapped_keys_do_not_swap_and_no_altered_byte_is_taken() {
         }
         assert_eq!(kek.unwrap(ID, AAD, &left[..index]).unwrap_err(), SealError::Malformed, "cut at {index}");
         let mixed = [&left[..index], &right[index..]].concat();
-        assert!(kek.unwrap(ID, AAD, &mixed).is_err(), "mixed at {index}");
+        // Two texts end alike once in a while: then this is the left one, whole.
+        assert!(mixed == left || kek.unwrap(ID, AAD, &mixed).is_err(), "mixed at {index}");
     }
     for tail in [&b"="[..], b"A", b"\n", b" ", b"AAAA"] {
         assert_eq!(kek.unwrap(ID, AAD, &[&left[..], tail].concat()).unwrap_err(), SealError::Malformed);

@@ -50,7 +50,9 @@ pub struct Recovered {
 /// Says in the database that it is older than a node's memory of it.
 pub(crate) async fn note_went_back(db: &Db, seen: i64) -> Result<(), DbError> {
     tracing::error!(seen, "{WENT_BACK}");
-    let text = format!("UPDATE feed_head SET recover_from = {seen} WHERE id = 1 AND recover_from < {seen}");
+    // Not where it was recovered between the look and this.
+    let text =
+        format!("UPDATE feed_head SET recover_from = {seen} WHERE id = 1 AND recover_from < {seen} AND seq < {seen}");
     match &*db.pools {
         Pools::Pg(pool) => {
             let mut conn = pool.take().await?;
@@ -210,4 +212,27 @@ async fn recover_on_postgres(conn: &mut AsyncPgConnection, plan: Plan) -> QueryR
 fn recover_on_sqlite(conn: &mut SqliteConnection, plan: Plan) -> QueryResult<Recovered> {
     use diesel::RunQueryDsl;
     recover_statements!(conn, plan, [])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Backend;
+    use crate::feed::load_head;
+    use crate::testing::TestDatabase;
+    use rstest::rstest;
+
+    #[rstest]
+    #[tokio::test]
+    async fn a_node_that_speaks_after_the_recovery_stops_nobody(
+        #[values(Backend::Sqlite, Backend::Postgres)] backend: Backend,
+    ) {
+        let database = TestDatabase::new(backend).await;
+        let db = database.connect().await;
+        note_went_back(&db, 5).await.unwrap();
+        assert_eq!(load_head(&db).await.unwrap().recover_from, 5);
+        recover(&db, "stipend", Lives { tokens: 60, foreign: 60 }, MICROS).await.unwrap();
+        note_went_back(&db, 5).await.unwrap();
+        assert_eq!(load_head(&db).await.unwrap().recover_from, 0);
+    }
 }

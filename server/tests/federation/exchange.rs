@@ -107,8 +107,10 @@ impl Office {
 async fn an_id_token_becomes_a_token_for_its_subject(#[values(Backend::Sqlite, Backend::Postgres)] backend: Backend) {
     let office = Office::new(backend).await;
     let world = &office.world;
-    let foreign = world.verify(&world.id_token(json!({}))).await.unwrap();
-    let (status, body) = office.exchange(&office.desk, &world.id_token(json!({})), "id_token", &[]).await;
+    let signed_in = world.now() - 30;
+    let id_token = world.id_token(json!({"auth_time": signed_in}));
+    let foreign = world.verify(&id_token).await.unwrap();
+    let (status, body) = office.exchange(&office.desk, &id_token, "id_token", &[]).await;
     assert_eq!(status, StatusCode::OK, "{body}");
     assert_eq!((&body["token_type"], &body["scope"]), (&json!("Bearer"), &json!("read")));
     assert_eq!(body["issued_token_type"], format!("{TYPE}access_token"));
@@ -118,7 +120,7 @@ async fn an_id_token_becomes_a_token_for_its_subject(#[values(Backend::Sqlite, B
     assert_eq!(made["act"], json!({"sub": "agent:acme.desk"}));
     assert_eq!((&made["lineage"], &made["lineage_clients"]), (&json!([foreign.digest]), &json!([office.desk.id])));
     assert_eq!((&made["idp"], &made["acr"]), (&json!(world.id), &json!("urn:example:gold")));
-    assert_eq!((&made["amr"], &made["auth_time"]), (&json!(["pwd", "otp"]), &json!(world.now() - 30)));
+    assert_eq!((&made["amr"], &made["auth_time"]), (&json!(["pwd", "otp"]), &json!(signed_in)));
     assert!(made.get("may_act").is_none() && made.get("budget").is_none());
     // Both sides are on record: whose token, by which issuer, and what became of it.
     let record = office.newest("token.issued").await;
@@ -126,7 +128,7 @@ async fn an_id_token_becomes_a_token_for_its_subject(#[values(Backend::Sqlite, B
     assert_eq!(record["detail"]["subject_token"]["jti"], json!(foreign.digest));
     assert_eq!(record["detail"]["token"]["jti"], made["jti"]);
     // The same ID token again, as long as it lives (RFC 8693 has no single use).
-    office.acting().await;
+    office.acting_by(&id_token).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
