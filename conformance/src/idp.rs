@@ -134,10 +134,18 @@ impl Issuer {
         signer(&self.idp()?.key)
     }
 
+    /// The claims with the user's tenant, where its issuer has several.
+    pub(crate) fn of_a_tenant(&self, mut claims: Value) -> Result<Value, Miss> {
+        if let Some(name) = &self.idp()?.tenant_claim {
+            set(&mut claims, name, json!("emea"));
+        }
+        Ok(claims)
+    }
+
     /// What its ID token says of a user who logged in just now.
     pub(crate) fn id_claims(&self) -> Result<Value, Miss> {
         let idp = self.idp()?;
-        Ok(json!({
+        self.of_a_tenant(json!({
             "iss": idp.issuer, "sub": "alice", "aud": idp.audience, "iat": now(), "exp": now() + 300,
             "jti": nonce(), "auth_time": now() - 30, "acr": "urn:example:gold", "amr": ["pwd", "otp"],
             "email_verified": true,

@@ -20,6 +20,7 @@ checks! { "authorization_details";
     "RA4" M "RFC 9396 3.1" "details widen no scope, and a scope no details" => beside_scope;
     "RA5" M "RFC 9396 12" "hostile lists are refused or inert" => hostile;
     "RA6" S "RFC 9396 2.1" "the type's name is one that nobody else would take" => own_name;
+    "RA7" M "RFC 9396 10" "a client asks only for the types that it is registered for" => registered_types;
     "RA8" M "RFC 9396 9" "the resource server gets them, in the token or by introspection" => told;
     "RA9" M "RFC 9396 6.1" "an exchange grants what is within, and nothing outside" => narrowed;
     "RA9/text" H "RFC 9396 6.1" "compared by what they mean, not by their text" => meaning;
@@ -108,6 +109,17 @@ async fn unknown_field(issuer: &Issuer) -> Verdict {
     let object = objects(issuer)?.swap_remove(0);
     let changed = crate::idp::with(&object, &[("x_conformance", json!(1))]);
     refuses(issuer, "x_conformance", &json!([changed]).to_string()).await
+}
+
+async fn registered_types(issuer: &Issuer) -> Verdict {
+    let x = section(issuer)?;
+    let Some(client) = &x.limited_client else { return skip("the profile has no details.limited_client") };
+    let plain = issuer.grant_for(client, &x.resource, &x.scope)?;
+    granted(plain.send().await?).map_err(|miss| miss.at("a token without details"))?;
+    let reply = plain.with(PARAMETER, &x.granted).send().await?;
+    refused(&reply, INVALID).map_err(|miss| miss.at("a type that it is not registered for"))?;
+    good(issuer).await?;
+    Ok("400 invalid_authorization_details".into())
 }
 
 async fn wrong_json_type(issuer: &Issuer) -> Verdict {

@@ -5,6 +5,7 @@
 //! after it.
 
 pub(crate) mod events;
+mod place;
 pub(crate) mod streams;
 
 use serde_json::{Value, json};

@@ -272,6 +272,7 @@ fn profile(url: &str) -> Profile {
         resource = "b"
         scope = "b"
         wider_scope = "wide"
+        tenant_claim = "tenant"
         grants = true
         [id_jag]
         client = "desk"
@@ -304,6 +305,7 @@ fn profile(url: &str) -> Profile {
         granted = '[{{"type":"naive","members":["a","b"]}}]'
         narrower = '[{{"type":"naive","members":["a"]}}]'
         wider = '[{{"type":"naive","members":["c"]}}]'
+        limited_client = "other"
         [details.faults]
         "wrong JSON type" = '[{{"type":"naive","members":1}}]'
         "invalid value" = '[{{"type":"naive","members":["x"]}}]'
@@ -325,6 +327,9 @@ fn profile(url: &str) -> Profile {
         resource = "b"
         scope = "b"
         read_scope = "c"
+        listen = "127.0.0.1:0"
+        registered_clients = true
+        budgets = true
         [tokens]
         expired = "expired"
         [capabilities]

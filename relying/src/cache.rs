@@ -43,6 +43,11 @@ impl KeyCache {
         Ok(Self { fetcher, jwks_uri, options, keys: RwLock::new(Arc::new(keys)), fetching: Mutex::new(()) })
     }
 
+    /// Where the keys are published.
+    pub fn address(&self) -> &str {
+        self.jwks_uri.as_str()
+    }
+
     /// The issuer's key of this id.
     pub async fn find(&self, kid: &str, now: Timestamp) -> Result<Arc<KeyVerifier>, VerifyError> {
         let keys = self.now();

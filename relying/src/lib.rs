@@ -4,8 +4,9 @@
 //!
 //! Local verification says that a token was issued and has not expired. Whether it has been
 //! revoked since, only the server can say: in a status list, which the verifier fetches and keeps
-//! for some seconds where the token names one ([`StatusCheck`]); at introspection (RFC 7662), at
-//! the next hold.
+//! for some seconds where the token names one ([`StatusCheck`]); in a security event, which the
+//! service receives and hands to [`Verifier::receive`]; at introspection (RFC 7662), at the next
+//! hold.
 //!
 //! Budgets come at three levels of exactness, described in the crate's README: by the token's
 //! own words ([`require_budget`]); by a durable count of the service's own, for lines that were
@@ -38,6 +39,7 @@ mod cache;
 mod check;
 mod counter;
 mod error;
+mod events;
 mod fetch;
 mod holds;
 mod journal;
@@ -51,6 +53,7 @@ mod verifier;
 pub use check::{check_credential, check_scope, find_credential, find_line, require_budget};
 pub use counter::{Counter, CounterOptions, Report, ReportError, TakeError, Taken};
 pub use error::{BearerCode, DiscoverError, FetchError, VerifyError};
+pub use events::{EventError, MAX_REMEMBERED_EVENTS, Received};
 pub use holds::{Held, HoldError, HoldOptions, Holds, OnUnfinished, Outcome, Settled};
 pub use journal::{JournalError, JournalOptions};
 pub use options::Options;

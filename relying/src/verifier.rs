@@ -6,6 +6,7 @@
 
 use crate::cache::KeyCache;
 use crate::error::{DiscoverError, VerifyError};
+use crate::events::{EventError, Events, Received, Receiving};
 use crate::fetch::Fetcher;
 use crate::options::{MAX_DOCUMENT_BYTES, Options};
 use crate::proof::{Presented, Proofs};
@@ -29,6 +30,7 @@ pub struct Verifier {
     keys: KeyCache,
     statuses: StatusCache,
     proofs: Proofs,
+    events: Events,
 }
 
 impl Verifier {
@@ -77,6 +79,7 @@ impl Verifier {
             keys,
             statuses,
             proofs: Proofs::default(),
+            events: Events::default(),
         })
     }
 
@@ -136,10 +139,23 @@ impl Verifier {
         let key = self.keys.find(kid, now).await?;
         let verified = key.verify(token, TokenKind::AccessToken).map_err(refusal)?;
         let token = self.judge(verified.claims(), now)?;
+        self.events.check(&token, key.kid(), now)?;
         self.proofs.admit(&token, presented, now)?;
         // Only a token that is one is worth a request to its issuer.
         self.statuses.check(&token, &self.keys, now).await?;
         Ok(token)
+    }
+
+    /// Takes in a security event of the issuer, as it came by push (RFC 8935) or poll (RFC 8936).
+    /// `receiver` is the client that the stream is for. What it says is revoked is refused from
+    /// now on, with what descends from it, until no such token can be alive.
+    ///
+    /// # Errors
+    /// [`EventError`], with the status and code to answer a push with.
+    pub async fn receive(&self, event: &str, receiver: &str, now: Timestamp) -> Result<Received, EventError> {
+        let (audience, keys) = (self.audience.as_str(), &self.keys);
+        let to = Receiving { issuer: &self.issuer, receiver, audience, keys, leeway: self.leeway };
+        self.events.receive(&to, event, now).await
     }
 
     /// RFC 9068 section 4: issuer, audience and times of an access token.

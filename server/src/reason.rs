@@ -128,6 +128,7 @@ reasons! {
     ScopeWider = "scope_wider", InvalidScope, "the scope exceeds what the subject token, the rule, the client and the resource allow";
     DetailsMalformed = "details_malformed", InvalidAuthorizationDetails, "authorization_details must be a JSON list of 1 to 16 objects, each with a type, none with a member twice";
     DetailsType = "details_type", InvalidAuthorizationDetails, "authorization_details has a type that is not supported: use budget or credential_release";
+    DetailsTypeNotTheirs = "details_type_not_theirs", InvalidAuthorizationDetails, "authorization_details has a type that the client is not registered for";
     DetailsMember = "details_member", InvalidAuthorizationDetails, "a budget has unit, decimals and amount, and may have per_call, enforce (as or rs) and task";
     DetailsAmount = "details_amount", InvalidAuthorizationDetails, "amount and per_call must be integers from 1 to 999999999999999, in the smallest part of the unit";
     DetailsUnit = "details_unit", InvalidAuthorizationDetails, "unit and decimals must name a unit: 6 decimals for money, 0 for call and token";
@@ -284,6 +285,7 @@ reasons! {
     MetadataMember = "metadata_member", InvalidClientMetadata, "a member of the client metadata has the wrong type, is too long or is no https or http URL";
     MetadataAuthMethod = "metadata_auth_method", InvalidClientMetadata, "token_endpoint_auth_method is not supported or not among those that may be registered here";
     MetadataGrantTypes = "metadata_grant_types", InvalidClientMetadata, "grant_types names a grant that is not supported or not among those that may be registered here";
+    MetadataDetailsTypes = "metadata_details_types", InvalidClientMetadata, "authorization_details_types names a type that is not supported or not among those that may be registered here";
     MetadataResponseTypes = "metadata_response_types", InvalidClientMetadata, "response_types must be empty: there is no authorization endpoint";
     MetadataScope = "metadata_scope", InvalidClientMetadata, "scope names more than may be registered here";
     MetadataKeys = "metadata_keys", InvalidClientMetadata, "jwks must be a JWK set of 1 to 4 public signing keys, each with kid and alg, none twice";
@@ -353,45 +355,4 @@ impl From<crate::records::Unavailable> for Reason {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn descriptions_keep_to_the_alphabet_of_rfc_6749_5_2() {
-        for reason in Reason::ALL {
-            let ok = |text: &str| text.bytes().all(|b| matches!(b, 0x20 | 0x21 | 0x23..=0x5B | 0x5D..=0x7E));
-            assert!(ok(reason.description()) && ok(reason.code().error()), "{reason:?}");
-        }
-    }
-
-    #[test]
-    fn every_reason_its_code_and_status() {
-        let table: Vec<String> = Reason::ALL
-            .iter()
-            .map(|r| format!("{:<28} {} {:<30} {}", r.as_str(), r.code().status(), r.code().error(), r.description()))
-            .collect();
-        insta::assert_snapshot!(table.join("\n"));
-    }
-
-    #[test]
-    fn what_fails_authentication_looks_alike() {
-        // RFC 6749 section 5.2 and 10.10: no oracle for which part was wrong.
-        let alike = [
-            Reason::UnknownClient,
-            Reason::WrongSecret,
-            Reason::ClientNotActive,
-            Reason::WrongAuthMethod,
-            Reason::MalformedBasic,
-            Reason::CertificateUntrusted,
-            Reason::CertificateNotRegistered,
-            Reason::DocumentNotAdmitted,
-            Reason::DocumentClientsFull,
-        ];
-        for reason in alike {
-            assert_eq!(
-                (reason.code(), reason.description()),
-                (OAuthCode::InvalidClient, "client authentication failed")
-            );
-        }
-    }
-}
+mod tests;

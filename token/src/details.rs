@@ -6,6 +6,9 @@ use crate::constraint::CREDENTIAL_RELEASE_TYPE;
 use crate::json::{Limits, parse_value};
 use serde_json::Value;
 
+/// Every type there is.
+pub const DETAILS_TYPES: [&str; 2] = [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE];
+
 /// Most objects of all types.
 pub const MAX_DETAILS: usize = 16;
 /// A list of objects, in which constraints are lists of sets of lists of objects of lists.

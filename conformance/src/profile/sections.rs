@@ -84,6 +84,8 @@ pub struct IdentityProvider {
     pub scope: String,
     /// A scope of `resource` that the rule does not give.
     pub wider_scope: String,
+    /// It is one issuer for many tenants, and this claim names the user's.
+    pub tenant_claim: Option<String>,
     /// Whether its identity assertions are taken as JWT bearer grants.
     #[serde(default)]
     pub grants: bool,
@@ -179,6 +181,9 @@ pub struct Details {
     /// Within it, and outside it.
     pub narrower: String,
     pub wider: String,
+    /// A client with a secret that may have tokens of `scope` at `resource`, and is registered for
+    /// other types than that of `granted` (RFC 9396 section 10).
+    pub limited_client: Option<String>,
     /// Each wrong in one way: `unknown field`, `wrong JSON type`, `invalid value` and
     /// `missing field` are tried, and whatever else is named.
     #[serde(default)]
@@ -219,4 +224,13 @@ pub struct Signals {
     pub scope: String,
     /// A scope that lets a stream be read and not changed.
     pub read_scope: String,
+    /// Where the runner takes pushed events, such as `127.0.0.1:4702`: an address that the issuer
+    /// under test may send to. Left out, push is not tried.
+    pub listen: Option<String>,
+    /// Whether clients that the run registers may have tokens of resource `a`.
+    #[serde(default)]
+    pub registered_clients: bool,
+    /// Whether `budget.resource` is served by `client`.
+    #[serde(default)]
+    pub budgets: bool,
 }

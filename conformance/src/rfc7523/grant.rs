@@ -43,7 +43,7 @@ fn claims(issuer: &Issuer) -> Result<Value, Miss> {
         return skip("the issuer takes no identity assertions, says the profile");
     }
     let scope = format!("{} {}", idp.scope, idp.wider_scope);
-    Ok(json!({
+    issuer.of_a_tenant(json!({
         "iss": idp.issuer, "sub": "alice", "aud": issuer.url(), "client_id": issuer.client(&idp.client)?.id,
         "jti": nonce(), "iat": now(), "exp": now() + 300, "resource": issuer.resource(&idp.resource)?.uri,
         "scope": scope,

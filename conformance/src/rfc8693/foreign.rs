@@ -23,6 +23,7 @@ checks! { "foreign_subjects";
     "TX33/rule" H "-" "trust in an issuer alone lets no client in" => no_rule;
     "TX33/scope" H "RFC 8693 5" "its scopes are no scopes here" => no_scopes;
     "TX33/rotation" S "RFC 7517 5" "a new key of the issuer is found, and one taken back is gone" => rotation;
+    "JB14" H "identity-assertion 6.3" "of an issuer with many tenants, two users of one name are two subjects" => tenants;
     "TX32" M "RFC 9068 2.2.1" "auth_time, acr and amr survive the exchange" => authentication_survives;
     "IN15" S "RFC 9470 6.2" "introspection tells acr and auth_time" => authentication_is_told;
 }
@@ -49,6 +50,26 @@ async fn accepted(issuer: &Issuer) -> Verdict {
     ensure!(claims.get("iss") == Some(&json!(issuer.url())), "iss {:?}", claims.get("iss"));
     ensure!(member(&claims, "scope") == issuer.idp()?.scope, "scope {:?}", claims.get("scope"));
     Ok(format!("sub {}", member(&claims, "sub")))
+}
+
+async fn tenants(issuer: &Issuer) -> Verdict {
+    let Some(claim) = &issuer.idp()?.tenant_claim else { return skip("the profile has no idp.tenant_claim") };
+    let mut subjects = Vec::new();
+    // The last two: what would be read alike if tenant and subject were only written in a row.
+    for (tenant, user) in [("emea", "alice"), ("apac", "alice"), ("a", "b:c"), ("a:b", "c")] {
+        let child = exchanged(issuer, &[(claim, json!(tenant)), ("sub", json!(user))]).await?;
+        subjects.push(member(&child.claims()?, "sub").to_owned());
+    }
+    let mut different = subjects.clone();
+    different.sort();
+    different.dedup();
+    ensure!(different.len() == subjects.len(), "one subject for several users: {subjects:?}");
+    let again = member(&exchanged(issuer, &[(claim, json!("emea"))]).await?.claims()?, "sub").to_owned();
+    ensure!(subjects.first() == Some(&again), "one user, and two subjects: {again}");
+    for (what, value) in [("no tenant", Value::Null), ("an empty one", json!("")), ("one that is no text", json!(7))] {
+        refuses(issuer, what, &issuer.id_token(&[(claim, value)])?).await?;
+    }
+    Ok(subjects.join(", "))
 }
 
 async fn wrong_claims(issuer: &Issuer) -> Verdict {

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::check::{Miss, Verdict, checks, ensure, fail};
+use crate::check::{Miss, Verdict, checks, ensure, fail, skip};
 use crate::encode::now;
+use crate::idp::published_jwk;
 use crate::issuer::Issuer;
 use crate::jwk::{member, signing_key, verifies};
-use crate::jws::{claims_of, header_of};
+use crate::jws::{Signer, claims_of, header_of};
+use crate::registration::plain_with;
 use crate::signals::Receiver;
 
 checks! { "signals";
@@ -19,14 +21,19 @@ checks! { "signals";
     "SS10/others" H "SSF 1.0 9" "and to nobody whom it does not concern" => nobody_else;
     "SS1" M "SSF 1.0 4.1" "a security event token has its typ and claims, one event, and no sub or exp" => claims;
     "SS1/signed" M "SSF 1.0 4.1" "and a key of the transmitter's signs it" => signed;
+    "SS9" M "CAEP interoperability 2.6" "it is signed by RS256, with a key of 2048 bits or more" => interoperable;
     "SS2" M "SSF 1.0 4.1.6" "its iss is the transmitter's" => issuer_of_events;
     "SS3" S "SSF 1.0 4.1.9" "it has a txn" => transaction;
     "SS7/paused" M "SSF 1.0 8.1.2" "a paused stream holds what happens" => paused;
+    "SS11" M "CAEP 1.0 3.3" "a credential that is replaced is told as credential-change, with its change_type" => credential_change;
+    "SS12" H "CAEP 1.0 3.2" "a budget that is spent is told as token-claims-change, with what is left of it" => claims_change;
     "SS5/ack" M "RFC 8936 2.4" "an event comes until it is acknowledged, and then no more" => acknowledged;
     "SS1/kind" M "RFC 8417 4" "an event is no access token" => no_access_token;
 }
 
 const SESSION_REVOKED: &str = "https://schemas.openid.net/secevent/caep/event-type/session-revoked";
+const CREDENTIAL_CHANGE: &str = "https://schemas.openid.net/secevent/caep/event-type/credential-change";
+const CLAIMS_CHANGE: &str = "https://schemas.openid.net/secevent/caep/event-type/token-claims-change";
 const VERIFICATION: &str = "https://schemas.openid.net/secevent/ssf/event-type/verification";
 /// How long an event may take to be there.
 const TOLD: Duration = Duration::from_secs(5);
@@ -57,7 +64,7 @@ async fn told(issuer: &Issuer) -> Result<((String, Value, Value), Value), Miss> 
     Ok((told, claims_of(&token).unwrap_or_default()))
 }
 
-async fn revoke_one(issuer: &Issuer) -> Result<String, Miss> {
+pub(super) async fn revoke_one(issuer: &Issuer) -> Result<String, Miss> {
     let token = issuer.issue(&issuer.grant("basic")?).await?.token;
     let reply = issuer.revoke_as("basic", &token)?.send().await?;
     ensure!(reply.status == 200, "revocation: {}", reply.brief());
@@ -144,6 +151,81 @@ async fn signed(issuer: &Issuer) -> Verdict {
     let key = signing_key(&issuer.jwks, &set);
     ensure!(key.is_some_and(|key| verifies(key, alg, &set)), "no key of the JWKS signed it");
     Ok(alg.to_owned())
+}
+
+async fn interoperable(issuer: &Issuer) -> Verdict {
+    let ((set, header, _), _) = told(issuer).await?;
+    let alg = member(&header, "alg");
+    ensure!(alg == "RS256", "alg {alg:?}");
+    let key = signing_key(&issuer.jwks, &set);
+    ensure!(key.is_some_and(|key| verifies(key, alg, &set)), "no key of the JWKS signed it");
+    // Base64url without padding: 2048 bits are 342 characters.
+    let digits = key.map_or(0, |key| member(key, "n").len());
+    ensure!(digits >= 342, "a modulus of {} bits", digits * 6);
+    Ok(format!("RS256, {} bits", digits * 6 / 8 * 8))
+}
+
+/// An event of this type about this subject.
+async fn about(receiver: &Receiver<'_>, url: &str, event: &str, of: impl Fn(&Value) -> bool) -> Result<Value, Miss> {
+    let since = Instant::now();
+    loop {
+        for (_, set) in receiver.poll(url, &json!({})).await? {
+            let claims = claims_of(&set).unwrap_or_default();
+            let detail = claims.get("events").and_then(|events| events.get(event)).cloned();
+            if let Some(detail) = detail.filter(|_| claims.get("sub_id").is_some_and(&of)) {
+                return Ok(detail);
+            }
+        }
+        ensure!(since.elapsed() < TOLD, "nothing was told within {} s", TOLD.as_secs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// A client that the run registers exchanges its secret for a key.
+async fn credential_change(issuer: &Issuer) -> Verdict {
+    if !issuer.signals()?.registered_clients {
+        return skip("the profile does not say that registered clients concern the receiver");
+    }
+    let receiver = issuer.fresh_receiver().await?;
+    let (id, url) = receiver.stream().await?;
+    let method = json!({"token_endpoint_auth_method": "client_secret_basic"});
+    let client = issuer.registered_as(plain_with(method)).await?;
+    let own = published_jwk(&Signer::stranger(Some("k1")).map_err(Miss::Fail)?);
+    let by_key = json!({"token_endpoint_auth_method": "private_key_jwt", "jwks": {"keys": [own]}});
+    let updated = client.update(issuer, by_key).send().await?;
+    ensure!(updated.status == 200, "update: {} {}", updated.brief(), updated.json);
+    let name = client.text("client_id").to_owned();
+    let theirs = |subject: &Value| member(subject, "sub").contains(&name) || member(subject, "id").contains(&name);
+    let detail = about(&receiver, &url, CREDENTIAL_CHANGE, theirs).await?;
+    receiver.remove(&id).await?;
+    let change = member(&detail, "change_type");
+    ensure!(matches!(change, "create" | "revoke" | "update" | "delete"), "change_type {change:?}");
+    let kind = member(&detail, "credential_type");
+    ensure!(!kind.is_empty(), "no credential_type");
+    Ok(format!("{kind}: {change}"))
+}
+
+/// A token's budget is spent to the last unit.
+async fn claims_change(issuer: &Issuer) -> Verdict {
+    if !issuer.signals()?.budgets {
+        return skip("the profile does not say that budgets concern the receiver");
+    }
+    let receiver = issuer.fresh_receiver().await?;
+    let (id, url) = receiver.stream().await?;
+    let token = issuer.rich(3).await?;
+    let spent = issuer.charge(&token.token, "3")?.send().await?;
+    ensure!(spent.status == 200, "charge: {} {}", spent.brief(), spent.json);
+    let jti = token.claims()?.get("jti").cloned();
+    let detail = about(&receiver, &url, CLAIMS_CHANGE, |subject| subject.get("jti") == jti.as_ref()).await?;
+    receiver.remove(&id).await?;
+    let left = detail.pointer("/claims/authorization_details/0").cloned().unwrap_or_default();
+    let unit = &issuer.budget()?.unit;
+    ensure!(
+        member(&left, "unit") == unit && left.get("amount") == Some(&json!(0)),
+        "claims {:?}",
+        detail.get("claims")
+    );
+    Ok("amount 0".into())
 }
 
 async fn issuer_of_events(issuer: &Issuer) -> Verdict {

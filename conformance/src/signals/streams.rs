@@ -2,15 +2,18 @@
 
 use serde_json::{Value, json};
 
-use crate::check::{Verdict, checks, ensure};
+use crate::check::{Miss, Verdict, checks, ensure, skip};
 use crate::issuer::Issuer;
-use crate::jwk::member;
+use crate::jwk::{member, signing_key, verifies};
+use crate::jws::{claims_of, header_of};
 use crate::protected::challenges;
+use crate::signals::place::Place;
 use crate::signals::{POLL, PUSH};
 
 checks! { "signals";
     "SS4" M "SSF 1.0 7" "ssf-configuration names the issuer, the keys and the endpoints" => configuration;
     "SS5" M "SSF 1.0 7.1" "push and poll are both offered" => deliveries;
+    "SS5/push" M "RFC 8935 2" "what a push stream tells is sent to its receiver, with its own authorization" => pushed;
     "SS6" M "SSF 1.0 8.1.1" "a stream is made, read, updated, replaced and removed" => life;
     "SS6/unauthorized" M "SSF 1.0 8.1.1" "without a good token: 401; without the scope: 403" => closed;
     "SS6/unknown" M "SSF 1.0 8.1.1" "an unknown stream, and another receiver's: 404" => not_found;
@@ -41,6 +44,40 @@ async fn deliveries(issuer: &Issuer) -> Verdict {
         ensure!(named.contains(&json!(method)), "delivery_methods_supported {named:?}");
     }
     Ok("both".into())
+}
+
+async fn pushed(issuer: &Issuer) -> Verdict {
+    let Some(address) = &issuer.signals()?.listen else { return skip("the profile has no signals.listen") };
+    let receiver = issuer.fresh_receiver().await?;
+    let mut place = Place::at(address).await.map_err(Miss::Fail)?;
+    let delivery = json!({"method": PUSH, "endpoint_url": place.url(), "authorization_header": "Bearer conformance"});
+    let made = receiver.create(&json!({"delivery": delivery})).await?;
+    ensure!(made.status == 201, "POST: {}", made.brief());
+    let id = made.text("stream_id").unwrap_or_default().to_owned();
+    ensure!(!made.json.to_string().contains("Bearer conformance"), "the receiver's authorization is shown");
+    let token = super::events::revoke_one(issuer).await?;
+    let jti = claims_of(&token).and_then(|claims| claims.get("jti").cloned()).unwrap_or_default();
+    // Once it is not taken: it must come again, the same.
+    place.answer(503);
+    let first = place.next().await?;
+    place.answer(202);
+    let again = place.next().await?;
+    receiver.remove(&id).await?;
+    for pushed in [&first, &again] {
+        ensure!(pushed.method == "POST", "{} {}", pushed.method, pushed.body);
+        let media = pushed.header("content-type");
+        ensure!(media == Some("application/secevent+jwt"), "content-type {media:?}");
+        let authorization = pushed.header("authorization");
+        ensure!(authorization == Some("Bearer conformance"), "authorization {authorization:?}");
+    }
+    ensure!(first.body == again.body, "another token when it is sent again");
+    let claims = claims_of(&again.body).unwrap_or_default();
+    ensure!(claims.pointer("/sub_id/jti") == Some(&jti), "sub_id {:?}, not {jti}", claims.get("sub_id"));
+    let signed = signing_key(&issuer.jwks, &again.body)
+        .zip(header_of(&again.body))
+        .is_some_and(|(key, header)| verifies(key, member(&header, "alg"), &again.body));
+    ensure!(signed, "no key of the JWKS signed it");
+    Ok("sent, and sent again".into())
 }
 
 async fn life(issuer: &Issuer) -> Verdict {

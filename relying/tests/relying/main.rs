@@ -4,6 +4,7 @@
 mod checks;
 mod counting;
 mod discovery;
+mod events;
 mod guarding;
 mod holding;
 mod keys;

@@ -2,7 +2,7 @@
 //! takes the right to create them, and each entry of access is checked as at an agent's own
 //! registration. The token is shown once and stored as a hash.
 
-use super::agents::check_access;
+use super::agents::{check_access, check_details_types};
 use super::api::{
     ChangeState, ListQuery, NewRegistrationToken, Page, RegistrationToken, RegistrationTokenCreated,
     RegistrationTokenState, ShownSecret,
@@ -149,13 +149,18 @@ pub(super) fn check_template(template: &Template) -> Result<(), Refusal> {
     let client = template.client_expires_in_seconds;
     client.map_or(Ok(0), |seconds| within("/client_expires_in_seconds", seconds, MAX_EXPIRY_SECONDS))?;
     let settings = &template.settings;
+    check_details_types("/settings/authorization_details_types", settings)?;
     let binding = ClientSettings {
+        authorization_details_types: settings.authorization_details_types.clone(),
         dpop_bound_access_tokens: settings.dpop_bound_access_tokens,
         tls_client_certificate_bound_access_tokens: settings.tls_client_certificate_bound_access_tokens,
         ..ClientSettings::default()
     };
     if *settings != binding {
-        return Err(Refusal::field("/settings", "say what tokens are bound to, and nothing else"));
+        return Err(Refusal::field(
+            "/settings",
+            "say what tokens are bound to and authorization_details_types, and nothing else",
+        ));
     }
     Ok(())
 }

@@ -194,7 +194,7 @@ async fn judge_again(
         abroad: asked.abroad.map(|resources| id_jag::Wanted { server: asked.resource.clone(), resources }),
         targets: vec![asked.resource],
         scope: None,
-        details: details_in(asked.authorization_details.as_deref())?,
+        details: details_in(asked.authorization_details.as_deref(), &client.client)?,
         issued_type: Some(issued_type(&asked.issued_token_type).ok_or(Reason::Internal)?),
         approved: Some(&offer),
     };

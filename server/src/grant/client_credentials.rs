@@ -25,7 +25,7 @@ pub(super) async fn decide(
 ) -> Result<Authorization, Refused> {
     draft.put("grant_type", super::CLIENT_CREDENTIALS);
     let client = &authenticated.client;
-    let asked = request::details(params)?;
+    let asked = request::details(params, client)?;
     let targets = request::targets(params)?;
     let scope = request::scope(params)?;
     let access = access::decide(&client.access, &targets, scope.as_ref(), client.scope_ceiling.as_ref())?;

@@ -48,8 +48,8 @@ pub(super) async fn decide(
 ) -> Result<Authorization, Refused> {
     draft.put("grant_type", super::JWT_BEARER);
     let jwt = params.one("assertion").ok_or(Reason::GrantMissing)?;
-    let details = request::details(params)?;
     let (client, now) = (&authenticated.client, app.clock.now());
+    let details = request::details(params, client)?;
     let refused =
         |reason, deps: &[Dep], draft: &Draft| Refused { reason, deps: deps.to_vec(), draft: Some(draft.clone()) };
     let Assertion { token, asserted, credentials, burn } =

@@ -55,7 +55,7 @@ pub(super) async fn read(
     draft: &mut Draft,
 ) -> Result<(Presented, Wanted<'static>), Refused> {
     let form = parse(params)?;
-    let details = request::details(params)?;
+    let details = request::details(params, client)?;
     let now = app.clock.now();
     let refused =
         |reason, deps: &[Dep], draft: &Draft| Refused { reason, deps: deps.to_vec(), draft: Some(draft.clone()) };

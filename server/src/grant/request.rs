@@ -3,9 +3,10 @@
 use crate::form::Params;
 use crate::limits::MAX_TARGETS;
 use crate::reason::Reason;
+use crate::records::Client;
 use serde_json::Value;
-use stipend_token::budget::{Asked, DetailsError, parse_budgets};
-use stipend_token::constraint::{CredentialRelease, NarrowError, ReleaseError};
+use stipend_token::budget::{Asked, BUDGET_TYPE, DetailsError, parse_budgets};
+use stipend_token::constraint::{CREDENTIAL_RELEASE_TYPE, CredentialRelease, NarrowError, ReleaseError};
 use stipend_token::details::{SplitError, parse_and_split};
 use stipend_token::{Audience, ScopeSet};
 
@@ -41,16 +42,21 @@ pub(super) struct Details {
 }
 
 /// RFC 9396 section 5: what is not supported is refused, never ignored.
-pub(super) fn details(params: &Params) -> Result<Details, Reason> {
-    details_in(params.one("authorization_details"))
+pub(super) fn details(params: &Params, client: &Client) -> Result<Details, Reason> {
+    details_in(params.one("authorization_details"), client)
 }
 
-pub(super) fn details_in(text: Option<&str>) -> Result<Details, Reason> {
+pub(super) fn details_in(text: Option<&str>, client: &Client) -> Result<Details, Reason> {
     let Some(text) = text else { return Ok(Details::default()) };
     let parts = parse_and_split(text).map_err(|error| match error {
         SplitError::Malformed => Reason::DetailsMalformed,
         SplitError::UnknownType => Reason::DetailsType,
     })?;
+    // RFC 9396 section 10: what the client says it uses is all that it may use.
+    let asked = [(BUDGET_TYPE, &parts.budgets), (CREDENTIAL_RELEASE_TYPE, &parts.credential_releases)];
+    if asked.iter().any(|(name, items)| !items.is_empty() && !client.settings.may_ask(name)) {
+        return Err(Reason::DetailsTypeNotTheirs);
+    }
     let named = |items: Vec<Value>| (!items.is_empty()).then_some(items);
     let budgets = named(parts.budgets).map(|items| parse_budgets(&items)).transpose().map_err(budget_reason)?;
     let credentials = named(parts.credential_releases).map(|items| CredentialRelease::parse_all(&items));

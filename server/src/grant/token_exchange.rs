@@ -96,7 +96,7 @@ pub(super) async fn judge(
     let actor_claims = actor.as_ref().map(|actor| &actor.token.claims);
     let scope = wanted.approved.map_or(wanted.scope.as_ref(), |offer| Some(&offer.scope));
     let mut narrowed = exchanged
-        .decide(app, client, claims, &owners, actor_claims, scope)
+        .decide(app, client, claims, &owners, (actor_claims, scope), now)
         .map_err(|refusal| refused(refusal.into(), &looked_at, &draft))?;
     if let Some(offer) = wanted.approved {
         narrowed.exp = narrowed.exp.min(now.saturating_add(offer.ttl_seconds));
@@ -276,7 +276,7 @@ impl Exchanged {
         Self { federated, ..self }
     }
 
-    /// The decision itself.
+    /// The decision itself, as of `now`.
     ///
     /// # Errors
     /// The refusal of [`narrow::decide`].
@@ -286,10 +286,12 @@ impl Exchanged {
         client: &Client,
         subject: &AccessToken,
         owners: &[&str],
-        actor: Option<&AccessToken>,
-        scope: Option<&ScopeSet>,
+        (actor, scope): (Option<&AccessToken>, Option<&ScopeSet>),
+        now: i64,
     ) -> Result<Narrowed, narrow::Refusal> {
-        narrow::decide(&self.exchange(app, client, subject, owners, actor, scope, &self.targets()))
+        let targets = self.targets();
+        // At the moment that the token's own times are counted from.
+        narrow::decide(&Exchange { now, ..self.exchange(app, client, subject, owners, actor, scope, &targets) })
     }
 
     /// The targets as the decision wants them.

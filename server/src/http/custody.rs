@@ -19,8 +19,7 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use stipend_token::budget::BUDGET_TYPE;
-use stipend_token::constraint::CREDENTIAL_RELEASE_TYPE;
+use stipend_token::details::DETAILS_TYPES;
 use stipend_token::json::{self as strict, Limits};
 
 /// Longest body of these endpoints: a reference and little else.
@@ -39,7 +38,7 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tls_client_certificate_bound_access_tokens: Option<bool>,
     resource_name: &'static str,
-    authorization_details_types_supported: [&'static str; 2],
+    authorization_details_types_supported: [&'static str; DETAILS_TYPES.len()],
     resource_documentation: &'static str,
 }
 
@@ -52,7 +51,7 @@ pub(super) async fn metadata(app: Data<App>, request: HttpRequest) -> HttpRespon
         dpop_signing_alg_values_supported: proof_algorithms(),
         tls_client_certificate_bound_access_tokens: app.config.takes_certificates().then_some(true),
         resource_name: "Stipend key release",
-        authorization_details_types_supported: [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE],
+        authorization_details_types_supported: DETAILS_TYPES,
         resource_documentation: "https://github.com/stipend-auth/stipend",
     };
     super::discovery::json_document(&request, &document)

@@ -12,8 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Serialize;
 use stipend_keys::{Algorithm, sha256};
-use stipend_token::budget::BUDGET_TYPE;
-use stipend_token::constraint::CREDENTIAL_RELEASE_TYPE;
+use stipend_token::details::DETAILS_TYPES;
 
 /// RFC 8705 section 5: where a client with a certificate goes. The listener that asks for
 /// certificates is the same for all, so each is the endpoint itself.
@@ -79,7 +78,7 @@ struct Metadata<'a> {
     /// RFC 9449 section 5.1.
     dpop_signing_alg_values_supported: [&'static str; 4],
     /// RFC 9396 section 10.
-    authorization_details_types_supported: [&'static str; 2],
+    authorization_details_types_supported: [&'static str; DETAILS_TYPES.len()],
     /// Where each type has its JSON Schema.
     authorization_details_types_metadata_endpoint: &'a str,
     /// Under it relying services spend, hold and report.
@@ -121,7 +120,7 @@ fn document(app: &App) -> Metadata<'_> {
         backchannel_token_delivery_modes_supported: ["poll"],
         backchannel_user_code_parameter_supported: false,
         dpop_signing_alg_values_supported: algs,
-        authorization_details_types_supported: [BUDGET_TYPE, CREDENTIAL_RELEASE_TYPE],
+        authorization_details_types_supported: DETAILS_TYPES,
         authorization_details_types_metadata_endpoint: &urls.details_types_endpoint,
         budget_endpoint: &urls.budget_endpoint,
         tls_client_certificate_bound_access_tokens: certificates.then_some(true),

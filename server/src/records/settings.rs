@@ -52,6 +52,11 @@ pub struct ClientSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 8)]
     pub grant_types: Option<Vec<String>>,
+    /// The types it may name in `authorization_details` (RFC 9396 section 10). Absent: every one.
+    /// What comes without being asked for, such as a default budget, is none of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_items = 2)]
+    pub authorization_details_types: Option<Vec<String>>,
     /// How often it may ask, in place of what holds for all clients.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate: Option<ClientRate>,
@@ -132,6 +137,13 @@ impl ClientSettings {
     #[must_use]
     pub fn may_use(&self, grant_type: &str) -> bool {
         self.grant_types.as_ref().is_none_or(|allowed| allowed.iter().any(|allowed| allowed == grant_type))
+    }
+
+    #[must_use]
+    pub fn may_ask(&self, details_type: &str) -> bool {
+        self.authorization_details_types
+            .as_ref()
+            .is_none_or(|types| types.iter().any(|allowed| allowed == details_type))
     }
 
     /// How it is judged now, if it is.

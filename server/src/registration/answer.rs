@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use stipend_keys::Secret;
 use stipend_schema::queries::ClientBundle;
 use stipend_token::access::AccessEntry;
+use stipend_token::details::DETAILS_TYPES;
 use stipend_token::{Audience, ScopeSet};
 
 /// A registered client, for whoever holds its registration access token.
@@ -29,6 +30,7 @@ pub struct Registered {
     registration_client_uri: String,
     token_endpoint_auth_method: AuthMethod,
     grant_types: Vec<String>,
+    authorization_details_types: Vec<String>,
     response_types: [String; 0],
     scope: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -84,6 +86,9 @@ pub(super) fn registered(
         registration_client_uri: format!("{}/{}", app.urls.registration_endpoint, row.id),
         token_endpoint_auth_method: serde_json::from_value(Value::from(row.auth_method.as_str())).map_err(read)?,
         grant_types: grants.unwrap_or_else(|| GRANT_TYPES.map(str::to_owned).to_vec()),
+        authorization_details_types: settings
+            .authorization_details_types
+            .unwrap_or_else(|| DETAILS_TYPES.map(str::to_owned).to_vec()),
         response_types: [],
         scope: scopes_of(&access, given.scope_ceiling.as_ref()),
         jwks: (!keys.is_empty()).then(|| json!({"keys": keys})),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use stipend_token::ScopeSet;
 use stipend_token::access::AccessEntry;
+use stipend_token::details::DETAILS_TYPES;
 
 /// What is kept of a registration beside the client itself.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -77,6 +78,13 @@ pub(super) fn admit(bounds: &Given, access: &[AccessEntry], wanted: &Wanted, pro
             return Err(Reason::MetadataGrantTypes);
         }
         given.settings.grant_types = Some(grants.clone());
+    }
+    if let Some(types) = &wanted.details_types {
+        let known = |name: &String| DETAILS_TYPES.contains(&name.as_str()) && bounds.settings.may_ask(name);
+        if !types.iter().all(known) {
+            return Err(Reason::MetadataDetailsTypes);
+        }
+        given.settings.authorization_details_types = Some(types.clone());
     }
     // Only on: what the bounds bind is bound whatever is said.
     given.settings.dpop_bound_access_tokens |= wanted.dpop_bound;

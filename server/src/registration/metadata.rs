@@ -18,8 +18,8 @@ const MAX_TEXT_BYTES: usize = 200;
 const MAX_URL_BYTES: usize = 512;
 /// Most contacts.
 const MAX_CONTACTS: usize = 8;
-/// Most grants in one list.
-const MAX_GRANT_TYPES: usize = 16;
+/// Most grants, or types of details, in one list.
+const MAX_NAMES: usize = 16;
 
 /// What a client says of itself for people to read. Kept, answered, and never acted on.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -49,6 +49,7 @@ pub(super) struct Wanted {
     pub said: Said,
     pub auth_method: Option<AuthMethod>,
     pub grant_types: Option<Vec<String>>,
+    pub details_types: Option<Vec<String>>,
     pub scope: Option<ScopeSet>,
     pub jwks: Option<Map<String, Value>>,
     pub jwks_uri: Option<String>,
@@ -78,6 +79,7 @@ pub(super) fn parse(metadata: &Map<String, Value>) -> Result<Wanted, Reason> {
         said: said(&given)?,
         auth_method: auth_method(&given)?,
         grant_types: grant_types(&given)?,
+        details_types: each_once(&given, "authorization_details_types", Reason::MetadataDetailsTypes)?,
         scope: scope(&given)?,
         jwks: jwks(&given)?,
         jwks_uri: jwks_uri(&given)?,
@@ -159,18 +161,28 @@ fn auth_method(given: &Map<String, Value>) -> Result<Option<AuthMethod>, Reason>
 }
 
 fn grant_types(given: &Map<String, Value>) -> Result<Option<Vec<String>>, Reason> {
-    let Some(list) = array_member(given, "grant_types").map_err(|_| Reason::MetadataMember)? else { return Ok(None) };
-    if list.is_empty() || list.len() > MAX_GRANT_TYPES {
-        return Err(Reason::MetadataGrantTypes);
+    let grants = each_once(given, "grant_types", Reason::MetadataGrantTypes)?;
+    if grants.as_ref().is_some_and(Vec::is_empty) { Err(Reason::MetadataGrantTypes) } else { Ok(grants) }
+}
+
+/// A list of names; one that comes again is heard once.
+fn each_once(
+    given: &Map<String, Value>,
+    member: &'static str,
+    too_many: Reason,
+) -> Result<Option<Vec<String>>, Reason> {
+    let Some(list) = array_member(given, member).map_err(|_| Reason::MetadataMember)? else { return Ok(None) };
+    if list.len() > MAX_NAMES {
+        return Err(too_many);
     }
-    let mut grants: Vec<String> = Vec::new();
-    for grant in list {
-        let grant = grant.as_str().ok_or(Reason::MetadataMember)?;
-        if !grants.iter().any(|have| have == grant) {
-            grants.push(grant.to_owned());
+    let mut names: Vec<String> = Vec::new();
+    for name in list {
+        let name = name.as_str().ok_or(Reason::MetadataMember)?;
+        if !names.iter().any(|have| have == name) {
+            names.push(name.to_owned());
         }
     }
-    Ok(Some(grants))
+    Ok(Some(names))
 }
 
 /// RFC 7591 section 2.1: response types belong to grants that start at an authorization

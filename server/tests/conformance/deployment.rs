@@ -45,6 +45,9 @@ impl Deployment {
             ("STIPEND_CLIENT_CA_FILE", &ca),
             ("STIPEND_FETCH_HTTP_HOSTS", "127.0.0.1"),
             ("STIPEND_FETCH_NETWORKS", "127.0.0.0/8"),
+            ("STIPEND_UPSTREAM_HTTP_HOSTS", "127.0.0.1"),
+            ("STIPEND_UPSTREAM_NETWORKS", "127.0.0.0/8"),
+            ("STIPEND_EVENT_SIGNING_ALG", "RS256"),
             ("STIPEND_DPOP_NONCE", if nonces { "required" } else { "off" }),
         ];
         let mut server = TestServer::start_with(backend, &settings).await;

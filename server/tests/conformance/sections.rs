@@ -43,7 +43,7 @@ pub async fn write(deployment: &Deployment, nonces: bool) -> String {
     certificates(deployment, &mut text).await;
     spiffe(server, &mut text).await;
     foreign(server, &mut text).await;
-    details(&mut text);
+    details(server, &mut text).await;
     budgets(server, &mut text).await;
     signals(server, &mut text).await;
     text
@@ -244,6 +244,7 @@ async fn foreign(server: &TestServer, text: &mut String) {
     let issuer = json!({
         "owner": "conf", "issuer": format!("http://{address}"), "keys": "discovery",
         "audiences": ["conformance-users", "conf.desk"], "uses": ["subject_token", "id_jag"],
+        "mapping": {"tenant": "tenant"},
     });
     let id = server.create("/issuers", issuer).await["id"].as_str().unwrap().to_owned();
     let desk = client(server, text, "desk", json!([to(A, &["a:read"])]), json!({})).await;
@@ -277,6 +278,7 @@ other_client = "other"
 resource = "b"
 scope = "b:read"
 wider_scope = "b:write"
+tenant_claim = "tenant"
 grants = true
 plain_grants = true
 [id_jag]
@@ -291,7 +293,9 @@ id_tokens = true
     );
 }
 
-fn details(text: &mut String) {
+async fn details(server: &TestServer, text: &mut String) {
+    let settings = json!({"authorization_details_types": ["budget"]});
+    client(server, text, "limited", json!([to(A, &["a:read"])]), settings).await;
     let object = |actions: Value, constraints: Value| json!([{"type": "credential_release", "identifier": "llm", "actions": actions, "constraints": constraints}]);
     let granted = object(json!(["release", "proxy"]), json!({"methods": ["GET", "POST"], "paths": ["/v1"]}));
     let narrower = object(json!(["proxy"]), json!({"methods": ["POST"], "paths": ["/v1/chat"]}));
@@ -310,7 +314,7 @@ fn details(text: &mut String) {
     ];
     *text += &format!(
         "\n[details]\nclient = \"basic\"\nresource = \"a\"\nscope = \"a:read\"\ngranted = '{granted}'\n\
-         narrower = '{narrower}'\nwider = '{wider}'\n[details.faults]\n"
+         narrower = '{narrower}'\nwider = '{wider}'\nlimited_client = \"limited\"\n[details.faults]\n"
     );
     for (name, details) in faults {
         *text += &format!("\"{name}\" = '{details}'\n");
@@ -373,6 +377,10 @@ other_client = "elsewhere"
 resource = "ssf"
 scope = "ssf.manage ssf.read"
 read_scope = "ssf.read"
-"#
+listen = "127.0.0.1:{port}"
+registered_clients = true
+budgets = true
+"#,
+        port = free_port(),
     );
 }

@@ -17,6 +17,7 @@ mod budget_exchange;
 mod budget_tokens;
 mod client_credentials;
 mod credential_details;
+mod details_types;
 mod discovery;
 mod exchange;
 mod faults;

@@ -30,6 +30,40 @@ async fn a_client_uses_the_grants_that_it_registered_and_no_other(
 }
 
 #[tokio::test]
+async fn the_types_of_details_are_narrowed_like_the_grants() {
+    let world = World::new(Backend::Sqlite).await;
+    const RELEASE: &str = r#"[{"type":"credential_release","identifier":"llm","actions":["proxy"]}]"#;
+    let asks = async |client: &TestClient| {
+        let form = [("grant_type", "client_credentials"), ("authorization_details", RELEASE)];
+        let (status, body) = world.server.form("/oauth2/token", client, &form).await;
+        (status.as_u16(), body["error"].as_str().unwrap_or_default().to_owned())
+    };
+    let every = world.registered(json!({})).await;
+    assert_eq!(every.body["authorization_details_types"], json!(["budget", "credential_release"]));
+    assert_eq!(asks(&every.client()).await.0, 200);
+    let one = world.registered(json!({"authorization_details_types": ["budget", "budget"]})).await;
+    assert_eq!(one.body["authorization_details_types"], json!(["budget"]), "heard once");
+    assert_eq!(asks(&one.client()).await, (400, "invalid_authorization_details".into()));
+    // RFC 7592 section 2.2: what an update leaves out is as in a new registration.
+    let updated = world.update(&one, json!({})).await;
+    assert_eq!(updated.body["authorization_details_types"], json!(["budget", "credential_release"]));
+    for unknown in [json!(["payment"]), json!(["budget", "payment"])] {
+        let reply = world.update(&updated, json!({"authorization_details_types": unknown})).await;
+        assert_eq!(reply.error(), (400, "invalid_client_metadata"));
+    }
+    // A template that names types is the bound, whatever is said.
+    let settings = json!({"settings": {"authorization_details_types": ["budget"]}});
+    let (_, token) = world.token(json!({}), settings).await;
+    let wider = world.register(&token, json!({"authorization_details_types": ["credential_release"]})).await;
+    assert_eq!(wider.error(), (400, "invalid_client_metadata"));
+    let none = world.register(&token, json!({"authorization_details_types": []})).await;
+    assert_eq!((none.status, &none.body["authorization_details_types"]), (201, &json!([])), "{}", none.body);
+    let silent = world.register(&token, json!({"token_endpoint_auth_method": "client_secret_basic"})).await;
+    assert_eq!(silent.body["authorization_details_types"], json!(["budget"]));
+    assert_eq!(asks(&silent.client()).await, (400, "invalid_authorization_details".into()));
+}
+
+#[tokio::test]
 async fn no_update_takes_back_what_an_admin_did() {
     let world = World::new(Backend::Sqlite).await;
     let made = world.registered(json!({"scope": "read write"})).await;
@@ -112,6 +146,10 @@ async fn an_admin_gives_no_more_in_a_template_than_it_may_give_an_agent() {
         (with(json!({"secret_expires_in_seconds": 0})), "/template/secret_expires_in_seconds"),
         (with(json!({"client_expires_in_seconds": i64::MAX})), "/template/client_expires_in_seconds"),
         (with(json!({"settings": {"grant_types": ["client_credentials"]}})), "/template/settings"),
+        (
+            with(json!({"settings": {"authorization_details_types": ["payment"]}})),
+            "/template/settings/authorization_details_types",
+        ),
     ];
     let body = |template: &Value| json!({"owner": "acme", "name": "x", "template": template});
     for (template, pointer) in bad {

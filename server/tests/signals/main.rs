@@ -16,6 +16,7 @@ mod introspection;
 mod oversight;
 mod push;
 mod reach;
+mod relying;
 mod status;
 mod streams;
 mod world;

@@ -23,6 +23,7 @@ pub(super) use credentials::{add_key, add_secret, delete_key, delete_secret};
 pub(super) use reissue::reissue;
 pub(super) use responsible::{accept, departed, transfer};
 pub(super) use risk::rate;
+pub(super) use settings::check_details_types;
 pub(super) use state::{Verb, set_state};
 
 use super::api::{Agent, ListQuery, Page};

@@ -11,6 +11,7 @@ use crate::client::SpiffeId;
 use crate::federation::MAX_FOREIGN_SUBJECT_BYTES;
 use crate::records::{AuthMethod, ClientSettings, FederatedIdentity};
 
+use stipend_token::details::DETAILS_TYPES;
 use url::Url;
 
 /// Longest issuer, URL, claim's name and value, in bytes.
@@ -59,6 +60,7 @@ pub(super) fn check(app: &App, method: AuthMethod, settings: &ClientSettings) ->
     if settings.risk.is_some() {
         return Err(Refusal::field("/settings/risk", "is said by a call of its own: /agents/{id}/risk"));
     }
+    check_details_types("/settings/authorization_details_types", settings)?;
     refuse_others(method, settings)?;
     let names = &settings.id_token_audiences;
     if names.len() > MAX_CLAIMS || !names.iter().all(|name| check::text("", name, 1, MAX_ISSUER_BYTES).is_ok()) {
@@ -75,6 +77,17 @@ pub(super) fn check(app: &App, method: AuthMethod, settings: &ClientSettings) ->
         ));
     }
     Ok(())
+}
+
+/// Types that there are, each once; none at all is a client that asks for nothing.
+pub(in crate::admin) fn check_details_types(pointer: &str, settings: &ClientSettings) -> Result<(), Refusal> {
+    let types = settings.authorization_details_types.as_deref().unwrap_or_default();
+    let once = |at: usize, name: &String| !types.iter().take(at).any(|earlier| earlier == name);
+    let known = |name: &String| DETAILS_TYPES.contains(&name.as_str());
+    if types.iter().enumerate().all(|(at, name)| known(name) && once(at, name)) {
+        return Ok(());
+    }
+    Err(Refusal::field(pointer, format!("names types among {}, each once", DETAILS_TYPES.join(", "))))
 }
 
 /// What belongs to another method.
