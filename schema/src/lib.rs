@@ -33,9 +33,10 @@ mod write;
 pub use approvals::{ApprovalRequestRow, Polled};
 pub use change::{Change, Dep};
 pub use committer::{
-    AuditDraft, Burn, Burns, Clock, Committer, CommitterConfig, CommitterHandle, MAX_BURNS, Outcome, Position, Work,
+    AuditDraft, Burn, Burns, Clock, CommitWatch, Committer, CommitterConfig, CommitterHandle, Declined, MAX_BURNS,
+    Outcome, Position, TransactionReport, Work, WorkReport,
 };
-pub use db::{Backend, Db, DbError, Limits};
+pub use db::{Backend, Db, DbError, Limits, PoolUse};
 pub use feed::{FeedSink, Tailer, TailerConfig, TailerHandle};
 pub use janitor::{Swept, sweep};
 pub use recovery::{Lives, Recovered, recover};

@@ -17,6 +17,7 @@ use crate::records::Records;
 use crate::ring::Ring;
 use crate::status::StatusLists;
 use crate::store::Store;
+use crate::telemetry::Telemetry;
 use crate::tokens::Tokens;
 use std::sync::Arc;
 use std::time::Instant;
@@ -94,6 +95,8 @@ pub struct App {
     pub urls: Urls,
     pub clock: Arc<dyn Clock>,
     pub store: Arc<Store>,
+    /// What is told of this node, if anything is.
+    pub telemetry: Telemetry,
     pub committer: CommitterHandle,
     pub tailer: TailerHandle,
     pub live: Arc<Live>,

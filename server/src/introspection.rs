@@ -11,6 +11,7 @@ use crate::client::{AuthenticatedClient, Credentials, authenticate};
 use crate::grant::{refuse_stranger, token_type};
 use crate::limits::MAX_DECISIONS;
 use crate::reason::Reason;
+use crate::telemetry::{Phase, phase};
 use crate::tokens::{Doubt, StandingToken};
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -140,6 +141,7 @@ fn sign(app: &App, caller: &str, answer: &Introspection) -> Result<SignedIntrosp
     let now = app.clock.now();
     let claims = SignedClaims { iss: &app.urls.issuer, aud: caller, iat: now, token_introspection: answer };
     let payload = serde_json::to_vec(&claims).map_err(|_| Reason::Internal)?;
+    let _timed = phase(Phase::Sign);
     let keyring = app.ring.keyring();
     let signer = keyring.signing_key(now).ok_or(Reason::NoSigningKey)?;
     let jwt = signer.sign(TokenKind::Introspection, &payload).map_err(|error| {

@@ -74,7 +74,9 @@ async fn follow_keys(app: Arc<App>) {
 async fn rotate_keys(app: Arc<App>) {
     loop {
         tokio::time::sleep(KEYRING_INTERVAL).await;
-        match ring::order(&app, &KeyOrder::Schedule, &own_origin(), None).await {
+        let ordered = ring::order(&app, &KeyOrder::Schedule, &own_origin(), None).await;
+        app.telemetry.job_ran("key_rotation", ordered.is_ok());
+        match ordered {
             Ok(Ordered::Done) => tracing::info!("the signing keys were rotated"),
             Ok(Ordered::NothingToDo | Ordered::UnknownKey | Ordered::Overtaken) => {}
             Err(error) => tracing::error!(%error, "the signing keys could not be rotated"),
@@ -93,7 +95,9 @@ async fn sweep_expired(app: Arc<App>) {
         app.live.prune(now);
         // A busy deployment expires more in a minute than one sweep removes.
         for _ in 0..MAX_SWEEPS {
-            match sweep(app.store.db(), now).await {
+            let swept = sweep(app.store.db(), now).await;
+            app.telemetry.job_ran("sweep", swept.is_ok());
+            match swept {
                 Ok(swept) => {
                     tracing::debug!(?swept, "swept what has expired");
                     if !swept.is_unfinished() {
@@ -255,6 +259,7 @@ pub async fn checkpoint(app: &App) {
     let keyring = app.ring.keyring();
     let Some(signer) = keyring.signing_key(now) else { return };
     let Ok(jws) = signer.sign(TokenKind::AuditCheckpoint, statement.to_string().as_bytes()) else {
+        app.telemetry.job_ran("checkpoint", false);
         tracing::error!("an audit checkpoint could not be signed");
         return;
     };
@@ -262,7 +267,9 @@ pub async fn checkpoint(app: &App) {
     draft.put("n", n);
     let row = AuditCheckpointRow { writer: head.writer, n, hash: head.head.to_vec(), at, jws };
     let work = Work { writes: vec![Write::Insert(Row::AuditCheckpoint(row))], ..own_work(app, draft) };
-    if !matches!(app.committer.submit(work).await, Outcome::Committed { .. }) {
+    let stored = matches!(app.committer.submit(work).await, Outcome::Committed { .. });
+    app.telemetry.job_ran("checkpoint", stored);
+    if !stored {
         tracing::warn!("an audit checkpoint could not be stored");
     }
 }

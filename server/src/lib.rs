@@ -49,6 +49,7 @@ pub mod serve;
 pub mod signals;
 pub mod status;
 pub mod store;
+pub mod telemetry;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod tokens;

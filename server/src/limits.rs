@@ -241,3 +241,20 @@ pub const MAX_POLICY_WORDS: usize = 1500;
 pub const MAX_POLICIES: usize = 64;
 /// Texts that one policy may have had: 409 beyond.
 pub const MAX_POLICY_VERSIONS: i64 = 500;
+
+/// Sets of labels that one metric has; all beyond share one. No label's values are a stranger's
+/// choice, so that it takes a mistake to get there.
+pub const MAX_LABEL_SETS: usize = 1000;
+/// Requests whose spans wait for the collector; one more is dropped, and counted.
+pub const MAX_QUEUED_TRACES: usize = 2048;
+/// Requests whose spans go in one message.
+pub const MAX_TRACES_AT_ONCE: usize = 128;
+/// Tries of one message to the collector, the pause after the first, and what is read of an
+/// answer. Each pause is twice the one before.
+pub const MAX_EXPORT_TRIES: u32 = 3;
+pub const TELEMETRY_RETRY_PAUSE: Duration = Duration::from_secs(1);
+pub const MAX_COLLECTOR_ANSWER: usize = 64 * 1024;
+/// How long a stop waits for the collector.
+pub const TELEMETRY_FLUSH: Duration = Duration::from_secs(2);
+/// Scrapes of `/metrics` that are answered at once; further connections wait.
+pub const MAX_SCRAPES: usize = 16;

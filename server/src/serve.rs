@@ -17,7 +17,7 @@ use crate::federation::{FetchConfig, Fetcher, IssuerKeys};
 use crate::gather::Gatherer;
 use crate::limits::{
     BUFFERED_BODY_UNITS, HEAD_DEADLINE, JWKS_MAX_AGE_SECONDS, KEEP_ALIVE, LEEWAY_SECONDS, MAX_CONNECTIONS_PER_WORKER,
-    MAX_TTL_SECONDS, SHUTDOWN_SECONDS,
+    MAX_SCRAPES, MAX_TTL_SECONDS, SHUTDOWN_SECONDS,
 };
 use crate::live::Live;
 use crate::proxy::{UpstreamConfig, Upstreams};
@@ -27,13 +27,14 @@ use crate::redis::Redis;
 use crate::ring::{Ring, RingError};
 use crate::status::StatusLists;
 use crate::store::Store;
+use crate::telemetry::{MeasuredSink, Telemetry};
 use crate::tokens::Tokens;
 use crate::{admin, http, jobs};
 use actix_web::dev::ServerHandle;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data};
 use actix_web::{App as HttpApp, HttpServer};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use stipend_keys::{KeyEncryption, ProcessMac, RotationPolicy, Sealer, Secret, SecretWorker};
 use stipend_schema::{Committer, CommitterConfig, Db, DbError, FeedSink, Limits, Tailer, TailerConfig, TailerHandle};
@@ -58,6 +59,8 @@ pub enum StartError {
     Authorities(String),
     #[error("STIPEND_FETCH_CA_FILE: {0}")]
     Fetches(String),
+    #[error("telemetry: {0}")]
+    Telemetry(String),
     #[error("STIPEND_REDIS_URL: {0}")]
     Redis(String),
     #[error("TLS: {0}")]
@@ -75,10 +78,13 @@ pub enum StartError {
 pub struct Running {
     pub app: Arc<App>,
     pub address: SocketAddr,
+    /// Where `/metrics` is.
+    pub metrics_address: Option<SocketAddr>,
     /// The first admin's secret, when this start made it.
     pub first_secret: Option<Secret<String>>,
     server: ServerHandle,
     served: JoinHandle<()>,
+    metrics: Option<ServerHandle>,
     jobs: Vec<JoinHandle<()>>,
 }
 
@@ -94,6 +100,10 @@ impl Running {
         self.app.committer.shutdown().await;
         self.app.tailer.stop();
         let _ = self.served.await;
+        if let Some(metrics) = self.metrics {
+            metrics.stop(false).await;
+        }
+        self.app.telemetry.stop().await;
     }
 
     /// Returns when the server has ended by itself.
@@ -115,13 +125,14 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 /// # Errors
 /// [`StartError`].
 pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
-    let listener = std::net::TcpListener::bind(config.listen).map_err(|e| StartError::Listen(config.listen, e))?;
-    let address = listener.local_addr().map_err(|e| StartError::Listen(config.listen, e))?;
+    let (listener, address) = listen(config.listen)?;
     if let Some(base) = config.issuer.strip_suffix(":0") {
         config.issuer = format!("{base}:{}", address.port());
     }
+    let scrape = config.telemetry.scrape.as_ref().map(|scrape| listen(scrape.listen)).transpose()?;
     let tls = config.tls.as_ref().map(tls::load).transpose().map_err(StartError::Tls)?;
     let app = Arc::new(assemble(config, clock).await?);
+    app.telemetry.observe(&app);
     let first_secret = bootstrap(&app).await?;
     let jobs = jobs::start(&app);
     let data = Data::from(Arc::clone(&app));
@@ -131,6 +142,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
             .app_data(data.clone())
             .wrap(from_fn(http::guard))
             .wrap(from_fn(http::request_log))
+            .wrap(from_fn(http::observe))
             .configure(|config| http::routes(config, services))
             .configure(admin::routes)
             .default_service(web::to(http::not_found))
@@ -158,7 +170,44 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
             tracing::error!(%error, "the HTTP server ended");
         }
     });
-    Ok(Running { app, address, first_secret, server: handle, served, jobs })
+    let metrics_address = scrape.as_ref().map(|(_, address)| *address);
+    let metrics = scrape.map(|scrape| serve_metrics(&app, scrape)).transpose()?;
+    Ok(Running { app, address, metrics_address, first_secret, server: handle, served, metrics, jobs })
+}
+
+fn listen(at: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let listener = TcpListener::bind(at).map_err(|e| StartError::Listen(at, e))?;
+    let address = listener.local_addr().map_err(|e| StartError::Listen(at, e))?;
+    Ok((listener, address))
+}
+
+/// Answers `/metrics` where the configuration says.
+fn serve_metrics(app: &Arc<App>, (listener, address): (TcpListener, SocketAddr)) -> Result<ServerHandle, StartError> {
+    let data = Data::from(Arc::clone(app));
+    let scrape = app.config.telemetry.scrape.clone();
+    let server = HttpServer::new(move || {
+        let scrape = scrape.clone();
+        HttpApp::new()
+            .app_data(data.clone())
+            .wrap(from_fn(http::guard))
+            .configure(|config| http::metrics_routes(config, scrape))
+    });
+    let server = server
+        .workers(1)
+        .client_request_timeout(HEAD_DEADLINE)
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(MAX_SCRAPES)
+        .disable_signals()
+        .listen(listener)
+        .map_err(|e| StartError::Listen(address, e))?
+        .run();
+    let handle = server.handle();
+    drop(app.store.background(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the server of the metrics ended");
+        }
+    }));
+    Ok(handle)
 }
 
 fn upstreams(config: &Config) -> Result<Upstreams, String> {
@@ -210,6 +259,18 @@ fn rotation(config: &Config) -> RotationPolicy {
     }
 }
 
+/// Follows the feed; measured only where somebody measures.
+async fn tailer(db: &Db, live: &Arc<Live>, telemetry: &Telemetry) -> Result<TailerHandle, DbError> {
+    let live: Arc<dyn FeedSink> = Arc::<Live>::clone(live);
+    if !telemetry.is_on() {
+        return Tailer::start(db.clone(), TailerConfig::default(), live).await;
+    }
+    let sink = Arc::new(MeasuredSink::new(live, telemetry.clone()));
+    let tailer = Tailer::start(db.clone(), TailerConfig::default(), Arc::<MeasuredSink>::clone(&sink) as _).await?;
+    sink.follow(tailer.clone());
+    Ok(tailer)
+}
+
 async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartError> {
     let limits = Limits { pool_size: config.database_pool, ..Limits::default() };
     let db = Db::connect(&config.database_url.0, limits).await?;
@@ -217,8 +278,8 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let urls = Urls::new(&config.issuer, config.release_url.as_deref());
     let store = Arc::new(Store::new(db.clone(), Handle::current()));
     let live = Arc::new(Live::default());
-    let sink: Arc<dyn FeedSink> = live.clone();
-    let tailer = Tailer::start(db.clone(), TailerConfig::default(), sink).await?;
+    let telemetry = Telemetry::start(&config.telemetry, &store).map_err(StartError::Telemetry)?;
+    let tailer = tailer(&db, &live, &telemetry).await?;
     let micros = Arc::clone(&clock);
     let (published, heads) = watch::channel(tailer.position());
     let committer = Committer::start(
@@ -226,6 +287,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         CommitterConfig {
             tailer: Some(tailer.clone()),
             published: Some(Arc::new(published)),
+            watch: telemetry.commit_watch(),
             ..CommitterConfig::default()
         },
         Arc::new(move || micros.micros()),
@@ -242,13 +304,13 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let authorities = config.client_certificates.authorities.as_deref().map(Authorities::from_file).transpose();
     let authorities = authorities.map_err(StartError::Authorities)?;
     let upstreams = upstreams(&config).map_err(StartError::Upstreams)?;
-    let fetcher = Arc::new(fetcher(&config).map_err(StartError::Fetches)?);
+    let fetcher = Arc::new(fetcher(&config).map_err(StartError::Fetches)?.measured(telemetry.clone()));
     Ok(App {
         tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
         status: StatusLists::default(),
         long_polls: Semaphore::new(crate::limits::MAX_LONG_POLLS),
         refusals: Gatherer::new(committer.clone(), Arc::clone(&clock), Arc::clone(&store)),
-        rates: Rates::new(cells, config.rates),
+        rates: Rates::new(cells, config.rates, telemetry.clone()),
         failures: Failures::default(),
         marks: Marks::new(&own.nonces, Arc::clone(&store)),
         proofs: Proofs::default(),
@@ -269,6 +331,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         urls,
         clock,
         store,
+        telemetry,
         committer,
         tailer,
         live,

@@ -4,6 +4,7 @@
 //! here, in tasks of its own, so that no client can cancel a statement half way by
 //! hanging up.
 
+use crate::telemetry::carried;
 use std::future::Future;
 use stipend_schema::Db;
 use tokio::runtime::Handle;
@@ -38,7 +39,7 @@ impl Store {
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StoreStopped> {
-        self.runtime.spawn(work).await.map_err(|_| StoreStopped)
+        self.runtime.spawn(carried(work)).await.map_err(|_| StoreStopped)
     }
 
     /// Runs work that blocks on a thread that may.

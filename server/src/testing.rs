@@ -142,6 +142,13 @@ impl TestServer {
         self.running.lock().as_ref().map(|running| running.address.to_string()).unwrap_or_default()
     }
 
+    /// Where `/metrics` is.
+    #[must_use]
+    pub fn metrics_url(&self) -> String {
+        let address = self.running.lock().as_ref().and_then(|running| running.metrics_address);
+        address.map(|address| format!("http://{address}/metrics")).unwrap_or_default()
+    }
+
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.issuer)
@@ -158,17 +165,16 @@ impl TestServer {
     /// When there is no JSON answer.
     #[expect(clippy::expect_used, reason = "a test without an answer has failed")]
     pub async fn form(&self, path: &str, client: &TestClient, form: &[(&str, &str)]) -> (StatusCode, Value) {
-        let answer = self
-            .http
-            .post(self.url(path))
-            .basic_auth(&client.id, Some(&client.secret))
-            .form(form)
-            .send()
-            .await
-            .expect("an answer");
+        let answer = self.form_request(path, client, form).send().await.expect("an answer");
         let status = answer.status();
         let body = answer.bytes().await.expect("a body");
         (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    /// A form request by HTTP Basic, to be sent.
+    #[must_use]
+    pub fn form_request(&self, path: &str, client: &TestClient, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
+        self.http.post(self.url(path)).basic_auth(&client.id, Some(&client.secret)).form(form)
     }
 
     /// A client credentials token.

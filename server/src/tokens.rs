@@ -9,6 +9,7 @@ use crate::limits::{LEEWAY_SECONDS, MAX_CACHED_TOKENS};
 use crate::live::Live;
 use crate::records::{Client, Records, Unavailable};
 use crate::ring::Ring;
+use crate::telemetry::{Phase, phase};
 use moka::sync::Cache;
 use std::sync::Arc;
 use stipend_keys::{JwsError, TokenKind, Unverified, sha256};
@@ -121,6 +122,7 @@ impl Tokens {
     /// # Errors
     /// The [`TokenFault`], or that the records can't be read now.
     pub async fn standing(&self, compact: &str, now: i64) -> Result<StandingToken, Doubt> {
+        let _timed = phase(Phase::Verify);
         self.standing_of(self.verify(compact, now)?, now).await
     }
 

@@ -16,12 +16,14 @@ mod run;
 #[cfg(test)]
 mod sim;
 mod statements;
+mod watch;
 mod work;
 
 pub use burns::{Burn, Burns, MAX_BURNS};
 pub(crate) use decide::opening_record;
 pub(crate) use pg::FEED_LOCK;
 pub(crate) use run::new_writer_id;
+pub use watch::{CommitWatch, Declined, TransactionReport, WorkReport};
 pub use work::{AuditDraft, Outcome, Position, Work};
 
 use crate::audit::Chain;
@@ -31,9 +33,10 @@ use parking_lot::Mutex;
 use run::{Job, Runner};
 use statements::Transactions;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::{mpsc, oneshot, watch};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use watch::Told;
 use work::Prepared;
 
 /// Works that may wait for a transaction; one more is answered unavailable.
@@ -49,12 +52,14 @@ pub struct CommitterConfig {
     /// Longest wait of a submitter, whatever the database does.
     pub answer_timeout: Duration,
     /// Told the feed's head after every commit that published, to wake other nodes.
-    pub published: Option<Arc<watch::Sender<i64>>>,
+    pub published: Option<Arc<tokio::sync::watch::Sender<i64>>>,
+    /// Told how works fare.
+    pub watch: Option<Arc<dyn CommitWatch>>,
 }
 
 impl Default for CommitterConfig {
     fn default() -> Self {
-        Self { tailer: None, answer_timeout: Duration::from_secs(2), published: None }
+        Self { tailer: None, answer_timeout: Duration::from_secs(2), published: None, watch: None }
     }
 }
 
@@ -81,7 +86,7 @@ impl Committer {
     fn start_on(db: impl Transactions, config: CommitterConfig, clock: Clock) -> Result<CommitterHandle, DbError> {
         let (queue, jobs) = mpsc::channel(QUEUE_LIMIT);
         let stop = Arc::new(tokio::sync::Notify::new());
-        let runner = Runner::new(db, clock, jobs, (Arc::clone(&stop), config.published.clone()))?;
+        let runner = Runner::new(db, clock, jobs, Arc::clone(&stop), &config)?;
         let head = runner.head();
         #[expect(clippy::disallowed_methods, reason = "the committer's own task, owned by its handle")]
         let task = tokio::spawn(runner.run());
@@ -93,25 +98,42 @@ impl CommitterHandle {
     /// Commits `work`. Answers within the configured limit; dropping the future does not take
     /// the work back.
     pub async fn submit(&self, work: Work) -> Outcome {
+        let Some(watch) = &self.config.watch else { return self.commit(work).await.0 };
+        let began = Instant::now();
+        let ledger = work.spend.is_some();
+        let (outcome, told) = self.commit(work).await;
+        let Told { queued, declined } = told;
+        watch.work(&WorkReport { took: began.elapsed(), queued, ledger, outcome: &outcome, declined });
+        outcome
+    }
+
+    async fn commit(&self, work: Work) -> (Outcome, Told) {
         let publishes = !work.changes.is_empty();
         let prepared = match Prepared::new(work) {
             Ok(prepared) => prepared,
-            Err(what) => return Outcome::Invalid(what),
+            Err(what) => return (Outcome::Invalid(what), Told::default()),
         };
         let (answer, answered) = oneshot::channel();
-        if self.queue.try_send(Job { prepared, answer }).is_err() {
-            return Outcome::Unavailable;
+        let since = self.config.watch.as_ref().map(|_| Instant::now());
+        if self.queue.try_send(Job { prepared, answer, since }).is_err() {
+            return (Outcome::Unavailable, Told::default());
         }
-        let outcome = match tokio::time::timeout(self.config.answer_timeout, answered).await {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(_)) | Err(_) => return Outcome::Unavailable,
+        let (outcome, told) = match tokio::time::timeout(self.config.answer_timeout, answered).await {
+            Ok(Ok(answered)) => answered,
+            Ok(Err(_)) | Err(_) => return (Outcome::Unavailable, Told::default()),
         };
         if let (true, Outcome::Committed { head, .. }, Some(tailer)) = (publishes, &outcome, &self.config.tailer) {
             // Read your own writes. It is stored whether or not this node has caught up, so a
             // tailer that lags changes nothing in the answer.
             tailer.catch_up_to(*head).await;
         }
-        outcome
+        (outcome, told)
+    }
+
+    /// Works that wait for a transaction.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.queue.max_capacity().saturating_sub(self.queue.capacity())
     }
 
     /// Whether works are still taken.

@@ -1,10 +1,11 @@
 //! The committer's loop: gather, commit, answer. One transaction at a time, because a chain
 //! has one writer; while it runs, the next batch gathers by itself, so nothing waits on purpose.
 
-use super::Clock;
 use super::decide::Batch;
 use super::statements::{Done, Failure, Transactions};
+use super::watch::{CommitWatch, Declined, Told, TransactionReport, declined};
 use super::work::{Outcome, Prepared};
+use super::{Clock, CommitterConfig};
 use crate::audit::Chain;
 use crate::db::DbError;
 use base64::Engine;
@@ -27,7 +28,22 @@ const WRITER_ID_BYTES: usize = 20;
 #[derive(Debug)]
 pub(super) struct Job {
     pub(super) prepared: Prepared,
-    pub(super) answer: oneshot::Sender<Outcome>,
+    pub(super) answer: oneshot::Sender<(Outcome, Told)>,
+    /// Since when it waits, if anybody measures.
+    pub(super) since: Option<std::time::Instant>,
+}
+
+/// Whom to answer.
+struct Waiting {
+    answer: oneshot::Sender<(Outcome, Told)>,
+    queued: Option<Duration>,
+}
+
+impl From<Job> for (Prepared, Waiting) {
+    fn from(job: Job) -> Self {
+        let queued = job.since.map(|since| since.elapsed());
+        (job.prepared, Waiting { answer: job.answer, queued })
+    }
 }
 
 pub(super) struct Runner<T> {
@@ -39,6 +55,7 @@ pub(super) struct Runner<T> {
     /// Taken from the queue, to be committed alone.
     next: Option<Job>,
     chain: Chain,
+    watch: Option<Arc<dyn CommitWatch>>,
     /// A copy of the chain, for those who sign checkpoints of it.
     head: Arc<Mutex<Chain>>,
 }
@@ -48,10 +65,13 @@ impl<T: Transactions> Runner<T> {
         db: T,
         clock: Clock,
         jobs: mpsc::Receiver<Job>,
-        (stop, published): (Arc<Notify>, Option<Arc<watch::Sender<i64>>>),
+        stop: Arc<Notify>,
+        config: &CommitterConfig,
     ) -> Result<Self, DbError> {
         let chain = Chain::new(new_writer_id()?);
-        Ok(Self { db, clock, jobs, stop, published, next: None, head: Arc::new(Mutex::new(chain.clone())), chain })
+        let head = Arc::new(Mutex::new(chain.clone()));
+        let (published, watch) = (config.published.clone(), config.watch.clone());
+        Ok(Self { db, clock, jobs, stop, published, next: None, watch, head, chain })
     }
 
     pub(super) fn head(&self) -> Arc<Mutex<Chain>> {
@@ -69,13 +89,14 @@ impl<T: Transactions> Runner<T> {
             };
             let (works, answers) = self.gather(first);
             let publishes = works.iter().any(|prepared| !prepared.work.changes.is_empty());
-            let outcomes = self.commit(works).await;
+            let (outcomes, declined) = self.commit(works).await;
             if publishes {
                 self.tell(&outcomes);
             }
-            for (answer, outcome) in answers.into_iter().zip(outcomes) {
+            let declined = declined.into_iter().chain(std::iter::repeat(None));
+            for ((waiting, outcome), declined) in answers.into_iter().zip(outcomes).zip(declined) {
                 // The submitter may be gone; its work is committed all the same.
-                let _ = answer.send(outcome);
+                let _ = waiting.answer.send((outcome, Told { queued: waiting.queued, declined }));
             }
         }
     }
@@ -107,24 +128,27 @@ impl<T: Transactions> Runner<T> {
     }
 
     /// What waits now and may share a transaction, in order of arrival.
-    fn gather(&mut self, first: Job) -> (Vec<Prepared>, Vec<oneshot::Sender<Outcome>>) {
+    fn gather(&mut self, first: Job) -> (Vec<Prepared>, Vec<Waiting>) {
         let alone = first.prepared.stands_alone();
-        let mut works = vec![first.prepared];
-        let mut answers = vec![first.answer];
+        let (first, answer) = first.into();
+        let mut works = vec![first];
+        let mut answers = vec![answer];
         while !alone && works.len() < MAX_BATCH {
             let Ok(job) = self.jobs.try_recv() else { break };
             if job.prepared.stands_alone() {
                 self.next = Some(job);
                 break;
             }
-            works.push(job.prepared);
-            answers.push(job.answer);
+            let (prepared, answer) = job.into();
+            works.push(prepared);
+            answers.push(answer);
         }
         (works, answers)
     }
 
-    /// One outcome per work, in order.
-    async fn commit(&mut self, works: Vec<Prepared>) -> Vec<Outcome> {
+    /// One outcome per work, in order; and, where anybody measures, what the ledger declined of
+    /// those that were committed together.
+    async fn commit(&mut self, works: Vec<Prepared>) -> (Vec<Outcome>, Vec<Option<Declined>>) {
         let began = Instant::now();
         let batch = Arc::new(Batch::new(works));
         let mut result = self.attempt(&batch).await;
@@ -134,12 +158,20 @@ impl<T: Transactions> Runner<T> {
         }
         let count = batch.works.len();
         match result {
-            Ok(outcomes) => outcomes,
+            Ok(outcomes) => {
+                let declined = match &self.watch {
+                    Some(_) => {
+                        batch.works.iter().zip(&outcomes).map(|(work, outcome)| declined(work, outcome)).collect()
+                    }
+                    None => Vec::new(),
+                };
+                (outcomes, declined)
+            }
             Err(Failure::Refused(what)) if count > 1 => {
                 tracing::warn!(what, count, "a batch was refused, trying its works alone");
-                self.commit_each(batch, began).await
+                (self.commit_each(batch, began).await, Vec::new())
             }
-            Err(failure) => vec![outcome_of(&failure); count],
+            Err(failure) => (vec![outcome_of(&failure); count], Vec::new()),
         }
     }
 
@@ -167,7 +199,13 @@ impl<T: Transactions> Runner<T> {
     async fn attempt(&mut self, batch: &Arc<Batch>) -> Result<Vec<Outcome>, Failure> {
         let at = (self.clock)();
         let chain = self.chain.clone();
-        match self.db.commit(batch, chain, at).await {
+        let began = self.watch.as_ref().map(|_| std::time::Instant::now());
+        let done = self.db.commit(batch, chain, at).await;
+        if let (Some(watch), Some(began)) = (&self.watch, began) {
+            let (works, committed) = (batch.works.len(), done.is_ok());
+            watch.transaction(&TransactionReport { works, took: began.elapsed(), committed });
+        }
+        match done {
             Ok(Done { outcomes, chain, wrote }) => {
                 if wrote {
                     self.head.lock().clone_from(&chain);

@@ -3,12 +3,13 @@
 //! waits for it: a request that is dropped midway can't leave a connection half used.
 //! Durability: WAL with `synchronous = FULL`, so an acknowledged commit survives power loss.
 
-use super::{DbError, Limits};
+use super::{DbError, Limits, PoolUse};
 use diesel::connection::SimpleConnection;
 use diesel::{Connection, QueryResult, SqliteConnection};
 use parking_lot::Mutex;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -59,7 +60,25 @@ fn create_private(path: &Path) -> Result<(), DbError> {
 pub(crate) struct LitePool {
     shared: Arc<Shared>,
     free: Arc<Semaphore>,
+    max: usize,
+    waiting: AtomicUsize,
     wait_timeout: Duration,
+}
+
+/// Counts who waits, for as long as they do.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 struct Shared {
@@ -77,8 +96,16 @@ impl LitePool {
                 idle: Mutex::new(Vec::with_capacity(size)),
             }),
             free: Arc::new(Semaphore::new(size.max(1))),
+            max: size.max(1),
+            waiting: AtomicUsize::new(0),
             wait_timeout: limits.wait_timeout,
         }
+    }
+
+    pub(crate) fn used(&self, name: &'static str) -> PoolUse {
+        let (max, waiting) = (self.max, self.waiting.load(Ordering::Relaxed));
+        let used = max.saturating_sub(self.free.available_permits());
+        PoolUse { name, used, idle: self.shared.idle.lock().len(), max, waiting }
     }
 
     /// Runs `work` with a connection on a blocking thread, to its end even if the caller goes.
@@ -94,10 +121,12 @@ impl LitePool {
         &self,
         work: impl FnOnce(&mut SqliteConnection) -> R + Send + 'static,
     ) -> Result<R, DbError> {
+        let waiting = Waiting::new(&self.waiting);
         let permit = tokio::time::timeout(self.wait_timeout, Arc::clone(&self.free).acquire_owned())
             .await
             .map_err(DbError::timed_out)?
             .map_err(|_| DbError::Unavailable("the pool is closed".to_owned()))?;
+        drop(waiting);
         let shared = Arc::clone(&self.shared);
         tokio::task::spawn_blocking(move || {
             let idle = shared.idle.lock().pop();

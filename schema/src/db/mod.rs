@@ -119,6 +119,27 @@ impl Db {
     pub async fn ping(&self) -> Result<(), DbError> {
         crate::queries::database_time(self).await.map(|_| ())
     }
+
+    /// How its pools are used now.
+    #[must_use]
+    pub fn pools(&self) -> [PoolUse; 2] {
+        match &*self.pools {
+            Pools::Pg(pool) => pool.uses(),
+            Pools::Lite(pools) => [pools.read.used("read"), pools.write.used("write")],
+        }
+    }
+}
+
+/// The connections of one pool.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct PoolUse {
+    pub name: &'static str,
+    pub used: usize,
+    /// Open, and free.
+    pub idle: usize,
+    pub max: usize,
+    /// Who waits for one.
+    pub waiting: usize,
 }
 
 /// Runs one query on whichever backend `$db` is: `read!(db, get_results::<OwnerRow>, query)`.

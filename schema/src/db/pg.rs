@@ -2,7 +2,7 @@
 //! Time limits are set on the server side too, so that a node that went away leaves nothing
 //! running and no lock held.
 
-use super::{DbError, Limits};
+use super::{DbError, Limits, PoolUse};
 use diesel::{ConnectionError, ConnectionResult};
 use diesel_async::pooled_connection::deadpool::{Object, Pool};
 use diesel_async::pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod};
@@ -69,6 +69,15 @@ impl PgPool {
             .await
             .map_err(DbError::timed_out)?
             .map_err(|error| DbError::Unavailable(error.to_string()))
+    }
+
+    pub(crate) fn uses(&self) -> [PoolUse; 2] {
+        let used = |name, pool: &Pool<AsyncPgConnection>| {
+            let status = pool.status();
+            let used = status.size.saturating_sub(status.available);
+            PoolUse { name, used, idle: status.available, max: status.max_size, waiting: status.waiting }
+        };
+        [used("read", &self.pool), used("write", &self.commit_pool)]
     }
 
     /// A connection outside the pool, without time limits: for migrations.

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::binding::{self, Presentation};
 use crate::reason::{OAuthCode, Reason};
 use crate::records::{Client, RoleGrant};
+use crate::telemetry::{self, Phase, phase};
 use crate::tokens::Doubt;
 use std::sync::Arc;
 use stipend_keys::Unverified;
@@ -40,6 +41,7 @@ enum Who {
 /// # Errors
 /// [`Code::InvalidToken`], or that nobody can tell now.
 pub(super) async fn authenticate(app: &App, shown: &Presentation) -> Result<(Caller, Option<Burn>), Refusal> {
+    let _timed = phase(Phase::Authenticate);
     // A read commits nothing, so it leans on the view as introspection does.
     if !app.view_is_fresh().await {
         return Err(Refusal::unavailable());
@@ -76,6 +78,7 @@ async fn client(app: &App, shown: &Presentation) -> Result<(Caller, Option<Burn>
     if claims.sub != client.subject {
         return Err(invalid());
     }
+    telemetry::client(&client.id);
     Ok((Caller { who: Who::Client(client), scope: claims.scope.clone(), deps: standing.deps }, proved.burn))
 }
 

@@ -26,6 +26,7 @@ use crate::pace::Pace;
 use crate::rates::HeldUp;
 use crate::reason::Reason;
 use crate::records::{AuthMethod, Client};
+use crate::telemetry::{self, Phase, phase};
 use std::sync::Arc;
 use stipend_keys::{Secret, Unverified};
 use stipend_schema::{Burn, Dep};
@@ -80,8 +81,10 @@ enum Presented {
 /// # Errors
 /// [`AuthFailure`]; nothing was burned and nothing changed.
 pub async fn authenticate(app: &App, credentials: &Credentials<'_>) -> Result<AuthenticatedClient, AuthFailure> {
+    let _timed = phase(Phase::Authenticate);
     let authenticated = prove(app, credentials).await?;
     let client = &authenticated.client;
+    telemetry::client(&client.id);
     count(app, client, &credentials.pace).await.map_err(|reason| AuthFailure::new(reason, Some(&client.id)))?;
     Ok(authenticated)
 }

@@ -8,12 +8,14 @@ mod redis;
 mod services;
 mod settings;
 mod source;
+mod telemetry;
 
 pub use certificates::ClientCertificates;
 pub use key_encryption::{KekConfig, KekProvider};
 pub use services::Services;
-pub use settings::{CLIENT_SETTINGS, CONFIG_FILE, PREFIX, SETTINGS, Setting};
+pub use settings::{CLIENT_SETTINGS, CONFIG_FILE, OTEL_PREFIX, PREFIX, SETTINGS, Setting};
 pub use source::Source;
+pub use telemetry::{ScrapeConfig, TelemetryConfig};
 
 use crate::binding::NoncePolicy;
 use crate::limits::MAX_TTL_SECONDS;
@@ -69,6 +71,8 @@ pub struct Config {
     /// Most tokens with a budget under one token.
     pub max_children: i64,
     pub workers: Option<usize>,
+    /// What is told of this node, and where.
+    pub telemetry: TelemetryConfig,
     pub log_json: bool,
     pub log_level: String,
 }
@@ -155,6 +159,7 @@ impl Config {
                 .unwrap_or(NoncePolicy::Off),
             max_depth: source.within("STIPEND_MAX_DEPTH", 1, stipend_token::chain::MAX_ACTORS).unwrap_or(4),
             workers: source.within("STIPEND_WORKERS", 1, 256),
+            telemetry: telemetry::read(&mut source),
             log_json: source
                 .parse("STIPEND_LOG_FORMAT", "json or text", |text| match text {
                     "json" => Some(true),

@@ -13,6 +13,8 @@ pub struct Setting {
 }
 
 pub const PREFIX: &str = "STIPEND_";
+/// Settings of the OpenTelemetry specification keep their names, in the file too.
+pub const OTEL_PREFIX: &str = "OTEL_";
 /// Names the optional TOML file. Environment variables win over it.
 pub const CONFIG_FILE: &str = "STIPEND_CONFIG_FILE";
 /// Settings of the command line client, read by it and not by the server.
@@ -171,4 +173,49 @@ pub const SETTINGS: &[Setting] = &[
     setting("STIPEND_WORKERS", None, "HTTP worker threads; absent: one per core"),
     setting("STIPEND_LOG_FORMAT", Some("json"), "json or text"),
     setting("STIPEND_LOG_LEVEL", Some("info"), "A tracing filter: error, warn, info, debug, or per module"),
+    setting(
+        "STIPEND_METRICS_LISTEN",
+        None,
+        "Address and port at which GET /metrics is answered, and nothing else; absent: nowhere. By plain http",
+    ),
+    secret(
+        "STIPEND_METRICS_TOKEN",
+        "What a scraper of /metrics shows as its bearer token; required unless STIPEND_METRICS_LISTEN is on loopback",
+    ),
+    setting(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        None,
+        "Collector that traces and metrics are sent to by OTLP over HTTP, such as http://127.0.0.1:4318; absent: nothing is sent",
+    ),
+    setting("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", None, "URL of the traces alone, whole, in place of the general one"),
+    setting(
+        "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT",
+        None,
+        "URL of the metrics alone, whole, in place of the general one",
+    ),
+    secret("OTEL_EXPORTER_OTLP_HEADERS", "Headers sent with each export: name=value, separated by commas"),
+    setting(
+        "OTEL_EXPORTER_OTLP_TIMEOUT",
+        Some("10000"),
+        "Longest that one export may take, in milliseconds, 10 to 60000",
+    ),
+    setting(
+        "OTEL_EXPORTER_OTLP_CERTIFICATE",
+        None,
+        "Certificates (PEM) of the CA that signed the collector's, in place of the system's",
+    ),
+    setting("OTEL_EXPORTER_OTLP_PROTOCOL", Some("http/protobuf"), "The one that is spoken: http/protobuf"),
+    setting("OTEL_TRACES_EXPORTER", Some("otlp"), "otlp or none"),
+    setting("OTEL_METRICS_EXPORTER", Some("otlp"), "otlp or none"),
+    setting("OTEL_SERVICE_NAME", Some("stipend"), "service.name of what is told"),
+    setting("OTEL_RESOURCE_ATTRIBUTES", None, "Further attributes of the node: key=value, separated by commas"),
+    setting(
+        "OTEL_TRACES_SAMPLER",
+        Some("parentbased_always_on"),
+        "Which requests are traced: always_on, always_off or traceidratio, or one of these after parentbased_",
+    ),
+    setting("OTEL_TRACES_SAMPLER_ARG", Some("1"), "The ratio of traceidratio, 0 to 1"),
+    setting("OTEL_BSP_SCHEDULE_DELAY", Some("5000"), "How long spans gather before they are sent, in milliseconds"),
+    setting("OTEL_METRIC_EXPORT_INTERVAL", Some("60000"), "How often metrics are sent, in milliseconds"),
+    setting("OTEL_SDK_DISABLED", Some("false"), "true: nothing is sent, whatever the others say"),
 ];

@@ -1,6 +1,6 @@
 //! Where settings come from, and every fault found on the way.
 
-use super::{CLIENT_SETTINGS, CONFIG_FILE, ConfigErrors, PREFIX, SETTINGS, Setting};
+use super::{CLIENT_SETTINGS, CONFIG_FILE, ConfigErrors, OTEL_PREFIX, PREFIX, SETTINGS, Setting};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ impl Source {
     pub fn from_env() -> Result<Self, ConfigErrors> {
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
         let vars = std::env::vars();
-        Self::from_vars(vars.filter(|(name, _)| name.starts_with(PREFIX)))
+        Self::from_vars(vars.filter(|(name, _)| name.starts_with(PREFIX) || name.starts_with(OTEL_PREFIX)))
     }
 
     /// Settings from name and value pairs, as from an environment.
@@ -42,6 +42,8 @@ impl Source {
             !CLIENT_SETTINGS.contains(&name.as_str())
                 && !name.starts_with("STIPEND_TEST_")
                 && !name.starts_with("STIPEND_INTEROP_")
+                // Set for a whole machine, for programs that know more of them.
+                && (!name.starts_with(OTEL_PREFIX) || is_known(name))
         });
         for of in vars.keys().filter(|of| is_secret(of) && vars.contains_key(&format!("{of}_FILE"))) {
             source.faults.push(format!("{of} and {of}_FILE exclude each other"));
@@ -53,7 +55,7 @@ impl Source {
     }
 
     fn take(&mut self, name: String, value: String) {
-        if SETTINGS.iter().any(|setting| setting.env == name) {
+        if is_setting(&name) {
             self.values.insert(name, value);
         } else if let Some(of) = name.strip_suffix("_FILE").filter(|of| is_secret(of)) {
             match read_bounded(&value) {
@@ -80,7 +82,8 @@ impl Source {
                     continue;
                 }
             };
-            self.take(format!("{PREFIX}{}", name.to_uppercase()), text);
+            let name = name.to_uppercase();
+            self.take(if name.starts_with(OTEL_PREFIX) { name } else { format!("{PREFIX}{name}") }, text);
         }
         Ok(())
     }
@@ -167,6 +170,15 @@ impl Source {
     pub(super) fn finish(self) -> Result<(), ConfigErrors> {
         if self.faults.is_empty() { Ok(()) } else { Err(ConfigErrors(self.faults)) }
     }
+}
+
+fn is_setting(env: &str) -> bool {
+    SETTINGS.iter().any(|setting| setting.env == env)
+}
+
+/// A setting, or the file that a secret one is in.
+fn is_known(env: &str) -> bool {
+    is_setting(env) || env.strip_suffix("_FILE").is_some_and(is_secret)
 }
 
 fn is_secret(env: &str) -> bool {

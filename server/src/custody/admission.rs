@@ -15,6 +15,7 @@ use crate::deps;
 use crate::pace::Pace;
 use crate::reason::Reason;
 use crate::records::{Credential, Grant, Unavailable, Version};
+use crate::telemetry::{self, Phase, phase};
 use crate::tokens::{Doubt, StandingToken};
 use std::sync::Arc;
 use stipend_relying::{Refusal, check_credential, check_scope, find_credential};
@@ -137,6 +138,7 @@ pub(super) async fn bearer(
     if let Err(reason) = paced(app, &claims.client_id, &origin.pace).await {
         return Err(Refused { claimed: Some(claims.client_id.clone()), ..Refused::stranger(reason) });
     }
+    telemetry::client(&claims.client_id);
     let mut draft = Draft::new(event, origin);
     if let Some(owner) = standing.owners.first() {
         draft.client(&claims.client_id, owner);
@@ -165,6 +167,7 @@ pub async fn admit(
     event: &'static str,
     origin: &Origin,
 ) -> Result<Admission, Box<Refused>> {
+    let _timed = phase(Phase::Decide);
     let scope = if asked.mode == ReleaseMode::Proxy { SCOPE_USE } else { SCOPE_RELEASE };
     let mut bearer = bearer(app, asked.shown, scope, event, origin).await?;
     let (credential, grant) = find(app, asked, &mut bearer).await?;

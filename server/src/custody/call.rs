@@ -20,13 +20,15 @@ use crate::limits::{MAX_DECISIONS, PROXY_HOLD_SECONDS};
 use crate::proxy::prices::{Prices, estimate};
 use crate::proxy::templates::find_provider;
 use crate::proxy::usage::ensure_usage_in_stream;
-use crate::proxy::{AnswerBody, Forward, RequestBody, UpstreamFault, UsageStyle, join};
+use crate::proxy::{AnswerBody, Forward, Forwarded, RequestBody, UpstreamFault, UsageStyle, join};
 use crate::reason::Reason;
 use crate::records::{Credential, Grant, Version};
+use crate::telemetry::{Phase, phase};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Instant;
 use stipend_keys::Secret;
 use stipend_token::budget::{Amount, Unit};
 use stipend_token::constraint::{Body, CanonicalPath, Method};
@@ -240,7 +242,7 @@ impl Open {
         headers: HeaderMap,
         call: &ProxyCall,
         body: RequestBody,
-    ) -> Result<crate::proxy::Forwarded, UpstreamFault> {
+    ) -> Result<Forwarded, UpstreamFault> {
         let url = join(&self.target.base, &call.path, call.query.as_deref()).map_err(|_| UpstreamFault::UrlRefused)?;
         let value =
             open_value(&self.app, &self.credential, &self.version).await.map_err(|_| UpstreamFault::Injection)?;
@@ -260,7 +262,12 @@ impl Open {
             _ => body,
         };
         let forward = Forward { headers, body, inject, mask, usage, ..Forward::new(call.method.clone(), url) };
-        self.app.upstreams.forward(forward).await
+        let timed = phase(Phase::Upstream);
+        let began = Instant::now();
+        let forwarded = self.app.upstreams.forward(forward).await;
+        drop(timed);
+        self.app.telemetry.called_upstream(outcome(&forwarded), began.elapsed());
+        forwarded
     }
 
     async fn bearer(&self, value: &CredentialValue) -> Result<Option<Secret<String>>, UpstreamFault> {
@@ -287,6 +294,18 @@ impl Drop for Open {
             let ending = async move { settle(&app, Some(held), (draft, metered), Sent::Abandoned).await };
             drop(self.app.store.background(ending));
         }
+    }
+}
+
+/// What became of a call, for whoever measures.
+fn outcome(forwarded: &Result<Forwarded, UpstreamFault>) -> &'static str {
+    match forwarded {
+        Ok(forwarded) if forwarded.status.is_server_error() => "server_error",
+        Ok(forwarded) if forwarded.status.is_client_error() => "client_error",
+        Ok(_) => "answered",
+        Err(UpstreamFault::Busy) => "busy",
+        Err(fault) if fault.nothing_was_sent() => "not_sent",
+        Err(_) => "broken",
     }
 }
 

@@ -15,6 +15,7 @@ use crate::limits::{MAX_DECISIONS, WRAP_SECONDS};
 use crate::reason::Reason;
 use crate::records::{Credential, Version};
 use crate::retry::spend_key_of;
+use crate::telemetry::{Phase, phase};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use stipend_keys::jwe::Parameters;
@@ -360,6 +361,7 @@ pub(super) async fn open(
     credential: &Credential,
     version: &Version,
 ) -> Result<Arc<CredentialValue>, Reason> {
+    let _timed = phase(Phase::Open);
     let place = Place { owner: &credential.owner_id, credential: &credential.id, version: &version.id };
     app.safe.open(place, &version.sealed).await.map_err(|error| match error {
         SafeError::Unavailable => Reason::KeysUnavailable,

@@ -9,7 +9,7 @@
 use super::brake::Brake;
 use super::metadata::Document;
 use super::url::DocumentUrl;
-use crate::federation::{FetchFault, Fetched, Fetcher};
+use crate::federation::{FetchFault, Fetched, Fetcher, Wanted};
 use crate::limits::{
     DEFAULT_DOCUMENT_SECONDS, DOCUMENT_TRIES, DOCUMENT_TRY_SECONDS, DOCUMENTS_AT_ONCE, DOCUMENTS_OF_HOST_AT_ONCE,
     MAX_ALL_CLIENT_DOCUMENTS, MAX_CACHED_DOCUMENTS, MAX_DOCUMENT_BYTES, MAX_DOCUMENT_SECONDS, MAX_WAITING_FOR_HOST,
@@ -147,13 +147,14 @@ async fn fetch(fetcher: &Fetcher, url: &DocumentUrl) -> Result<(Document, i64), 
     let told = |fault: &dyn std::fmt::Display| {
         tracing::info!(url = url.as_str(), %fault, "a client's metadata document is not good");
     };
-    let Fetched { bytes, media_type, max_age } = match fetcher.get(url.url(), MAX_DOCUMENT_BYTES).await {
-        Ok(fetched) => fetched,
-        Err(fault) => {
-            told(&fault);
-            return Err(if fault == FetchFault::Busy { Reason::Busy } else { Reason::DocumentUnavailable });
-        }
-    };
+    let Fetched { bytes, media_type, max_age } =
+        match fetcher.get(Wanted::ClientMetadata, url.url(), MAX_DOCUMENT_BYTES).await {
+            Ok(fetched) => fetched,
+            Err(fault) => {
+                told(&fault);
+                return Err(if fault == FetchFault::Busy { Reason::Busy } else { Reason::DocumentUnavailable });
+            }
+        };
     if !media_type.as_deref().is_some_and(is_json) {
         told(&"it is not served as JSON");
         return Err(Reason::DocumentUnavailable);

@@ -6,12 +6,13 @@
 //! connected to. What a document says is its reader's business.
 
 use crate::proxy::{Guard, Lookup, SetupError, SystemLookup, UpstreamFault, guarded_client};
+use crate::telemetry::{Phase, Telemetry, phase};
 use http::header::{ACCEPT, AGE, CACHE_CONTROL, HeaderMap};
 use ipnet::IpNet;
 use reqwest::Client;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use url::Url;
 
@@ -47,6 +48,39 @@ pub enum FetchFault {
     Call(UpstreamFault),
 }
 
+impl FetchFault {
+    /// The metrics' word.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Busy => "busy",
+            Self::TooSlow => "too_slow",
+            Self::TooLarge => "too_large",
+            Self::Status(_) => "status",
+            Self::Call(_) => "unreachable",
+        }
+    }
+}
+
+/// What a fetch is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Wanted {
+    /// Keys of an issuer.
+    Keys,
+    /// Where they are.
+    IssuerMetadata,
+    ClientMetadata,
+}
+
+impl Wanted {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Keys => "jwks",
+            Self::IssuerMetadata => "issuer_metadata",
+            Self::ClientMetadata => "client_metadata",
+        }
+    }
+}
+
 /// A document as it came.
 #[derive(Clone, Debug)]
 pub struct Fetched {
@@ -63,6 +97,7 @@ pub struct Fetcher {
     client: Client,
     guard: Guard,
     room: Semaphore,
+    telemetry: Telemetry,
 }
 
 impl fmt::Debug for Fetcher {
@@ -85,7 +120,13 @@ impl Fetcher {
     pub fn with_lookup(config: FetchConfig, lookup: Arc<dyn Lookup>) -> Result<Self, SetupError> {
         let guard = Guard::new(config.networks, config.http_hosts, lookup);
         let client = guarded_client(&guard, FETCH_DEADLINE, config.ca_pem.as_deref())?;
-        Ok(Self { client, guard, room: Semaphore::new(MAX_FETCHES) })
+        Ok(Self { client, guard, room: Semaphore::new(MAX_FETCHES), telemetry: Telemetry::default() })
+    }
+
+    /// The same, telling how its fetches went.
+    #[must_use]
+    pub fn measured(self, telemetry: Telemetry) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// Fetches a document of at most `max_bytes` (and [`MAX_FETCH_BYTES`]). Only 200 is an
@@ -93,7 +134,16 @@ impl Fetcher {
     ///
     /// # Errors
     /// [`FetchFault`].
-    pub async fn get(&self, url: &Url, max_bytes: usize) -> Result<Fetched, FetchFault> {
+    pub async fn get(&self, wanted: Wanted, url: &Url, max_bytes: usize) -> Result<Fetched, FetchFault> {
+        let _timed = phase(Phase::Fetch);
+        let began = Instant::now();
+        let fetched = self.fetch(url, max_bytes).await;
+        let outcome = fetched.as_ref().map_or_else(|fault| fault.as_str(), |_| "fetched");
+        self.telemetry.fetched(wanted.as_str(), outcome, began.elapsed());
+        fetched
+    }
+
+    async fn fetch(&self, url: &Url, max_bytes: usize) -> Result<Fetched, FetchFault> {
         let _permit = self.room.try_acquire().map_err(|_| FetchFault::Busy)?;
         self.guard.check(url).map_err(FetchFault::Call)?;
         let reading = self.read(url, max_bytes.min(MAX_FETCH_BYTES));

@@ -20,7 +20,7 @@ mod verify;
 mod vouched;
 
 pub use evidence::{Evidence, SignedBy};
-pub use fetch::{FETCH_DEADLINE, FetchConfig, FetchFault, Fetched, Fetcher, MAX_FETCH_BYTES};
+pub use fetch::{FETCH_DEADLINE, FetchConfig, FetchFault, Fetched, Fetcher, MAX_FETCH_BYTES, Wanted};
 pub use jwks::{COOL_DOWN_SECONDS, FRESH_SECONDS, IssuerKeys, KeyFault, KeySet, MAX_CACHED_ISSUERS, MAX_STALE_SECONDS};
 pub use login::{AdminLogin, MAX_AUTH_AGE_SECONDS, MAX_ROLE_MAPPINGS, RoleMapping};
 pub use source::{KeySourceFault, inline_keys};

@@ -6,7 +6,7 @@
 //! at one that the registration lists.
 
 use super::bundle::authorities;
-use super::fetch::{FetchFault, Fetcher, MAX_FETCH_BYTES};
+use super::fetch::{FetchFault, Fetcher, MAX_FETCH_BYTES, Wanted};
 use super::jwks::KeySet;
 use super::spec::{Issuer, IssuerKind, KeySource, MAX_INLINE_BYTES, SpecFault};
 use serde_json::{Map, Value};
@@ -47,7 +47,7 @@ pub(super) async fn fetch_keys(fetcher: &Fetcher, issuer: &Issuer) -> Result<Key
         KeySource::JwksUri(url) => Url::parse(url).map_err(|_| KeySourceFault::Host)?,
         KeySource::Discovery => discover(fetcher, issuer).await?,
     };
-    let document = fetcher.get(&url, MAX_FETCH_BYTES).await.map_err(KeySourceFault::Keys)?;
+    let document = fetcher.get(Wanted::Keys, &url, MAX_FETCH_BYTES).await.map_err(KeySourceFault::Keys)?;
     let set = match issuer.kind {
         IssuerKind::Oidc => PublicJwkSet::from_published_json(&document.bytes),
         IssuerKind::Spiffe => PublicJwkSet::from_spiffe_bundle_json(&document.bytes),
@@ -61,7 +61,8 @@ async fn discover(fetcher: &Fetcher, issuer: &Issuer) -> Result<Url, KeySourceFa
     let base = issuer.issuer.trim_end_matches('/');
     let own = Url::parse(&issuer.issuer).map_err(|_| KeySourceFault::MetadataForm)?;
     let url = Url::parse(&format!("{base}{METADATA_PATH}")).map_err(|_| KeySourceFault::MetadataForm)?;
-    let document = fetcher.get(&url, MAX_METADATA_BYTES).await.map_err(KeySourceFault::Metadata)?;
+    let document =
+        fetcher.get(Wanted::IssuerMetadata, &url, MAX_METADATA_BYTES).await.map_err(KeySourceFault::Metadata)?;
     let limits = Limits { max_bytes: MAX_METADATA_BYTES, max_depth: MAX_METADATA_DEPTH };
     let metadata = parse_object(&document.bytes, limits).map_err(|_| KeySourceFault::MetadataForm)?;
     let member = |name| str_member(&metadata, name).ok().flatten().ok_or(KeySourceFault::MetadataForm);

@@ -4,6 +4,7 @@ use super::Issued;
 use crate::app::App;
 use crate::reason::Reason;
 use crate::records::{Client, ClientKind};
+use crate::telemetry::{Phase, phase};
 use serde::Serialize;
 use std::sync::Arc;
 use stipend_keys::{Keyring, Signer, TokenKind, random_id};
@@ -73,6 +74,7 @@ pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
 
 /// Signs claims whose record is durable. Nothing is signed that was not first recorded.
 pub(super) fn sign(app: &App, issued: &Issued) -> Result<TokenResponse, Reason> {
+    let _timed = phase(Phase::Sign);
     let Issued { claims, issued_token_type, leaving, since, kid } = issued;
     let keyring = app.ring.keyring();
     let signer = signer(&keyring, kid.as_deref(), app.clock.now())?;

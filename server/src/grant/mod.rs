@@ -10,6 +10,7 @@ mod id_jag;
 mod issue;
 mod jwt_bearer;
 mod kept;
+mod kind;
 mod presented;
 mod request;
 mod restrict;
@@ -19,6 +20,7 @@ mod token_exchange;
 pub use backchannel::{Started, start as start_backchannel};
 pub use id_jag::ID_JAG;
 pub use issue::{TokenResponse, token_type};
+pub use kind::{CIBA, CLIENT_CREDENTIALS, GRANT_TYPES, JWT_BEARER, TOKEN_EXCHANGE};
 pub use subject::{SubjectType, subject};
 pub use token_exchange::{Exchanged, build as build_exchange};
 
@@ -35,24 +37,16 @@ use crate::records::ClientKind;
 use crate::retry::spend_key;
 use crate::signals::reach;
 use crate::status::{self, Placed};
+use crate::telemetry::{self, Phase, phase};
 use bind::bind;
 use budget::Plan;
 use id_jag::Leaving;
+use kind::GrantType;
 use restrict::{Restricted, restrict};
 use stipend_schema::ledger::{Answer, NewToken, Refusal, Settled, Spend, SpendKey, Step};
 use stipend_schema::{Burn, Dep, Outcome, Work, Write};
 use stipend_token::Audience;
 use stipend_token::claims::AccessToken;
-
-pub const CLIENT_CREDENTIALS: &str = "client_credentials";
-pub const TOKEN_EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
-/// RFC 7523 section 2.1.
-pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
-/// OpenID CIBA Core section 4: fetching what people have approved.
-pub const CIBA: &str = "urn:openid:params:grant-type:ciba";
-
-/// Every grant there is.
-pub const GRANT_TYPES: [&str; 4] = [CLIENT_CREDENTIALS, TOKEN_EXCHANGE, JWT_BEARER, CIBA];
 
 /// What a grant decides: the claims to issue, and all it looked at.
 #[derive(Debug)]
@@ -73,25 +67,6 @@ pub struct Authorization {
     pub burn: Option<Burn>,
     /// Audiences that what it was had for was not for.
     pub moved_to: Vec<Audience>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum GrantType {
-    ClientCredentials,
-    TokenExchange,
-    JwtBearer,
-    Ciba,
-}
-
-impl GrantType {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientCredentials => CLIENT_CREDENTIALS,
-            Self::TokenExchange => TOKEN_EXCHANGE,
-            Self::JwtBearer => JWT_BEARER,
-            Self::Ciba => CIBA,
-        }
-    }
 }
 
 /// How one round of deciding and committing ended.
@@ -143,10 +118,11 @@ pub async fn token(
     origin: &Origin,
 ) -> Result<TokenResponse, Declined> {
     let params = credentials.params;
-    let grant = match grant_type(params) {
+    let grant = match GrantType::of(params) {
         Ok(grant) => grant,
         Err(reason) => return Err(refuse_stranger(app, &AuthFailure { reason, claimed: None }, origin).await.into()),
     };
+    telemetry::grant(grant.word());
     let request = Request { grant, params, key, presented, origin };
     for _ in 0..MAX_DECISIONS {
         let basis = app.live.applied();
@@ -165,17 +141,6 @@ pub async fn token(
         }
     }
     Err(Reason::Overtaken.into())
-}
-
-fn grant_type(params: &Params) -> Result<GrantType, Reason> {
-    match params.one("grant_type") {
-        Some(CLIENT_CREDENTIALS) => Ok(GrantType::ClientCredentials),
-        Some(TOKEN_EXCHANGE) => Ok(GrantType::TokenExchange),
-        Some(JWT_BEARER) => Ok(GrantType::JwtBearer),
-        Some(CIBA) => Ok(GrantType::Ciba),
-        Some(_) => Err(Reason::UnsupportedGrantType),
-        None => Err(Reason::MissingGrantType),
-    }
 }
 
 /// Records a refusal of a request that nobody has vouched for.
@@ -266,6 +231,7 @@ async fn decide(
     proved: Result<Proved, Reason>,
     draft: &Draft,
 ) -> Result<(Authorization, Option<SpendKey>), Refused> {
+    let _timed = phase(Phase::Decide);
     let Request { grant, params, key, .. } = request;
     let proved = proved?;
     let (client_id, now) = (&client.client.id, app.clock.now());

@@ -10,6 +10,7 @@ use crate::form::Params;
 use crate::grant::refuse_stranger;
 use crate::limits::{BODY_DEADLINE, MAX_BODY_BYTES};
 use crate::reason::Reason;
+use crate::telemetry::{Phase, phase};
 use actix_web::HttpRequest;
 use actix_web::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut, Payload};
@@ -24,6 +25,7 @@ pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Bytes,
     if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
         return Err(Reason::BodyTooLarge);
     }
+    let _timed = phase(Phase::Body);
     tokio::time::timeout(BODY_DEADLINE, collect(payload)).await.map_err(|_| Reason::BodyTooSlow)?
 }
 

@@ -4,6 +4,7 @@
 
 use crate::audit::Origin;
 use crate::reason::Reason;
+use crate::telemetry;
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
@@ -54,6 +55,7 @@ pub async fn request_log(
             route = pattern.as_deref().unwrap_or("none"),
             status = response.status().as_u16(),
             jti = line.and_then(|line| line.jti.as_deref()),
+            trace_id = telemetry::trace_id().map(tracing::field::display),
             reason = line.and_then(|line| line.reason).map(Reason::as_str),
             micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
             "request"

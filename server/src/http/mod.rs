@@ -16,6 +16,8 @@ mod guard;
 mod health;
 mod introspect;
 mod log;
+mod metrics;
+mod observe;
 mod origin;
 mod present;
 mod proxy;
@@ -32,6 +34,8 @@ pub use certificate::{client_certificate, keep_certificate};
 pub use challenge::{challenges, speaks_dpop};
 pub use guard::guard;
 pub use log::{Line, request_log};
+pub use metrics::metrics_routes;
+pub use observe::observe;
 pub use origin::origin;
 pub use present::{DPOP, presentation, presented, presents_twice};
 

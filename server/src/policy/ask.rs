@@ -5,6 +5,7 @@ use super::facts::{Act, AgentFacts, AmountFact, Facts, Target};
 use super::sets::{Applicable, Cited};
 use crate::audit::Draft;
 use crate::records::{Client, ClientKind, Credential, Records, RiskLevel, Unavailable};
+use crate::telemetry::{Phase, phase};
 use serde_json::Value;
 use std::net::IpAddr;
 use stipend_schema::Dep;
@@ -181,6 +182,7 @@ async fn risk(
 }
 
 fn judged(applicable: Applicable, questions: &[Facts]) -> Admission {
+    let _timed = phase(Phase::Policy);
     let denied = applicable.denials(questions);
     Admission { denied, asked: Some(applicable.named()), deps: applicable.deps, risk: None }
 }

@@ -12,6 +12,7 @@ pub use shared::{CellsUnavailable, SharedCells};
 
 use crate::limits::MAX_RATE_KEYS;
 use crate::records::{Client, ClientKind};
+use crate::telemetry::Telemetry;
 use lease::{Leases, Leave};
 use stipend_token::rate::Rate;
 
@@ -36,12 +37,13 @@ pub struct Rates {
     pub cells: SharedCells,
     leases: Leases,
     defaults: DefaultRates,
+    telemetry: Telemetry,
 }
 
 impl Rates {
     #[must_use]
-    pub fn new(cells: SharedCells, defaults: DefaultRates) -> Self {
-        Self { cells, leases: Leases::new(MAX_RATE_KEYS), defaults }
+    pub fn new(cells: SharedCells, defaults: DefaultRates, telemetry: Telemetry) -> Self {
+        Self { cells, leases: Leases::new(MAX_RATE_KEYS), defaults, telemetry }
     }
 
     /// Counts one request of a client, at `now` in microseconds.
@@ -61,14 +63,20 @@ impl Rates {
         Ok(())
     }
 
-    async fn take(&self, kind: &str, id: &str, rate: &Rate, now: i64) -> Result<(), HeldUp> {
+    async fn take(&self, kind: &'static str, id: &str, rate: &Rate, now: i64) -> Result<(), HeldUp> {
         // Another rate is another limit, so that a larger one takes effect at once.
         let key = &format!("{kind}:{id}:{}:{}", rate.burst(), rate.interval());
         let lease = self.leases.of(key);
         match lease.take(rate, now, async |want| self.cells.take(key, rate, now, want).await).await {
             Ok(Leave::Go) => Ok(()),
-            Ok(Leave::Wait(micros)) => Err(HeldUp::For(micros)),
-            Err(CellsUnavailable) => Err(HeldUp::Unknown),
+            Ok(Leave::Wait(micros)) => {
+                self.telemetry.held_up(kind, "held_up");
+                Err(HeldUp::For(micros))
+            }
+            Err(CellsUnavailable) => {
+                self.telemetry.held_up(kind, "unknown");
+                Err(HeldUp::Unknown)
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::idp::{Face, Idp, KEYS, Key, METADATA};
 use crate::world::{LOCAL, World, trust};
 use serde_json::json;
 use std::time::{Duration, Instant};
-use stipend::federation::{FETCH_DEADLINE, FetchConfig, FetchFault, Fetcher, ForeignFault, MAX_FETCH_BYTES};
+use stipend::federation::{FETCH_DEADLINE, FetchConfig, FetchFault, Fetcher, ForeignFault, MAX_FETCH_BYTES, Wanted};
 use stipend::proxy::UpstreamFault;
 use stipend_schema::Backend;
 use url::Url;
@@ -102,8 +102,8 @@ async fn the_fetcher_goes_where_it_may_and_nowhere_else() {
     };
     let fetcher = Fetcher::new(plain).unwrap();
     let small = Url::parse(&format!("{}/small", host.issuer)).unwrap();
-    assert_eq!(fetcher.get(&small, 100).await.unwrap().bytes.len(), 100);
-    assert_eq!(fetcher.get(&small, 99).await.unwrap_err(), FetchFault::TooLarge);
+    assert_eq!(fetcher.get(Wanted::Keys, &small, 100).await.unwrap().bytes.len(), 100);
+    assert_eq!(fetcher.get(Wanted::Keys, &small, 99).await.unwrap_err(), FetchFault::TooLarge);
     let refused = |fault| FetchFault::Call(fault);
     for (url, fault) in [
         ("http://localhost:1/", UpstreamFault::UrlRefused),
@@ -115,6 +115,10 @@ async fn the_fetcher_goes_where_it_may_and_nowhere_else() {
         ("https://[::ffff:10.0.0.1]/", UpstreamFault::AddressRefused),
         ("https://0x7f.1.1.1/", UpstreamFault::Connect),
     ] {
-        assert_eq!(fetcher.get(&Url::parse(url).unwrap(), 100).await.unwrap_err(), refused(fault), "{url}");
+        assert_eq!(
+            fetcher.get(Wanted::Keys, &Url::parse(url).unwrap(), 100).await.unwrap_err(),
+            refused(fault),
+            "{url}"
+        );
     }
 }

@@ -170,6 +170,10 @@ fn the_collectors_configuration_is_whole() {
     assert_eq!(collector.command, [format!("--config={}", mounted.target)]);
     let config = read(&compose.configs[&mounted.source].file);
     let config: serde_json::Value = serde_saphyr::from_str(&config).unwrap();
+    let told = &compose.services["server"].environment["OTEL_EXPORTER_OTLP_ENDPOINT"];
+    let heard = config["receivers"]["otlp"]["protocols"]["http"]["endpoint"].as_str().unwrap();
+    assert_eq!(*told, heard.replace("0.0.0.0", "http://collector"), "the server speaks OTLP over HTTP, there");
+    assert!(collector.networks.iter().any(|network| compose.services["server"].networks.contains(network)));
     for (name, pipeline) in config["service"]["pipelines"].as_object().unwrap() {
         for part in ["receivers", "processors", "exporters"] {
             for used in pipeline[part].as_array().unwrap() {
