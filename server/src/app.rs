@@ -1,6 +1,7 @@
 //! Everything a request may need, put together once at start.
 
 use crate::admin::Turns;
+use crate::admission::Admission;
 use crate::binding::Binding;
 use crate::certificate::Authorities;
 use crate::client::{Failures, Marks, Proofs};
@@ -102,6 +103,8 @@ pub struct App {
     pub live: Arc<Live>,
     pub records: Arc<Records>,
     pub ring: Arc<Ring>,
+    /// Which requests are served, when there are more than can be.
+    pub admission: Admission,
     pub tokens: Tokens,
     pub status: StatusLists,
     /// Polls for security events that may wait.

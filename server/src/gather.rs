@@ -4,6 +4,7 @@
 //! before it is answered. Those that follow in that second wait for its end and share
 //! one record with their count: still recorded before the answer, and a brake on guessing.
 
+use crate::admission::aside;
 use crate::audit::{Draft, Origin};
 use crate::clock::Clock;
 use crate::limits::MAX_GATHERED;
@@ -72,10 +73,15 @@ impl Gatherer {
                 self.close_later(kind);
                 recorded
             }
-            Turn::Later(mut recorded) => match recorded.wait_for(Option::is_some).await {
-                Ok(answer) => *answer == Some(true),
-                Err(_) => false,
-            },
+            Turn::Later(mut recorded) => {
+                let end = async move {
+                    match recorded.wait_for(Option::is_some).await {
+                        Ok(answer) => *answer == Some(true),
+                        Err(_) => false,
+                    }
+                };
+                aside(end).await
+            }
         }
     }
 

@@ -5,6 +5,7 @@
 //! the token crate, and to the commit pipeline of the schema crate. Nobody imports `http`.
 
 pub mod admin;
+pub mod admission;
 pub mod app;
 pub mod approval;
 pub mod audit;

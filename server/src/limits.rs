@@ -12,6 +12,13 @@ pub const HEAD_DEADLINE: Duration = Duration::from_secs(10);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Connections one worker holds; further ones wait in the listen queue.
 pub const MAX_CONNECTIONS_PER_WORKER: usize = 4096;
+/// Requests of one class that are served at once, where nothing is configured: twice of what fills
+/// a commit on a machine that is not slow. As many more wait.
+pub const MAX_UNDER_WAY: usize = 256;
+/// Revocations and calls of the admin API that are served at once. As many more wait.
+pub const MAX_ENDING: usize = 64;
+/// Longest wait for a seat: 503 beyond. Whoever asked is told so long before it gives up.
+pub const ADMISSION_WAIT: Duration = Duration::from_millis(500);
 /// Parameters in one form: `invalid_request` beyond.
 pub const MAX_PARAMETERS: usize = 64;
 /// `resource` and `audience` values in one request: `invalid_target` beyond.

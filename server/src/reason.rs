@@ -92,6 +92,7 @@ reasons! {
     CertificateNotRegistered = "certificate_not_registered", InvalidClient, "client authentication failed";
     TooManyFailures = "too_many_failures", TooManyRequests, "too many failed attempts for this client or from this address: wait as long as Retry-After says";
     RateLimited = "rate_limited", TooManyRequests, "this client or its owner asks more often than it may: wait as long as Retry-After says";
+    Overloaded = "overloaded", TemporarilyUnavailable, "more is asked of this server than it can do now: try again";
     Busy = "busy", TemporarilyUnavailable, "too many authentications at once: try again";
     // Sender constraint.
     DpopSeveral = "dpop_several", InvalidDpopProof, "send one DPoP header and no more";

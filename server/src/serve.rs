@@ -4,6 +4,7 @@ mod key_encryption;
 mod secrets;
 mod tls;
 
+use crate::admission::Admission;
 use crate::app::{App, Urls};
 use crate::binding::Binding;
 use crate::bootstrap::{BootstrapError, bootstrap};
@@ -140,6 +141,7 @@ pub async fn start_with(mut config: Config, clock: Arc<dyn Clock>) -> Result<Run
     let server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(data.clone())
+            .wrap(from_fn(http::admit))
             .wrap(from_fn(http::guard))
             .wrap(from_fn(http::request_log))
             .wrap(from_fn(http::observe))
@@ -306,6 +308,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
     let upstreams = upstreams(&config).map_err(StartError::Upstreams)?;
     let fetcher = Arc::new(fetcher(&config).map_err(StartError::Fetches)?.measured(telemetry.clone()));
     Ok(App {
+        admission: Admission::new(config.max_under_way),
         tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
         status: StatusLists::default(),
         long_polls: Semaphore::new(crate::limits::MAX_LONG_POLLS),

@@ -2,7 +2,9 @@
 //! with the fence, the burns, the writes, the published changes and the audit records of its
 //! works, all or nothing. The only writer of those tables.
 //! It must never answer before the commit, never let one work's fault fail another, and never
-//! drop a work because the request that submitted it is gone.
+//! drop a work because the request that submitted it is gone. A work that has waited so long that
+//! its submitter was told so is not begun any more: when more is asked for than can be done, what
+//! is done should be of use to somebody.
 
 mod burns;
 mod custody;
@@ -115,10 +117,11 @@ impl CommitterHandle {
         };
         let (answer, answered) = oneshot::channel();
         let since = self.config.watch.as_ref().map(|_| Instant::now());
-        if self.queue.try_send(Job { prepared, answer, since }).is_err() {
+        let until = tokio::time::Instant::now() + self.config.answer_timeout;
+        if self.queue.try_send(Job { prepared, answer, since, until }).is_err() {
             return (Outcome::Unavailable, Told::default());
         }
-        let (outcome, told) = match tokio::time::timeout(self.config.answer_timeout, answered).await {
+        let (outcome, told) = match tokio::time::timeout_at(until, answered).await {
             Ok(Ok(answered)) => answered,
             Ok(Err(_)) | Err(_) => return (Outcome::Unavailable, Told::default()),
         };

@@ -31,6 +31,8 @@ pub(super) struct Job {
     pub(super) answer: oneshot::Sender<(Outcome, Told)>,
     /// Since when it waits, if anybody measures.
     pub(super) since: Option<std::time::Instant>,
+    /// When its submitter stops waiting: it is begun before that, or not at all.
+    pub(super) until: Instant,
 }
 
 /// Whom to answer.
@@ -88,6 +90,9 @@ impl<T: Transactions> Runner<T> {
                 },
             };
             let (works, answers) = self.gather(first);
+            if works.is_empty() {
+                continue;
+            }
             let publishes = works.iter().any(|prepared| !prepared.work.changes.is_empty());
             let (outcomes, declined) = self.commit(works).await;
             if publishes {
@@ -127,21 +132,33 @@ impl<T: Transactions> Runner<T> {
         self.jobs.recv().await
     }
 
-    /// What waits now and may share a transaction, in order of arrival.
+    /// What waits now and may share a transaction, in order of arrival; nothing of what has
+    /// waited too long.
     fn gather(&mut self, first: Job) -> (Vec<Prepared>, Vec<Waiting>) {
-        let alone = first.prepared.stands_alone();
-        let (first, answer) = first.into();
-        let mut works = vec![first];
-        let mut answers = vec![answer];
-        while !alone && works.len() < MAX_BATCH {
-            let Ok(job) = self.jobs.try_recv() else { break };
-            if job.prepared.stands_alone() {
-                self.next = Some(job);
+        let now = Instant::now();
+        let (mut works, mut answers) = (Vec::new(), Vec::new());
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            if job.until <= now {
+                // Submitters have gone by then; this is for those that are about to.
+                let _ = job.answer.send((Outcome::Unavailable, Told::default()));
+            } else if job.prepared.stands_alone() {
+                if works.is_empty() {
+                    let (prepared, waiting) = job.into();
+                    works.push(prepared);
+                    answers.push(waiting);
+                } else {
+                    self.next = Some(job);
+                }
                 break;
+            } else {
+                let (prepared, waiting) = job.into();
+                works.push(prepared);
+                answers.push(waiting);
             }
-            let (prepared, answer) = job.into();
-            works.push(prepared);
-            answers.push(answer);
+            if works.len() < MAX_BATCH {
+                next = self.jobs.try_recv().ok();
+            }
         }
         (works, answers)
     }

@@ -34,6 +34,6 @@ mod turns;
 
 // Whoever registers gets secrets and keys by the same rules as whom an admin registers.
 pub(crate) use agents::{FreshSecret, fresh_secret, key_row, parse_jwks};
-pub use http::{openapi, routes};
+pub use http::{openapi, overloaded, routes};
 pub(crate) use limits::{DEFAULT_SECRET_SECONDS, MAX_CREDENTIAL_SECONDS, MAX_EXPIRY_SECONDS};
 pub use turns::Turns;

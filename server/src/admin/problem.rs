@@ -192,6 +192,11 @@ impl Refusal {
         Self::new(Code::Internal, "the server failed; its log says why")
     }
 
+    #[must_use]
+    pub fn overloaded() -> Self {
+        Self::new(Code::Unavailable, "more is asked of this server than it can do now: try again")
+    }
+
     /// A member of the body is at fault.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         let detail = detail.into();

@@ -5,6 +5,7 @@
 //! proved before is compared by a keyed MAC.
 
 use super::{AuthFailure, AuthenticatedClient};
+use crate::admission::aside;
 use crate::app::App;
 use crate::deps;
 use crate::limits::MAX_VALID_SECRETS;
@@ -93,7 +94,8 @@ async fn prove<'c>(
     let valid: Vec<&ClientSecret> = secrets.filter(|stored| now < stored.expires_at).take(MAX_VALID_SECRETS).collect();
     let parts: Vec<&[u8]> = iter::once(&mac[..]).chain(valid.iter().map(|stored| stored.hash.as_bytes())).collect();
     let question = app.mac.mac(&parts);
-    let matched = app.proofs.ask(question, async || run(app, secret, &valid).await).await?;
+    // Argon2id has a queue of its own, and a flood of wrong secrets must not keep seats.
+    let matched = aside(app.proofs.ask(question, async || run(app, secret, &valid).await)).await?;
     match matched.and_then(|at| valid.get(at)) {
         Some(stored) => {
             // Losing this race to another request loses nothing.

@@ -18,7 +18,7 @@ pub use source::Source;
 pub use telemetry::{ScrapeConfig, TelemetryConfig};
 
 use crate::binding::NoncePolicy;
-use crate::limits::MAX_TTL_SECONDS;
+use crate::limits::{MAX_TTL_SECONDS, MAX_UNDER_WAY};
 use crate::rates::DefaultRates;
 use crate::redis::RedisConfig;
 use ipnet::IpNet;
@@ -36,6 +36,8 @@ pub struct Config {
     pub listen: SocketAddr,
     pub database_url: DatabaseUrl,
     pub database_pool: usize,
+    /// Requests of one class that are served at once.
+    pub max_under_way: usize,
     /// Redis, where there is one.
     pub redis: Option<RedisConfig>,
     /// How often clients and owners may ask where nothing else is said of them.
@@ -129,6 +131,7 @@ impl Config {
             listen: source
                 .parse("STIPEND_LISTEN", "an address and port", |text| text.parse().ok())
                 .unwrap_or(SocketAddr::from(([127, 0, 0, 1], 0))),
+            max_under_way: source.within("STIPEND_MAX_UNDER_WAY", 8, 65_536).unwrap_or(MAX_UNDER_WAY),
             database_pool: source.within("STIPEND_DATABASE_POOL", 2, 64).unwrap_or(8),
             redis: redis::read(&mut source),
             rates: rates::read(&mut source),

@@ -171,6 +171,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("STIPEND_FETCH_CA_FILE", None, "Certificates (PEM) of private hosts that these are fetched from"),
     setting("STIPEND_WORKERS", None, "HTTP worker threads; absent: one per core"),
+    setting(
+        "STIPEND_MAX_UNDER_WAY",
+        Some("256"),
+        "Requests of one class that are served at once; as many wait for half a second, and further ones are answered 503 (Overload)",
+    ),
     setting("STIPEND_LOG_FORMAT", Some("json"), "json or text"),
     setting("STIPEND_LOG_LEVEL", Some("info"), "A tracing filter: error, warn, info, debug, or per module"),
     setting(

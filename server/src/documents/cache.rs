@@ -9,6 +9,7 @@
 use super::brake::Brake;
 use super::metadata::Document;
 use super::url::DocumentUrl;
+use crate::admission::aside;
 use crate::federation::{FetchFault, Fetched, Fetcher, Wanted};
 use crate::limits::{
     DEFAULT_DOCUMENT_SECONDS, DOCUMENT_TRIES, DOCUMENT_TRY_SECONDS, DOCUMENTS_AT_ONCE, DOCUMENTS_OF_HOST_AT_ONCE,
@@ -138,7 +139,7 @@ impl Documents {
             *kept = Some(Kept { read: read.clone(), until: now.saturating_add(seconds) });
             Ok(read)
         });
-        fetched.await.unwrap_or(Err(Reason::Internal))
+        aside(fetched).await.unwrap_or(Err(Reason::Internal))
     }
 }
 

@@ -9,6 +9,7 @@
 use super::fetch::Fetcher;
 use super::source::{KeySourceFault, fetch_keys};
 use super::spec::{Issuer, KeySource};
+use crate::admission::aside;
 use crate::certificate::Authorities;
 use crate::store::Store;
 use moka::sync::Cache;
@@ -169,7 +170,7 @@ impl IssuerKeys {
             slot.settle(fetch_keys(&fetcher, &issuer).await, &issuer, now);
             slot.answer(&wanted, now).unwrap_or(Err(KeyFault::Unavailable))
         });
-        waited.await.unwrap_or(Err(KeyFault::Unavailable))
+        aside(waited).await.unwrap_or(Err(KeyFault::Unavailable))
     }
 }
 

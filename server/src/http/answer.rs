@@ -119,6 +119,12 @@ pub(super) fn not_implemented(what: &'static str) -> HttpResponse {
     build(501).body(format!("{{\"error\":\"not_implemented\",\"error_description\":\"{what}\"}}"))
 }
 
+/// A request that no handler looked at.
+pub(super) fn unread(status: StatusCode, description: &'static str) -> HttpResponse {
+    let body = ErrorBody { error: "invalid_request", error_description: description };
+    json(status.as_u16(), &body)
+}
+
 /// 204, for what has nothing to say.
 pub(super) fn no_content() -> HttpResponse {
     HttpResponse::NoContent().insert_header((CACHE_CONTROL, "no-store")).finish()
@@ -126,5 +132,9 @@ pub(super) fn no_content() -> HttpResponse {
 
 /// What no route serves.
 pub async fn not_found() -> HttpResponse {
+    nothing_here()
+}
+
+pub(super) fn nothing_here() -> HttpResponse {
     build(404).body("{\"error\":\"not_found\",\"error_description\":\"there is nothing here\"}")
 }

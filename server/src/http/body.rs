@@ -2,6 +2,7 @@
 //! body would otherwise stay open for ever.
 
 use super::certificate::client_certificate;
+use crate::admission::enter;
 use crate::app::App;
 use crate::audit::Origin;
 use crate::certificate::ClientCertificate;
@@ -19,14 +20,19 @@ use futures_util::StreamExt;
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// # Errors
-/// [`Reason::BodyTooLarge`], [`Reason::BodyTooSlow`] or [`Reason::BodyUnreadable`].
+/// [`Reason::BodyTooLarge`], [`Reason::BodyTooSlow`] or [`Reason::BodyUnreadable`];
+/// [`Reason::Overloaded`] where there is no seat for a request that is whole.
 pub async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Bytes, Reason> {
     let declared = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|length| length > MAX_BODY_BYTES) {
         return Err(Reason::BodyTooLarge);
     }
-    let _timed = phase(Phase::Body);
-    tokio::time::timeout(BODY_DEADLINE, collect(payload)).await.map_err(|_| Reason::BodyTooSlow)?
+    let body = {
+        let _timed = phase(Phase::Body);
+        tokio::time::timeout(BODY_DEADLINE, collect(payload)).await.map_err(|_| Reason::BodyTooSlow)??
+    };
+    enter().await.map_err(|_| Reason::Overloaded)?;
+    Ok(body)
 }
 
 async fn collect(mut payload: Payload) -> Result<Bytes, Reason> {

@@ -2,6 +2,7 @@
 //! admin API's handlers know actix.
 
 mod accept;
+mod admit;
 mod answer;
 mod authorize;
 mod backchannel;
@@ -27,6 +28,7 @@ mod signals;
 mod status;
 mod token;
 
+pub use admit::admit;
 pub use answer::not_found;
 pub use answer::{oauth_error, tell_nonce};
 pub use body::read_body;
@@ -40,10 +42,22 @@ pub use origin::origin;
 pub use present::{DPOP, presentation, presented, presents_twice};
 
 use crate::config::Services;
-use actix_web::web::{self, ServiceConfig};
+use actix_web::error::InternalError;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, PathConfig, QueryConfig, ServiceConfig};
 
 /// Every route but the admin API's, of what the node serves.
 pub fn routes(config: &mut ServiceConfig, services: Services) {
+    // What the library refuses for us is told in our words.
+    config
+        .app_data(QueryConfig::default().error_handler(|_, _| {
+            let answer = answer::unread(StatusCode::BAD_REQUEST, "the query can't be read");
+            InternalError::from_response("query", answer).into()
+        }))
+        .app_data(
+            PathConfig::default()
+                .error_handler(|_, _| InternalError::from_response("path", answer::nothing_here()).into()),
+        );
     if services.issuer {
         issuer(config);
     }

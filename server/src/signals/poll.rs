@@ -5,6 +5,7 @@ use super::caller::Caller;
 use super::event::{is_of_stream, sign};
 use super::stream::{Delivery, Stream, StreamState};
 use super::streams::{own, store};
+use crate::admission::aside;
 use crate::app::App;
 use crate::limits::{LONG_POLL_EVERY, LONG_POLL_FOR, MAX_POLLED_EVENTS};
 use crate::reason::Reason;
@@ -74,7 +75,7 @@ pub async fn poll(app: &App, caller: &Caller, stream: &str, asked: &Poll) -> Res
         if !found.sets.is_empty() || waits.is_none() || Instant::now() >= deadline {
             return Ok(found);
         }
-        tokio::time::sleep(LONG_POLL_EVERY).await;
+        aside(tokio::time::sleep(LONG_POLL_EVERY)).await;
     }
 }
 

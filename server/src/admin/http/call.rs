@@ -104,6 +104,7 @@ async fn bytes(request: &HttpRequest, payload: Payload) -> Result<actix_web::web
     read_body(request, payload).await.map_err(|reason| match reason {
         Reason::BodyTooLarge => Refusal::new(Code::TooLarge, "the body is larger than 64 KiB"),
         Reason::BodyTooSlow => Refusal::new(Code::TooSlow, "the body did not arrive in time"),
+        Reason::Overloaded => Refusal::overloaded(),
         _ => Refusal::new(Code::InvalidRequest, "the body could not be read"),
     })
 }
@@ -204,6 +205,11 @@ pub(super) async fn method_not_allowed(allow: &'static str) -> HttpResponse {
     let mut response = problem(&Refusal::new(Code::MethodNotAllowed, "this method is not allowed here"), SCOPE_READ);
     response.headers_mut().insert(ALLOW, actix_web::http::header::HeaderValue::from_static(allow));
     response
+}
+
+/// For a request that found no room, before anything of it was looked at.
+pub fn overloaded() -> HttpResponse {
+    problem(&Refusal::overloaded(), SCOPE_READ)
 }
 
 pub(super) async fn no_such_route() -> HttpResponse {

@@ -20,6 +20,8 @@ mod rules;
 mod signing_keys;
 mod streams;
 
+pub use call::overloaded;
+
 use super::api::{Problem, SCOPE_AUDIT, SCOPE_READ, SCOPE_WRITE};
 use crate::app::App;
 use crate::approval::ApprovalState;
