@@ -14,15 +14,28 @@ const DATABASE: &str = "stipend";
 const DEBIAN: &str = "/usr/lib/postgresql";
 
 #[derive(Debug)]
-pub(super) struct Postgres {
+pub struct Postgres {
     programs: PathBuf,
     data: PathBuf,
+    /// Settings of its server, as `name=value`.
+    settings: Vec<String>,
     pub port: u16,
 }
 
 impl Postgres {
     /// Makes one in a directory, and starts it.
+    ///
+    /// # Errors
+    /// [`BenchError`], with what its programs said.
     pub async fn start(dir: &Path) -> Result<Self, BenchError> {
+        Self::start_with(dir, &[]).await
+    }
+
+    /// The same, with settings of its own, as `name=value`.
+    ///
+    /// # Errors
+    /// [`BenchError`].
+    pub async fn start_with(dir: &Path, settings: &[&str]) -> Result<Self, BenchError> {
         let programs = find_programs()?;
         let home = dir.join("postgres");
         std::fs::create_dir_all(&home).map_err(BenchError::io(home.display().to_string()))?;
@@ -30,7 +43,12 @@ impl Postgres {
             // PostgreSQL refuses to run as root.
             run(Command::new("chown").arg(USER).arg(&home)).await?;
         }
-        let postgres = Self { programs, data: home.join("data"), port: ports::free()? };
+        let postgres = Self {
+            programs,
+            data: home.join("data"),
+            settings: settings.iter().map(|one| (*one).to_owned()).collect(),
+            port: ports::free()?,
+        };
         let data = postgres.data.display().to_string();
         let init = ["-D", &data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-locale"];
         run(postgres.program("initdb").args(init)).await?;
@@ -39,11 +57,13 @@ impl Postgres {
         Ok(postgres)
     }
 
+    #[must_use]
     pub fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
 
     /// Its URL, by a port that leads to it.
+    #[must_use]
     pub fn url(port: u16) -> String {
         format!("postgres://{USER}@127.0.0.1:{port}/{DATABASE}")
     }
@@ -68,24 +88,36 @@ impl Postgres {
     }
 
     /// Starts it, and waits until it takes connections.
+    ///
+    /// # Errors
+    /// [`BenchError`].
     pub async fn resume(&self) -> Result<(), BenchError> {
         let home = self.data.parent().unwrap_or(&self.data).display().to_string();
         let options = format!("-p {} -k {home} -c listen_addresses=127.0.0.1 -c max_connections=200", self.port);
+        // The last one counts.
+        let options = self.settings.iter().fold(options, |options, setting| format!("{options} -c {setting}"));
         let log = format!("{home}/log");
         run(&mut self.control(&["-w", "-t", "60", "-l", &log, "-o", &options, "start"])).await
     }
 
     /// Stops it without a checkpoint: what it has is in its log.
+    ///
+    /// # Errors
+    /// [`BenchError`].
     pub async fn crash(&self) -> Result<(), BenchError> {
         run(&mut self.control(&["-m", "immediate", "stop"])).await
     }
 
+    /// # Errors
+    /// [`BenchError`].
     pub async fn terminate_backends(&self) -> Result<(), BenchError> {
         let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                    WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'";
         self.sql("postgres", &[all]).await
     }
 
+    /// # Errors
+    /// [`BenchError`].
     pub async fn read_only(&self, is_on: bool) -> Result<(), BenchError> {
         let word = if is_on { "on" } else { "off" };
         let set = format!("ALTER SYSTEM SET default_transaction_read_only = {word}");
@@ -93,6 +125,7 @@ impl Postgres {
     }
 
     /// Stops every process of it, the postmaster first, so that none is added.
+    #[must_use]
     pub fn freeze(&self) -> Vec<u32> {
         let Some(postmaster) = self.postmaster() else { return Vec::new() };
         signals::send(postmaster, Signal::STOP);
@@ -114,7 +147,11 @@ impl Postgres {
         file.lines().next()?.trim().parse().ok()
     }
 
-    async fn sql(&self, database: &str, statements: &[&str]) -> Result<(), BenchError> {
+    /// Runs statements, each by itself.
+    ///
+    /// # Errors
+    /// [`BenchError`], with what the server said.
+    pub async fn sql(&self, database: &str, statements: &[&str]) -> Result<(), BenchError> {
         let mut command = Command::new(self.programs.join("psql"));
         let port = self.port.to_string();
         command.args(["-X", "-q", "-h", "127.0.0.1", "-p", &port, "-U", USER, "-d", database, "-v", "ON_ERROR_STOP=1"]);

@@ -18,6 +18,7 @@ use crate::load::journal::Fsync;
 use crate::load::plan::Shape;
 use std::path::PathBuf;
 
+pub use database::Postgres;
 pub use recovery::{PROMISED, Recovery};
 pub use run::run;
 pub use schedule::{Fault, Planned, Schedule};
