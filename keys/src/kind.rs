@@ -28,11 +28,15 @@ pub enum TokenKind {
     Introspection,
     /// The signed head of an audit chain, ours alone.
     AuditCheckpoint,
+    /// That the beginning of an audit chain was pruned, ours alone.
+    AuditPruning,
+    /// That something was taken out of an audit record, ours alone.
+    AuditRedaction,
 }
 
 impl TokenKind {
     /// How many kinds there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = 12;
 
     /// Every kind.
     pub const ALL: [Self; Self::COUNT] = [
@@ -46,6 +50,8 @@ impl TokenKind {
         Self::StatusList,
         Self::Introspection,
         Self::AuditCheckpoint,
+        Self::AuditPruning,
+        Self::AuditRedaction,
     ];
 
     /// The `typ` we write into a token of this kind.
@@ -61,6 +67,8 @@ impl TokenKind {
             Self::StatusList => "statuslist+jwt",
             Self::Introspection => "token-introspection+jwt",
             Self::AuditCheckpoint => "stipend-audit-checkpoint+jws",
+            Self::AuditPruning => "stipend-audit-pruning+jws",
+            Self::AuditRedaction => "stipend-audit-redaction+jws",
         }
     }
 

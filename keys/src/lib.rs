@@ -25,6 +25,7 @@ pub mod rotation;
 pub mod seal;
 pub mod secret;
 pub mod signing;
+pub mod webhook;
 
 pub use alg::Algorithm;
 pub use fingerprint::Fingerprinter;
@@ -40,3 +41,4 @@ pub use rotation::{RotationPolicy, plan};
 pub use seal::{KeyEncryption, SealError, Sealer, StaticKek};
 pub use secret::{Secret, constant_time_eq, generate_client_secret, generate_token, random_id, sha256};
 pub use signing::{KeyError, Signer, SigningKey};
+pub use webhook::{generate_webhook_secret, sign_webhook};

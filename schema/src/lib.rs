@@ -25,6 +25,7 @@ pub mod registration;
 mod responsibilities;
 mod rows;
 pub mod signals;
+pub mod sinks;
 mod tables;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -9,6 +9,7 @@ mod people;
 mod rates;
 mod registration;
 mod signals;
+mod sinks;
 
 pub use budget::*;
 pub use documents::*;
@@ -16,6 +17,7 @@ pub use people::*;
 pub use rates::*;
 pub use registration::*;
 pub use signals::*;
+pub use sinks::*;
 
 diesel::table! {
     owners (id) {

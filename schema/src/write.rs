@@ -12,10 +12,11 @@ use crate::policies::{PolicyRow, PolicyVersionRow};
 use crate::registration::{ClientRegistrationRow, RegistrationTokenRow};
 use crate::responsibilities::ResponsibilityRow;
 use crate::rows::{
-    AuditCheckpointRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
+    AuditCheckpointRow, AuditRow, ClientKeyRow, ClientRow, ClientSecretRow, ExchangeRuleRow, OwnerRow, ResourceRow,
     RevocationRow, SigningKeyRow,
 };
 use crate::signals::{SignalEventRow, SignalReachRow, SignalStreamRow, StatusEntryRow};
+use crate::sinks::{AuditPruningRow, AuditRedactionRow, AuditSinkRow};
 
 /// A row of any table that a work may write.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,6 +47,12 @@ pub enum Row {
     ApprovalRequest(ApprovalRequestRow),
     Responsibility(ResponsibilityRow),
     SignalStream(SignalStreamRow),
+    AuditSink(AuditSinkRow),
+    /// Inserted whether or not there is an earlier one of the chain; it never goes back.
+    AuditPruning(AuditPruningRow),
+    /// Inserted whether or not the record was redacted before. The record must still have the
+    /// hash that it was chained by.
+    AuditRedaction(Box<AuditRedactionRow>, Box<AuditRow>),
 }
 
 /// Tables a row may be deleted from, by its id (`kid` for signing keys).
@@ -63,6 +70,8 @@ pub enum Table {
     Issuer,
     ClientRegistration,
     SignalStream,
+    /// With its positions.
+    AuditSink,
     /// A line that was used up, by the line's id.
     BudgetExhaustion,
 }
@@ -135,9 +144,13 @@ impl Write {
     pub(crate) fn fault(&self, publishes: bool) -> Option<&'static str> {
         match self {
             Self::Insert(Row::Revocation(_)) if !publishes => Some("a revocation must publish a change"),
-            Self::Update(Row::Revocation(_) | Row::AuditCheckpoint(_) | Row::PolicyVersion(_)) => {
-                Some("revocations, checkpoints and versions of policies are never updated")
-            }
+            Self::Update(
+                Row::Revocation(_)
+                | Row::AuditCheckpoint(_)
+                | Row::AuditPruning(_)
+                | Row::AuditRedaction(..)
+                | Row::PolicyVersion(_),
+            ) => Some("revocations, statements on the audit and versions of policies are never updated"),
             _ => None,
         }
     }
@@ -161,6 +174,9 @@ impl Row {
             Self::CredentialGrant(row) => row.has_nul(),
             Self::ServerSecret(row) => row.has_nul(),
             Self::SignalStream(row) => row.has_nul(),
+            Self::AuditSink(row) => row.has_nul(),
+            Self::AuditPruning(row) => row.has_nul(),
+            Self::AuditRedaction(row, _) => row.has_nul(),
             Self::Issuer(row) => row.has_nul(),
             Self::Policy(row) => row.has_nul(),
             Self::PolicyVersion(row) => row.has_nul(),

@@ -9,6 +9,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
 use crate::documents::Documents;
+use crate::export::Exports;
 use crate::federation::{Fetcher, IssuerKeys};
 use crate::gather::Gatherer;
 use crate::live::Live;
@@ -107,6 +108,8 @@ pub struct App {
     pub admission: Admission,
     pub tokens: Tokens,
     pub status: StatusLists,
+    /// How the audit leaves.
+    pub exports: Exports,
     /// Polls for security events that may wait.
     pub long_polls: Semaphore,
     pub refusals: Gatherer,

@@ -67,6 +67,20 @@ pub fn rules_of(owner_id: &str) -> Dep {
 /// The feed's word for the budget lines of an account.
 pub const BUDGET_OF: &str = "budget_of";
 
+/// The feed's word for a sink of the audit.
+pub const AUDIT_SINK: &str = "audit_sink";
+
+#[must_use]
+pub fn audit_sink(id: &str) -> Dep {
+    Dep::new(AUDIT_SINK, id)
+}
+
+/// How many sinks there are.
+#[must_use]
+pub fn audit_sinks() -> Dep {
+    Dep::new(AUDIT_SINK, "*")
+}
+
 /// All budget lines of an account.
 #[must_use]
 pub fn budget_of(kind: AccountKind, id: &str) -> Dep {

@@ -22,6 +22,7 @@ pub mod demo;
 pub mod deps;
 pub mod documents;
 pub mod dumps;
+pub mod export;
 pub mod federation;
 pub mod form;
 pub mod gather;

@@ -184,6 +184,37 @@ pub const MAX_PUSH_TRIES: i64 = 9;
 /// How often events of a paused stream are looked at.
 pub const PUSH_PAUSED_LOOK_SECONDS: i64 = 30;
 
+/// Active sinks of the audit are looked at, and the audit's growth with them, this often.
+pub const AUDIT_LOOK_EVERY: Duration = Duration::from_millis(500);
+/// Records of the audit that one request to a sink carries; the rest waits for the next.
+pub const MAX_AUDIT_BATCH_RECORDS: i64 = 200;
+/// Bytes of records, as they were hashed, that one request to a sink carries; a longer record goes alone.
+pub const MAX_AUDIT_BATCH_BYTES: usize = 256 * 1024;
+/// Chains that one read of what is new goes into; the rest waits for the next.
+pub const AUDIT_CHAINS_AT_ONCE: usize = 16;
+/// Batches that one node sends to a sink before it looks again whether it may.
+pub const AUDIT_BATCHES_PER_TURN: usize = 64;
+/// Sinks that one node delivers to at once; others wait.
+pub const AUDIT_SINKS_AT_ONCE: usize = 16;
+/// A sink that has not answered by then has failed this time. Much less than the lease.
+pub const AUDIT_SINK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a node keeps a sink's delivery to itself; after its death another goes on. Microseconds.
+pub const AUDIT_LEASE_MICROS: i64 = 10_000_000;
+/// A lease older than this is renewed before anything is sent under it.
+pub const AUDIT_LEASE_FRESH: Duration = Duration::from_secs(2);
+/// Longest pause between two tries of a batch, in seconds, but for its jitter of a quarter.
+pub const AUDIT_MAX_PAUSE_SECONDS: i64 = 300;
+/// Oldest record that a sink may lack before `/readyz` says so, in seconds.
+pub const AUDIT_BEHIND_SECONDS: i64 = 300;
+/// How often it is looked how far sinks are behind.
+pub const AUDIT_LAG_EVERY: Duration = Duration::from_secs(5);
+/// Sinks of one owner, and of the deployment; one more is refused.
+pub const MAX_AUDIT_SINKS_OF_OWNER: usize = 8;
+/// Sinks of all owners together; one more is refused.
+pub const MAX_AUDIT_SINKS: usize = 256;
+/// Events that a sink's filter names.
+pub const MAX_AUDIT_FILTER_EVENTS: usize = 64;
+
 /// Longest metadata document of a client.
 pub const MAX_DOCUMENT_BYTES: usize = 5 * 1024;
 /// Deepest nesting of one.

@@ -14,6 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::custody::{Safe, UpstreamTokens, Uses};
 use crate::documents::Documents;
+use crate::export::Exports;
 use crate::federation::{FetchConfig, Fetcher, IssuerKeys};
 use crate::gather::Gatherer;
 use crate::limits::{
@@ -311,6 +312,7 @@ async fn assemble(config: Config, clock: Arc<dyn Clock>) -> Result<App, StartErr
         admission: Admission::new(config.max_under_way),
         tokens: Tokens::new(&urls.issuer, Arc::clone(&ring), Arc::clone(&live), Arc::clone(&records)),
         status: StatusLists::default(),
+        exports: Exports::default(),
         long_polls: Semaphore::new(crate::limits::MAX_LONG_POLLS),
         refusals: Gatherer::new(committer.clone(), Arc::clone(&clock), Arc::clone(&store)),
         rates: Rates::new(cells, config.rates, telemetry.clone()),

@@ -18,12 +18,12 @@ use crate::rows::{
 };
 use crate::signals::{SignalReachRow, StatusEntryRow};
 use crate::tables::{
-    approval_requests, audit_checkpoints, audit_records, audit_writers, budget_answers, budget_captures, budget_carves,
-    budget_exhaustions, budget_holds, budget_lines, budget_uses, changes, client_documents, client_keys,
-    client_registrations, client_secrets, clients, counters, credential_exposures, credential_grants, credential_uses,
-    credential_versions, credentials, document_clients, exchange_rules, feed_head, issuers, jti_used, owners,
-    registration_tokens, resources, responsibilities, revocations, server_secrets, signal_outbox, signal_reach,
-    signal_streams, signing_keys, status_entries,
+    approval_requests, audit_checkpoints, audit_prunings, audit_records, audit_redactions, audit_sinks, audit_writers,
+    budget_answers, budget_captures, budget_carves, budget_exhaustions, budget_holds, budget_lines, budget_uses,
+    changes, client_documents, client_keys, client_registrations, client_secrets, clients, counters,
+    credential_exposures, credential_grants, credential_uses, credential_versions, credentials, document_clients,
+    exchange_rules, feed_head, issuers, jti_used, owners, registration_tokens, resources, responsibilities,
+    revocations, server_secrets, signal_outbox, signal_reach, signal_streams, signing_keys, status_entries,
 };
 use crate::write::{Note, Row, Table, Write};
 use diesel::connection::{AnsiTransactionManager, TransactionManager};

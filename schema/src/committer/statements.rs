@@ -279,6 +279,37 @@ macro_rules! async_or_sync_writes {
                 Row::CredentialGrant(row) => into!(credential_grants, row),
                 Row::ServerSecret(row) => into!(server_secrets, row),
                 Row::SignalStream(row) => into!(signal_streams, row),
+                Row::AuditSink(row) => into!(audit_sinks, row),
+                Row::AuditPruning(row) => {
+                    let earlier = audit_prunings::table.find(&row.writer).filter(audit_prunings::n.lt(row.n));
+                    match diesel::update(earlier).set(row).execute(conn)$($wait)*? {
+                        // None, or one that goes further: then this is a conflict.
+                        0 => into!(audit_prunings, row),
+                        changed => Ok(changed),
+                    }
+                }
+                Row::AuditRedaction(row, record) => {
+                    // What is not there, or is not what was to be redacted, makes none.
+                    let changed = diesel::update(
+                        audit_records::table
+                            .find((&row.writer, row.n))
+                            .filter(audit_records::hash.eq(&record.hash)),
+                    )
+                    .set((
+                        audit_records::record.eq(&record.record),
+                        audit_records::client_id.eq(&record.client_id),
+                    ))
+                    .execute(conn)$($wait)*?;
+                    if changed == 0 {
+                        return Ok(0);
+                    }
+                    diesel::insert_into(audit_redactions::table)
+                        .values(&**row)
+                        .on_conflict((audit_redactions::writer, audit_redactions::n))
+                        .do_update()
+                        .set(&**row)
+                        .execute(conn)$($wait)*
+                }
                 Row::Issuer(row) => into!(issuers, row),
                 Row::Policy(row) => into!(policies, row),
                 Row::PolicyVersion(row) => into!(policy_versions, row),
@@ -313,6 +344,7 @@ macro_rules! async_or_sync_writes {
                 Row::CredentialGrant(row) => set!(credential_grants, row, id),
                 Row::ServerSecret(row) => set!(server_secrets, row, name),
                 Row::SignalStream(row) => set!(signal_streams, row, id),
+                Row::AuditSink(row) => set!(audit_sinks, row, id),
                 Row::Issuer(row) => set!(issuers, row, id),
                 Row::Policy(row) => set!(policies, row, id),
                 Row::RegistrationToken(row) => set!(registration_tokens, row, id),
@@ -322,7 +354,11 @@ macro_rules! async_or_sync_writes {
                 Row::ApprovalRequest(row) => set!(approval_requests, row, id),
                 Row::Responsibility(row) => set!(responsibilities, row, client_id),
                 // Refused before the transaction; never updated.
-                Row::Revocation(_) | Row::AuditCheckpoint(_) | Row::PolicyVersion(_) => Ok(0),
+                Row::Revocation(_)
+                | Row::AuditCheckpoint(_)
+                | Row::AuditPruning(_)
+                | Row::AuditRedaction(..)
+                | Row::PolicyVersion(_) => Ok(0),
             }
         }
 
@@ -343,6 +379,7 @@ macro_rules! async_or_sync_writes {
                 Table::Revocation => from!(revocations),
                 Table::CredentialGrant => from!(credential_grants),
                 Table::SignalStream => from!(signal_streams),
+                Table::AuditSink => from!(audit_sinks),
                 Table::BudgetExhaustion => from!(budget_exhaustions),
                 Table::Issuer => from!(issuers),
                 Table::ClientRegistration => from!(client_registrations),

@@ -39,7 +39,7 @@ async fn both_backends_end_in_the_same_tables() {
     let postgres = columns(Backend::Postgres).await;
     assert_eq!(sqlite, postgres);
     let tables: BTreeSet<_> = sqlite.iter().filter_map(|column| column.split('.').next()).collect();
-    assert_eq!(tables.len(), 44, "{tables:?}");
+    assert_eq!(tables.len(), 49, "{tables:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

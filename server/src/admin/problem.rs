@@ -34,6 +34,8 @@ pub enum Code {
     TooManyBudgets,
     TooManyPolicies,
     TooManyClientDocuments,
+    TooManySinks,
+    TooManyStreams,
     BuiltIn,
     OwnClient,
     OwnOffer,
@@ -45,7 +47,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::InvalidRequest,
         Self::NoToken,
         Self::TokenTwice,
@@ -67,6 +69,8 @@ impl Code {
         Self::TooManyBudgets,
         Self::TooManyPolicies,
         Self::TooManyClientDocuments,
+        Self::TooManySinks,
+        Self::TooManyStreams,
         Self::BuiltIn,
         Self::OwnClient,
         Self::OwnOffer,
@@ -101,6 +105,8 @@ impl Code {
             Self::TooManyBudgets => "too_many_budgets",
             Self::TooManyPolicies => "too_many_policies",
             Self::TooManyClientDocuments => "too_many_client_documents",
+            Self::TooManySinks => "too_many_sinks",
+            Self::TooManyStreams => "too_many_streams",
             Self::BuiltIn => "built_in",
             Self::OwnClient => "own_client",
             Self::OwnOffer => "own_offer",
@@ -130,11 +136,13 @@ impl Code {
             | Self::TooManyBudgets
             | Self::TooManyPolicies
             | Self::TooManyClientDocuments
+            | Self::TooManySinks
             | Self::BuiltIn
             | Self::OwnClient
             | Self::OwnOffer => 409,
             Self::TooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::TooManyStreams => 429,
             Self::Internal => 500,
             Self::Overtaken | Self::Unavailable => 503,
         }
@@ -152,6 +160,7 @@ impl Code {
             409 => "Conflict",
             413 => "Content Too Large",
             415 => "Unsupported Media Type",
+            429 => "Too Many Requests",
             503 => "Service Unavailable",
             _ => "Internal Server Error",
         }

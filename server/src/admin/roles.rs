@@ -55,11 +55,15 @@ pub enum Action {
     RevokeAnything,
     ReadAudit,
     ExportAudit,
+    /// Where an owner's audit is sent.
+    ManageAuditSink,
+    /// Where all of it is sent.
+    ManageDeploymentAuditSink,
 }
 
 #[cfg(test)]
 impl Action {
-    const ALL: [Self; 38] = [
+    const ALL: [Self; 40] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,
@@ -98,6 +102,8 @@ impl Action {
         Self::RevokeAnything,
         Self::ReadAudit,
         Self::ExportAudit,
+        Self::ManageAuditSink,
+        Self::ManageDeploymentAuditSink,
     ];
 }
 
@@ -236,7 +242,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ManageStream
         | Action::ReadRevocation
         | Action::Revoke
-        | Action::ReadAudit => true,
+        | Action::ReadAudit
+        | Action::ManageAuditSink => true,
         Action::CreateOwner
         | Action::ChangeOwnerState
         | Action::ManageAdmin
@@ -246,7 +253,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ReadKeyEncryption
         | Action::ManageKeyEncryption
         | Action::RevokeAnything
-        | Action::ExportAudit => false,
+        | Action::ExportAudit
+        | Action::ManageDeploymentAuditSink => false,
     }
 }
 

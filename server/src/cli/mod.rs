@@ -9,6 +9,7 @@ mod agent_args;
 mod api;
 mod approval;
 mod audit;
+mod audit_sink;
 pub(crate) mod budget;
 pub(crate) mod budget_tree;
 mod budget_verify;
@@ -140,6 +141,9 @@ pub enum Command {
     /// The record of every answer, and the proof that nobody changed it
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Where the audit is sent, and how that goes
+    #[command(subcommand)]
+    AuditSink(audit_sink::Command),
     /// The keys that tokens are signed with, and those that custody is sealed under
     #[command(subcommand)]
     Keys(keys::Command),
@@ -291,6 +295,7 @@ async fn answer(cli: Cli, out: Out) -> Result<(), CliError> {
         Command::Stream(command) => stream::run(&session, command).await,
         Command::Revocation(command) => revocation::run(&session, command).await,
         Command::Audit(command) => audit::run(&session, command).await,
+        Command::AuditSink(command) => audit_sink::run(&session, command).await,
         Command::Keys(command) => keys::run(&session, command).await,
         Command::Whoami => node::whoami(&session).await,
         Command::Doctor => doctor::run(&session).await,

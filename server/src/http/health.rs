@@ -2,7 +2,7 @@
 
 use super::answer::json;
 use crate::app::App;
-use crate::limits::MAX_CLOCK_SKEW_SECONDS;
+use crate::limits::{AUDIT_BEHIND_SECONDS, MAX_CLOCK_SKEW_SECONDS};
 use crate::redis::RedisState;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -28,6 +28,9 @@ struct Ready {
     /// Where there is one: without it everything goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     redis: Option<&'static str>,
+    /// Where sinks of the audit are far behind: what waits is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_sinks: Option<&'static str>,
 }
 
 pub(super) async fn ready(app: Data<App>) -> HttpResponse {
@@ -41,7 +44,8 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
     let clock = time.is_none_or(|time| (time / 1_000_000 - now).abs() <= MAX_CLOCK_SKEW_SECONDS);
     let all = time.is_some() && feed && key && clock;
     let redis = app.rates.cells.redis();
-    let whole = redis.is_none_or(|redis| redis == RedisState::Answers);
+    let behind = app.exports.behind_seconds() > AUDIT_BEHIND_SECONDS;
+    let whole = redis.is_none_or(|redis| redis == RedisState::Answers) && !behind;
     let body = Ready {
         status: word(all && whole, if all { "degraded" } else { "not ready" }),
         database: word(time.is_some(), "does not answer"),
@@ -49,6 +53,7 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
         signing_key: word(key, "none active"),
         clock: word(clock, "off by more than 30 s against the database"),
         redis: redis.map(RedisState::as_str),
+        audit_sinks: behind.then_some("behind"),
     };
     json(if all { 200 } else { 503 }, &body)
 }

@@ -48,6 +48,8 @@ pub struct Things {
     pub registration: String,
     /// A stream of security events.
     pub stream: String,
+    /// A sink of the audit.
+    pub sink: String,
     /// A signing key that is published and does not sign yet.
     pub kid: String,
     pub writer: String,
@@ -117,6 +119,7 @@ impl Things {
             doomed_document: String::new(),
             registration: String::new(),
             stream: String::new(),
+            sink: String::new(),
             kid: String::new(),
             writer: text(&world.get("/audit/writers").await["items"][0]["writer"]),
             tag: tag.to_owned(),
@@ -153,6 +156,8 @@ impl Things {
         let token = world.post("/registration-tokens", things.registration_body()).await.ok();
         things.registration = text(&token["registration_token"]["id"]);
         things.stream = stream(world, owner, tag).await;
+        let sink = world.post("/audit-sinks", things.sink_body("first")).await.ok();
+        things.sink = text(&sink["audit_sink"]["id"]);
         let keys = world.post("/signing-keys/rotate", json!({})).await.ok();
         let published = |key: &&Value| key["status"] == "published";
         things.kid = text(&keys["items"].as_array().unwrap().iter().find(published).unwrap()["kid"]);
@@ -187,6 +192,7 @@ impl Things {
             doomed_document: "cdo_none".into(),
             registration: "rgt_none".into(),
             stream: "ssf_none".into(),
+            sink: "asn_none".into(),
             kid: "none".into(),
             writer: "w_none".into(),
             tag: "missing".into(),
@@ -210,6 +216,12 @@ impl Things {
     pub fn registration_body(&self) -> Value {
         let access = json!([{"resource": self.uri, "scopes": ["read"]}]);
         json!({"owner": self.owner, "name": self.tag, "template": {"access": access}})
+    }
+
+    /// One that delivers nothing: no such event is ever recorded.
+    pub fn sink_body(&self, name: &str) -> Value {
+        let name = format!("{}-{name}", self.tag);
+        json!({"owner": self.owner, "name": name, "url": "https://siem.invalid/in", "events": ["no.such_event"]})
     }
 
     pub fn document_body(&self, name: &str) -> Value {
@@ -237,6 +249,7 @@ impl Things {
             .replace("/credentials/{id}", &format!("/credentials/{}", self.credential))
             .replace("/policies/{id}", &format!("/policies/{}", self.policy))
             .replace("/grants/{id}", &format!("/grants/{}", self.grant))
+            .replace("/audit-sinks/{id}", &format!("/audit-sinks/{}", self.sink))
             .replace("/streams/{id}", &format!("/streams/{}", self.stream))
             .replace("/client-documents/{id}/revoke", &format!("/client-documents/{}/revoke", self.doomed_document))
             .replace("/client-documents/{id}", &format!("/client-documents/{}", self.document))
@@ -249,7 +262,9 @@ impl Things {
         let query = if route == "/audit/export" { format!("?writer={}", self.writer) } else { String::new() };
         let (kind, body) = (kind(&operation), self.body(&operation));
         let scope = match (verb, route) {
-            ("GET", "/audit" | "/audit/writers" | "/audit/export") | ("POST", "/policies/dry-run") => "admin:audit",
+            ("GET", "/audit-sinks" | "/audit-sinks/{id}")
+            | ("GET", "/audit" | "/audit/writers" | "/audit/export")
+            | ("POST", "/policies/dry-run") => "admin:audit",
             ("GET", _) | ("POST", "/exchange-rules/explain" | "/policies/validate") => "admin:read",
             _ => "admin:write",
         };
@@ -363,6 +378,13 @@ impl Things {
             "POST /streams/{id}/enable" => "stream.enabled",
             "GET /revocations" => "revocation.listed",
             "POST /revocations" => "revocation.created",
+            "GET /audit-sinks" => "audit_sink.listed",
+            "POST /audit-sinks" => "audit_sink.created",
+            "GET /audit-sinks/{id}" => "audit_sink.read",
+            "DELETE /audit-sinks/{id}" => "audit_sink.removed",
+            "POST /audit-sinks/{id}/pause" => "audit_sink.paused",
+            "POST /audit-sinks/{id}/resume" => "audit_sink.resumed",
+            "POST /audit-sinks/{id}/test" => "audit_sink.tested",
             "GET /audit" => "audit.searched",
             "GET /audit/writers" => "audit.writers_listed",
             "GET /audit/export" => "audit.exported",
@@ -427,7 +449,11 @@ impl Things {
                 "actor": self.agent, "audience": [self.uri],
                 "subject": {"client_id": self.keyed, "audience": [self.uri], "scope": "read"},
             }),
-            "POST /signing-keys/{kid}/distrust" | "POST /streams/{id}/pause" | "POST /streams/{id}/disable" => {
+            "POST /audit-sinks" => self.sink_body("second"),
+            "POST /signing-keys/{kid}/distrust"
+            | "POST /audit-sinks/{id}/pause"
+            | "POST /streams/{id}/pause"
+            | "POST /streams/{id}/disable" => {
                 json!({"reason": "test"})
             }
             "POST /revocations" => {
@@ -491,6 +517,7 @@ fn kind(operation: &str) -> Kind {
         | "GET /policies"
         | "GET /topology"
         | "GET /streams"
+        | "GET /audit-sinks"
         | "GET /revocations"
         | "GET /audit" => Kind::List,
         "POST /owners"

@@ -7,6 +7,7 @@
 mod agents;
 mod approvals;
 mod audit;
+mod audit_sinks;
 mod budgets;
 mod client_documents;
 mod custody;
@@ -31,6 +32,7 @@ pub use agents::{
 };
 pub use approvals::{ApprovalQuery, ApprovalRequest, ApprovalStatus, Approve, Refuse};
 pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
+pub use audit_sinks::{AuditSink, AuditSinkCreated, AuditSinkTried, NewAuditSink, PauseAuditSink};
 pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
 pub use client_documents::{AgentDocument, ClientDocument, NewClientDocument};
 pub use custody::{

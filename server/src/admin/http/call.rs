@@ -181,7 +181,7 @@ fn answer_problem(refusal: &Refusal, scope: &str, speaks_dpop: bool) -> HttpResp
         Code::InsufficientScope | Code::Forbidden => {
             Some(format!("Bearer realm=\"admin\", error=\"insufficient_scope\", scope=\"{scope}\""))
         }
-        Code::Unavailable | Code::Overtaken => {
+        Code::Unavailable | Code::Overtaken | Code::TooManyStreams => {
             builder.insert_header((RETRY_AFTER, RETRY_AFTER_SECONDS));
             None
         }

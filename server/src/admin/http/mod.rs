@@ -4,6 +4,7 @@
 mod agents;
 mod approvals;
 mod audit;
+mod audit_sinks;
 mod budgets;
 mod call;
 mod client_documents;
@@ -173,6 +174,11 @@ table! {
     "/audit" "GET" { get audit::search }
     "/audit/writers" "GET" { get audit::writers }
     "/audit/export" "GET" { get audit::export }
+    "/audit-sinks" "GET, POST" { get audit_sinks::list, post audit_sinks::create }
+    "/audit-sinks/{id}" "GET, DELETE" { get audit_sinks::find, delete audit_sinks::delete }
+    "/audit-sinks/{id}/pause" "POST" { post audit_sinks::pause }
+    "/audit-sinks/{id}/resume" "POST" { post audit_sinks::resume }
+    "/audit-sinks/{id}/test" "POST" { post audit_sinks::test }
     "/whoami" "GET" { get audit::whoami }
 }
 

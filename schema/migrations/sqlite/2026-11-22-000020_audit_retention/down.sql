@@ -1,0 +1,2 @@
+DROP TABLE audit_redactions;
+DROP TABLE audit_prunings;
