@@ -50,8 +50,8 @@ async fn token(http: &Client, issuer: &str) -> String {
     answer.json::<Value>().await.unwrap()["access_token"].as_str().unwrap().to_owned()
 }
 
-async fn call(http: &Client, issuer: &str, method: Method, path: &str, body: Option<&Value>) -> Value {
-    let token = token(http, issuer).await;
+/// With a token that is there already: to get one would be on record.
+async fn call(http: &Client, (issuer, token): (&str, &str), method: Method, path: &str, body: Option<&Value>) -> Value {
     let mut asked = http.request(method, format!("{issuer}/admin/v1{path}")).bearer_auth(token);
     if let Some(body) = body {
         asked = asked.json(body);
@@ -70,8 +70,9 @@ async fn a_node_killed_in_the_middle_of_a_delivery_leaves_no_gap(
     let http = Client::builder().no_proxy().build().unwrap();
     let mut served = serve("http://127.0.0.1:0", database.url());
     let issuer = served.issuer.clone();
+    let admin = token(&http, &issuer).await;
     let sink = json!({"name": "siem", "url": receiver.url, "since": 0});
-    let made = call(&http, &issuer, Method::POST, "/audit-sinks", Some(&sink)).await;
+    let made = call(&http, (&issuer, &admin), Method::POST, "/audit-sinks", Some(&sink)).await;
     let (id, secret) = (made["audit_sink"]["id"].as_str().unwrap(), made["secret"].as_str().unwrap());
     receiver.until("a first batch", async |receiver| !receiver.taken().is_empty()).await;
     // It has the next batch and says nothing: then the node is gone.
@@ -94,7 +95,8 @@ async fn a_node_killed_in_the_middle_of_a_delivery_leaves_no_gap(
     verify(secret, &repeated);
     receiver
         .until("nothing behind", async |_| {
-            call(&http, &again.issuer, Method::GET, &format!("/audit-sinks/{id}"), None).await["lag_records"] == 0
+            call(&http, (&again.issuer, &admin), Method::GET, &format!("/audit-sinks/{id}"), None).await["lag_records"]
+                == 0
         })
         .await;
     let records = receiver.records();
