@@ -75,6 +75,14 @@ pub fn audit_sink(id: &str) -> Dep {
     Dep::new(AUDIT_SINK, id)
 }
 
+/// The feed's word for what is left of a record of the audit.
+pub const AUDIT_RECORD: &str = "audit_record";
+
+#[must_use]
+pub fn audit_record(writer: &str, n: i64) -> Dep {
+    Dep::new(AUDIT_RECORD, format!("{writer}/{n}"))
+}
+
 /// How many sinks there are.
 #[must_use]
 pub fn audit_sinks() -> Dep {

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::audit::{DONE, Draft, Origin};
 use crate::custody::overdue;
 use crate::deps;
-use crate::export::deliver_to_sinks;
+use crate::export::{deliver_to_sinks, prune_audit};
 use crate::pace::Pace;
 use crate::ring::{self, KeyOrder, Ordered};
 use crate::signals::{push_events, tell_exhaustions};
@@ -54,6 +54,7 @@ pub fn start(app: &Arc<App>) -> Vec<JoinHandle<()>> {
         app.store.background(push_events(Arc::clone(app))),
         app.store.background(tell_exhaustions(Arc::clone(app))),
         app.store.background(deliver_to_sinks(Arc::clone(app))),
+        app.store.background(prune_audit(Arc::clone(app))),
     ]
 }
 

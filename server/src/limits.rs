@@ -215,6 +215,34 @@ pub const MAX_AUDIT_SINKS: usize = 256;
 /// Events that a sink's filter names.
 pub const MAX_AUDIT_FILTER_EVENTS: usize = 64;
 
+/// Followers of the audit on one node, and of one caller among them; one more is refused.
+pub const MAX_AUDIT_FOLLOWERS: usize = 64;
+pub const MAX_AUDIT_FOLLOWERS_OF_CALLER: usize = 4;
+/// How often a follower hears that it is still connected, where nothing happens.
+pub const AUDIT_HEARTBEAT: Duration = Duration::from_secs(15);
+/// How often it is looked whether a follower still may.
+pub const AUDIT_RECHECK_EVERY: Duration = Duration::from_millis(500);
+/// A follower that takes nothing for so long is disconnected; it goes on from its cursor.
+pub const AUDIT_SLOW_READER: Duration = Duration::from_secs(10);
+/// How late after its time a record may become visible for cursors to be exact, in microseconds.
+pub const AUDIT_SETTLE_MICROS: i64 = 300_000_000;
+/// Chains that one cursor names; a follower with more of them behind is sent away.
+pub const MAX_CURSOR_CHAINS: usize = 128;
+/// Longest cursor of a follower, as it is sent.
+pub const MAX_STREAM_CURSOR_BYTES: usize = 10 * 1024;
+
+/// How often it is looked whether records are older than they are to be kept.
+pub const AUDIT_PRUNE_EVERY: Duration = Duration::from_secs(600);
+/// Chains that are cut in one round; others in the next.
+pub const MAX_PRUNED_CHAINS: usize = 64;
+/// Statements that remove records in one round, of 5,000 records each; the rest goes in the next.
+pub const MAX_PRUNE_BATCHES: usize = 200;
+/// Records that one request redacts.
+pub const MAX_REDACTED_RECORDS: usize = 100;
+/// Texts that one request takes out, and the shortest of them: a shorter one would be everywhere.
+pub const MAX_REDACTED_VALUES: usize = 16;
+pub const MIN_REDACTED_VALUE_BYTES: usize = 4;
+
 /// Longest metadata document of a client.
 pub const MAX_DOCUMENT_BYTES: usize = 5 * 1024;
 /// Deepest nesting of one.

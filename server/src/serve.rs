@@ -93,6 +93,8 @@ pub struct Running {
 impl Running {
     /// Stops: requests under way are answered, what waits is committed.
     pub async fn stop(self) {
+        // Who follows the audit would follow it until the deadline.
+        self.app.exports.stop();
         self.server.stop(true).await;
         for job in &self.jobs {
             job.abort();

@@ -8,7 +8,7 @@ mod verify;
 
 pub(crate) use record::draft_text;
 pub use record::{Chain, HASH_BYTES, Hash, RecordDraft, hash, record_text};
-pub use verify::{Anchor, ChainFault, ChainSummary, ChainVerifier, WriterHead, verify_chain};
+pub use verify::{Anchor, ChainFault, ChainSummary, ChainVerifier, RedactedText, WriterHead, verify_chain};
 
 /// The event of a writer's first record, whose detail names other writers' heads.
 pub const WRITER_STARTED: &str = "audit.writer_started";

@@ -19,6 +19,17 @@ pub struct Anchor {
     pub hash: Hash,
 }
 
+/// A text that is not what was hashed, by a statement that was proved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedactedText {
+    pub writer: String,
+    pub n: i64,
+    /// Of the record as it was chained.
+    pub hash: Hash,
+    /// Of what is left of it.
+    pub redacted: Hash,
+}
+
 /// The newest record of one writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WriterHead {
@@ -33,6 +44,10 @@ pub struct ChainSummary {
     pub records: u64,
     pub heads: Vec<WriterHead>,
     pub anchors_met: usize,
+    /// Anchors of records that were pruned: nothing can be said of them.
+    pub anchors_pruned: usize,
+    /// Records that something was taken out of: all but that is proved.
+    pub redacted: Vec<(String, i64)>,
 }
 
 /// The first thing found wrong.
@@ -51,6 +66,9 @@ pub struct ChainVerifier {
     anchors: HashMap<(String, i64), Hash>,
     anchors_met: usize,
     records: u64,
+    prunings: HashMap<String, (i64, Hash)>,
+    redactions: HashMap<(String, i64), (Hash, Hash)>,
+    redacted: Vec<(String, i64)>,
 }
 
 /// Verifies a whole sequence at once.
@@ -78,7 +96,34 @@ impl ChainVerifier {
                 return Err(ChainFault { writer, n, what });
             }
         }
-        Ok(Self { heads: BTreeMap::new(), anchors: known, anchors_met: 0, records: 0 })
+        Ok(Self {
+            heads: BTreeMap::new(),
+            anchors: known,
+            anchors_met: 0,
+            records: 0,
+            prunings: HashMap::new(),
+            redactions: HashMap::new(),
+            redacted: Vec::new(),
+        })
+    }
+
+    /// That chains begin after these, by statements that were proved.
+    #[must_use]
+    pub fn with_prunings(mut self, prunings: impl IntoIterator<Item = Anchor>) -> Self {
+        for cut in prunings {
+            let known = self.prunings.entry(cut.writer).or_insert((cut.n, cut.hash));
+            if known.0 < cut.n {
+                *known = (cut.n, cut.hash);
+            }
+        }
+        self
+    }
+
+    /// That these texts are what is left of records, by statements that were proved.
+    #[must_use]
+    pub fn with_redactions(mut self, redactions: impl IntoIterator<Item = RedactedText>) -> Self {
+        self.redactions.extend(redactions.into_iter().map(|text| ((text.writer, text.n), (text.hash, text.redacted))));
+        self
     }
 
     pub fn push(&mut self, row: &AuditRow) -> Result<(), ChainFault> {
@@ -87,6 +132,21 @@ impl ChainVerifier {
 
     /// Answers the summary, or the fault of an anchor whose record is not there.
     pub fn finish(mut self) -> Result<ChainSummary, ChainFault> {
+        let mut anchors_pruned = 0;
+        for ((writer, n), hash) in std::mem::take(&mut self.anchors) {
+            match self.prunings.get(&writer) {
+                Some((cut, _)) if n < *cut => anchors_pruned += 1,
+                Some((cut, at)) if n == *cut && hash == *at => self.anchors_met = self.anchors_met.saturating_add(1),
+                Some((cut, _)) if n == *cut => {
+                    let what = "it was pruned with another hash than the one recorded elsewhere";
+                    return Err(ChainFault { writer, n, what });
+                }
+                _ => drop(self.anchors.insert((writer, n), hash)),
+            }
+        }
+        for (writer, (n, hash)) in &self.prunings {
+            self.heads.entry(writer.clone()).or_insert((*n, *hash));
+        }
         if let Some(((writer, n), _)) = self.anchors.drain().min() {
             let what = "it is missing, though its hash was recorded elsewhere";
             return Err(ChainFault { writer, n, what });
@@ -94,6 +154,8 @@ impl ChainVerifier {
         Ok(ChainSummary {
             records: self.records,
             anchors_met: self.anchors_met,
+            anchors_pruned,
+            redacted: self.redacted,
             heads: self.heads.into_iter().map(|(writer, (n, hash))| WriterHead { writer, n, hash }).collect(),
         })
     }
@@ -103,15 +165,26 @@ impl ChainVerifier {
             Some((n, hash)) => (*n, *hash),
             None => (0, Hash::default()),
         };
+        let (last, prev) = match self.prunings.get(&row.writer) {
+            // What was cut off may be gone, in part or all of it: the chain goes on from the cut.
+            Some((cut, hash)) if last < *cut && cut.checked_add(1) == Some(row.n) => (*cut, *hash),
+            _ => (last, prev),
+        };
         if row.n <= last {
             return Err("the number was used before: a fork, or records out of order");
         }
         if last.checked_add(1) != Some(row.n) {
             return Err("records before it are missing");
         }
-        let computed = hash(&row.record);
+        let mut computed = hash(&row.record);
         if row.hash != computed {
-            return Err("the text does not have the stored hash");
+            let key = (row.writer.clone(), row.n);
+            match self.redactions.get(&key) {
+                Some((before, left)) if row.hash == before && computed == *left => computed = *before,
+                Some(_) => return Err("it is neither the record nor what was left of it when it was redacted"),
+                None => return Err("the text does not have the stored hash"),
+            }
+            self.redacted.push(key);
         }
         let record: Value = serde_json::from_str(&row.record).map_err(|_| "the text is not JSON")?;
         if text(&record, "prev") != Some(&URL_SAFE_NO_PAD.encode(prev)) {

@@ -4,6 +4,7 @@ use super::OwnerFilter;
 use crate::audit::{Anchor, WRITER_STARTED, WriterHead};
 use crate::db::{Db, DbError, read};
 use crate::rows::{AuditCheckpointRow, AuditRow};
+use crate::sinks::pruning_of;
 use crate::tables::{audit_checkpoints, audit_records as records, audit_writers as writers};
 use diesel::prelude::*;
 
@@ -31,9 +32,11 @@ pub struct AuditFilter {
     pub jti: Option<String>,
     pub since: Option<i64>,
     pub until: Option<i64>,
+    /// The other way round.
+    pub oldest_first: bool,
 }
 
-/// Records that match, newest first, after `cursor`, at most [`AUDIT_PAGE_LIMIT`].
+/// Records that match, in the order asked for, after `cursor`, at most [`AUDIT_PAGE_LIMIT`].
 pub async fn audit_records(
     db: &Db,
     filter: &AuditFilter,
@@ -72,13 +75,25 @@ pub async fn audit_records(
             query = query.filter(records::at.lt(until));
         }
         if let Some(AuditCursor { at, writer, n }) = cursor {
-            query = query.filter(
-                records::at.lt(at).or(records::at
-                    .eq(at)
-                    .and(records::writer.lt(writer.clone()).or(records::writer.eq(writer).and(records::n.lt(n))))),
-            );
+            query = if filter.oldest_first {
+                query.filter(
+                    records::at.gt(at).or(records::at
+                        .eq(at)
+                        .and(records::writer.gt(writer.clone()).or(records::writer.eq(writer).and(records::n.gt(n))))),
+                )
+            } else {
+                query.filter(
+                    records::at.lt(at).or(records::at
+                        .eq(at)
+                        .and(records::writer.lt(writer.clone()).or(records::writer.eq(writer).and(records::n.lt(n))))),
+                )
+            };
         }
-        query.order((records::at.desc(), records::writer.desc(), records::n.desc())).limit(limit)
+        if filter.oldest_first {
+            query.order((records::at.asc(), records::writer.asc(), records::n.asc())).limit(limit)
+        } else {
+            query.order((records::at.desc(), records::writer.desc(), records::n.desc())).limit(limit)
+        }
     })
 }
 
@@ -125,6 +140,11 @@ pub async fn audit_writers(db: &Db, after: &str) -> Result<Vec<WriterHead>, DbEr
         // A writer without records, or with a hash of a wrong length, was tampered with: it is
         // listed at zero, so that the proof trips over it.
         let head = newest.into_iter().next().and_then(|(n, hash)| Some((n, hash.try_into().ok()?)));
+        // One whose records were all pruned stands where it was cut.
+        let head = match head {
+            None => pruning_of(db, &writer).await?.and_then(|row| Some((row.n, row.hash.try_into().ok()?))),
+            found => found,
+        };
         let (n, hash) = head.unwrap_or_default();
         heads.push(WriterHead { writer, n, hash });
     }

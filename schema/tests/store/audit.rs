@@ -182,6 +182,7 @@ async fn the_search_pages_newest_first_and_keeps_owners_apart(
         node.submit(work).await;
     }
     let filter = queries::AuditFilter {
+        oldest_first: false,
         owners: queries::OwnerFilter::Only(vec!["billing".to_owned()]),
         event: None,
         outcome: None,

@@ -30,6 +30,7 @@ mod queries;
 mod rates;
 mod recovery;
 mod rolling;
+mod sinks;
 mod support;
 mod throughput;
 mod token_lines;

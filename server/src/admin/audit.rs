@@ -2,19 +2,26 @@
 //! elsewhere. Reading only.
 
 use super::api::{
-    AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, ListQuery, Page, Writer,
+    AuditExport, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, ListQuery, Page, SCOPE_AUDIT, StreamQuery, Writer,
 };
+use super::caller::{Caller, still};
 use super::check;
 use super::limits::{MAX_CURSOR_BYTES, MAX_FILTER_BYTES};
 use super::page;
-use super::problem::Refusal;
+use super::problem::{Code, Refusal};
 use super::roles::Action;
 use super::session::Session;
+use crate::app::App;
+use crate::binding::Presentation;
 use crate::clock::MICROS_PER_SECOND;
+use crate::export::{Cursor, Format, Place, Seat, Wanted, written};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+use std::sync::Arc;
 use stipend_schema::audit::WriterHead;
 use stipend_schema::queries::{self, AUDIT_PAGE_LIMIT, AuditCursor, AuditFilter, OwnerFilter};
+use stipend_schema::sinks::{FeedFilter, pruning_of, redactions_between};
 use stipend_schema::{AuditCheckpointRow, AuditRow};
 
 fn filter(query: &AuditQuery, owners: OwnerFilter) -> Result<AuditFilter, Refusal> {
@@ -31,6 +38,7 @@ fn filter(query: &AuditQuery, owners: OwnerFilter) -> Result<AuditFilter, Refusa
         jti: text("jti", &query.jti)?,
         since: micros(query.since),
         until: micros(query.until),
+        oldest_first: query.oldest_first.unwrap_or_default(),
     })
 }
 
@@ -49,22 +57,67 @@ pub(super) fn parse_cursor(text: &str) -> Result<AuditCursor, Refusal> {
     parse().ok_or_else(|| Refusal::field("after", "is not a cursor of this API"))
 }
 
-pub(super) async fn search(session: &Session<'_>, query: &AuditQuery) -> Result<Page<AuditItem>, Refusal> {
+pub(super) async fn search(session: &Session<'_>, query: &AuditQuery) -> Result<Page<Value>, Refusal> {
     let limit = page::limit(query.limit)?;
-    let owners = session.caller().owners(Action::ReadAudit);
-    if owners == OwnerFilter::Only(Vec::new()) {
-        return Err(Refusal::forbidden());
-    }
+    let owners = readable(session.caller())?;
     let filter = filter(query, owners)?;
     let cursor = query.after.as_deref().map(parse_cursor).transpose()?;
     let more = limit.saturating_add(1).min(AUDIT_PAGE_LIMIT);
     let rows =
         session.read(|db| async move { queries::audit_records(&db, &filter, cursor.as_ref(), more).await }).await?;
-    page::cut(rows, limit, write_cursor, item)
+    let format = query.format.unwrap_or_default();
+    page::cut(rows, limit, write_cursor, |row| Ok(written(format, &row)))
 }
 
-fn item(row: AuditRow) -> Result<AuditItem, Refusal> {
-    Ok(AuditItem { hash: URL_SAFE_NO_PAD.encode(&row.hash), record: check::parse_column(&row.record)? })
+/// What following the audit begins with.
+#[derive(Debug)]
+pub(super) struct Followed {
+    pub seat: Seat,
+    pub place: Place,
+    pub wanted: Wanted,
+}
+
+/// Whose audit a caller may read.
+fn readable(caller: &Caller) -> Result<OwnerFilter, Refusal> {
+    let owners = caller.owners(Action::ReadAudit);
+    if owners == OwnerFilter::Only(Vec::new()) { Err(Refusal::forbidden()) } else { Ok(owners) }
+}
+
+pub(super) async fn follow(
+    session: &Session<'_>,
+    app: &Arc<App>,
+    query: &StreamQuery,
+    last: Option<String>,
+) -> Result<Followed, Refusal> {
+    let owners = readable(session.caller())?;
+    for (name, value) in
+        [("event", &query.event), ("outcome", &query.outcome), ("client_id", &query.client_id), ("jti", &query.jti)]
+    {
+        value.as_deref().map_or(Ok(()), |value| check::text(name, value, 1, MAX_FILTER_BYTES))?;
+    }
+    let parse = |text: &str| Cursor::parse(text).ok_or_else(|| Refusal::field("after", "is not a cursor of this API"));
+    let cursor = last.as_deref().or(query.after.as_deref()).map(parse).transpose()?;
+    let full = || Refusal::new(Code::TooManyStreams, "as many follow the audit as may: end one, or come back later");
+    let seat = Seat::take(app, session.caller().id()).ok_or_else(full)?;
+    let now = app.clock.micros();
+    let place = session.read(|db| async move { Place::open(&db, cursor, now).await }).await?;
+    let filter = FeedFilter {
+        owners,
+        events: query.event.iter().cloned().collect(),
+        outcome: query.outcome.clone(),
+        client_id: query.client_id.clone(),
+        jti: query.jti.clone(),
+    };
+    Ok(Followed { seat, place, wanted: Wanted { filter, format: query.format.unwrap_or(Format::Native) } })
+}
+
+/// Whether whoever began to follow with this token still may, of the same owners. Nobody's word
+/// is not a no: a database that is away for a moment ends nothing.
+pub(super) async fn may_follow(app: &App, shown: &Presentation, owners: &OwnerFilter) -> bool {
+    match still(app, shown).await {
+        Ok(caller) => caller.scope.contains(SCOPE_AUDIT) && readable(&caller).is_ok_and(|readable| readable == *owners),
+        Err(refusal) => refusal.code == Code::Unavailable,
+    }
 }
 
 pub(super) async fn writers(session: &Session<'_>, query: &ListQuery) -> Result<Page<Writer>, Refusal> {
@@ -81,14 +134,20 @@ pub(super) async fn export(session: &Session<'_>, query: &ExportQuery) -> Result
     session.caller().check(Action::ExportAudit, None)?;
     check::text("writer", &query.writer, 1, MAX_CURSOR_BYTES)?;
     let (writer, after) = (query.writer.clone(), query.after.unwrap_or_default());
-    let (rows, checkpoints) = session
+    let (rows, checkpoints, pruning, redactions) = session
         .read(|db| async move {
+            // Before the records: what was pruned after that is a gap that the next page explains.
+            let pruning = pruning_of(&db, &writer).await?;
+            // Of what is cut off, some may still be there.
+            let after = pruning.as_ref().map_or(after, |pruning| pruning.n.max(after));
             let rows = queries::audit_export(&db, &writer, after, AUDIT_PAGE_LIMIT).await?;
             let checkpoints = queries::checkpoints_of(&db, &writer, after).await?;
-            Ok((rows, checkpoints))
+            let to = rows.last().map_or(after, |row| row.n);
+            let redactions = redactions_between(&db, &writer, after, to).await?;
+            Ok((rows, checkpoints, pruning, redactions))
         })
         .await?;
-    if rows.is_empty() && after == 0 {
+    if rows.is_empty() && after == 0 && pruning.is_none() {
         return Err(Refusal::not_found());
     }
     let more = rows.len() >= usize::try_from(AUDIT_PAGE_LIMIT).unwrap_or(usize::MAX);
@@ -98,6 +157,10 @@ pub(super) async fn export(session: &Session<'_>, query: &ExportQuery) -> Result
     Ok(AuditExport {
         records: rows.into_iter().map(exported).collect(),
         checkpoints: checkpoints.map(checkpoint).collect(),
+        pruning: pruning.map(|row| {
+            checkpoint(AuditCheckpointRow { writer: row.writer, n: row.n, hash: row.hash, at: row.at, jws: row.jws })
+        }),
+        redactions: redactions.into_iter().map(|row| row.jws).collect(),
         next,
     })
 }

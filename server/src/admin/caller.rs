@@ -14,7 +14,7 @@ use crate::binding::{self, Presentation};
 use crate::reason::{OAuthCode, Reason};
 use crate::records::{Client, RoleGrant};
 use crate::telemetry::{self, Phase, phase};
-use crate::tokens::Doubt;
+use crate::tokens::{Doubt, StandingToken};
 use std::sync::Arc;
 use stipend_keys::Unverified;
 use stipend_schema::queries::OwnerFilter;
@@ -53,6 +53,25 @@ pub(super) async fn authenticate(app: &App, shown: &Presentation) -> Result<(Cal
     }
 }
 
+/// Whether whoever came with this token may still do something, and for whom: for what goes on
+/// after its request was answered. What was proved of the key then is not proved again.
+pub(super) async fn still(app: &App, shown: &Presentation) -> Result<Caller, Refusal> {
+    if !app.view_is_fresh().await {
+        return Err(Refusal::unavailable());
+    }
+    match Unverified::parse(&shown.token).ok().filter(|token| !is_ours(app, token)) {
+        Some(foreign) => {
+            let (person, deps) = person::authenticate(app, foreign).await?;
+            let scope = scope_of(&person);
+            Ok(Caller { who: Who::Person(Arc::new(person)), scope, deps })
+        }
+        None => {
+            let (standing, client) = standing(app, shown).await?;
+            Ok(Caller { who: Who::Client(client), scope: standing.token.claims.scope.clone(), deps: standing.deps })
+        }
+    }
+}
+
 fn is_ours(app: &App, token: &Unverified) -> bool {
     token.claims().get("iss").and_then(serde_json::Value::as_str) == Some(app.urls.issuer.as_str())
 }
@@ -62,6 +81,14 @@ pub(super) fn invalid() -> Refusal {
 }
 
 async fn client(app: &App, shown: &Presentation) -> Result<(Caller, Option<Burn>), Refusal> {
+    let (standing, client) = standing(app, shown).await?;
+    let claims = &standing.token.claims;
+    let proved = binding::admit(&app.binding, claims.cnf.as_ref(), shown, app.clock.now()).map_err(unproved)?;
+    Ok((Caller { who: Who::Client(client), scope: claims.scope.clone(), deps: standing.deps }, proved.burn))
+}
+
+/// The client's own token for this API, alive, whatever it is bound to.
+async fn standing(app: &App, shown: &Presentation) -> Result<(StandingToken, Arc<Client>), Refusal> {
     let standing = match app.tokens.standing(&shown.token, app.clock.now()).await {
         Ok(standing) => standing,
         Err(Doubt::Unavailable) => return Err(Refusal::unavailable()),
@@ -73,13 +100,12 @@ async fn client(app: &App, shown: &Presentation) -> Result<(Caller, Option<Burn>
     if !ours || !claims.act.is_empty() || !claims.lineage.tokens.is_empty() {
         return Err(invalid());
     }
-    let proved = binding::admit(&app.binding, claims.cnf.as_ref(), shown, app.clock.now()).map_err(unproved)?;
     let client = app.records.find_client(&claims.client_id).await?.ok_or_else(invalid)?;
     if claims.sub != client.subject {
         return Err(invalid());
     }
     telemetry::client(&client.id);
-    Ok((Caller { who: Who::Client(client), scope: claims.scope.clone(), deps: standing.deps }, proved.burn))
+    Ok((standing, client))
 }
 
 async fn person(app: &App, token: Unverified, shown: &Presentation) -> Result<(Caller, Option<Burn>), Refusal> {
@@ -87,16 +113,20 @@ async fn person(app: &App, token: Unverified, shown: &Presentation) -> Result<(C
     let cnf = token.claims().get("cnf").map(Confirmation::from_json).transpose().map_err(|_| invalid())?;
     let (person, deps) = person::authenticate(app, token).await?;
     let proved = binding::admit(&app.binding, cnf.as_ref(), shown, app.clock.now()).map_err(unproved)?;
+    let scope = scope_of(&person);
+    Ok((Caller { who: Who::Person(Arc::new(person)), scope, deps }, proved.burn))
+}
+
+/// A person has the scopes that the roles are good for: no token of another issuer has ours.
+fn scope_of(person: &Person) -> ScopeSet {
     let may = |action| roles::scope_of(&person.roles, action) != Some(Vec::new());
-    // A person has the scopes that the roles are good for: no token of another issuer has ours.
     let scopes = [
         (SCOPE_READ, !person.roles.is_empty()),
         (SCOPE_WRITE, person.roles.iter().any(roles::may_change)),
         (SCOPE_AUDIT, may(Action::ReadAudit)),
     ];
     let held = scopes.into_iter().filter_map(|(scope, held)| held.then_some(scope));
-    let scope = ScopeSet::from_tokens(held).unwrap_or_default();
-    Ok((Caller { who: Who::Person(Arc::new(person)), scope, deps }, proved.burn))
+    ScopeSet::from_tokens(held).unwrap_or_default()
 }
 
 /// A token that is not presented as its binding demands (RFC 9449 section 7.1).

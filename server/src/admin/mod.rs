@@ -8,6 +8,7 @@ mod agents;
 pub mod api;
 mod approvals;
 mod audit;
+mod audit_redactions;
 mod audit_sinks;
 mod budgets;
 mod caller;

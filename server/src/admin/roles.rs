@@ -59,11 +59,13 @@ pub enum Action {
     ManageAuditSink,
     /// Where all of it is sent.
     ManageDeploymentAuditSink,
+    /// To take personal data out of records.
+    RedactAudit,
 }
 
 #[cfg(test)]
 impl Action {
-    const ALL: [Self; 40] = [
+    const ALL: [Self; 41] = [
         Self::CreateOwner,
         Self::ReadOwner,
         Self::ChangeOwnerState,
@@ -104,6 +106,7 @@ impl Action {
         Self::ExportAudit,
         Self::ManageAuditSink,
         Self::ManageDeploymentAuditSink,
+        Self::RedactAudit,
     ];
 }
 
@@ -254,7 +257,8 @@ fn permits_owner_admin(action: Action) -> bool {
         | Action::ManageKeyEncryption
         | Action::RevokeAnything
         | Action::ExportAudit
-        | Action::ManageDeploymentAuditSink => false,
+        | Action::ManageDeploymentAuditSink
+        | Action::RedactAudit => false,
     }
 }
 

@@ -100,6 +100,12 @@ impl<'a> Session<'a> {
         &self.caller
     }
 
+    /// What the caller came with.
+    #[must_use]
+    pub fn shown(&self) -> &Presentation {
+        &self.shown
+    }
+
     #[must_use]
     pub fn now(&self) -> i64 {
         self.app.clock.now()

@@ -69,6 +69,8 @@ pub struct Config {
     pub key_rotation_seconds: i64,
     /// Whether DPoP proofs must carry a nonce of ours.
     pub dpop_nonce: NoncePolicy,
+    /// How long audit records are kept; absent: for ever.
+    pub audit_retention_days: Option<i64>,
     pub max_depth: usize,
     /// Most tokens with a budget under one token.
     pub max_children: i64,
@@ -160,6 +162,7 @@ impl Config {
             dpop_nonce: source
                 .parse("STIPEND_DPOP_NONCE", "off or required", NoncePolicy::parse)
                 .unwrap_or(NoncePolicy::Off),
+            audit_retention_days: source.within("STIPEND_AUDIT_RETENTION_DAYS", 1, 36_500),
             max_depth: source.within("STIPEND_MAX_DEPTH", 1, stipend_token::chain::MAX_ACTORS).unwrap_or(4),
             workers: source.within("STIPEND_WORKERS", 1, 256),
             telemetry: telemetry::read(&mut source),

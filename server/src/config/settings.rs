@@ -150,6 +150,11 @@ pub const SETTINGS: &[Setting] = &[
         Some("off"),
         "Whether DPoP proofs must carry a nonce of this server (RFC 9449 section 8): off or required",
     ),
+    setting(
+        "STIPEND_AUDIT_RETENTION_DAYS",
+        None,
+        "How long audit records are kept, 1 to 36500 days; absent: for ever. What is older is pruned behind a signed cut",
+    ),
     setting("STIPEND_MAX_DEPTH", Some("4"), "Most actors in a token's act chain, 1 to 16"),
     setting("STIPEND_MAX_CHILDREN", Some("64"), "Most tokens with a budget from one subject token, 1 to 10000"),
     setting("STIPEND_UPSTREAM_HTTP_HOSTS", None, "Hosts, separated by commas, that the proxy may call by plain http"),

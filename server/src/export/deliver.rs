@@ -108,12 +108,15 @@ type Looked = (Vec<(Sink, Option<SinkDeliveryRow>)>, Arc<Vec<ChainHead>>);
 async fn look(app: &App) -> Result<Looked, DbError> {
     let db = app.store.db();
     let rows = active_sinks(db).await?;
-    if rows.is_empty() {
+    if rows.is_empty() && !app.exports.is_followed() {
         return Ok((Vec::new(), Arc::default()));
     }
+    // Before it is asked: what is there by then is all in the answer.
+    let at = app.clock.micros();
+    let heads = Arc::new(chain_heads(db).await?);
+    app.exports.note_heads(at, &heads);
     let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
     let mut deliveries = deliveries_of(db, &ids).await?;
-    let heads = chain_heads(db).await?;
     let mut sinks = Vec::with_capacity(rows.len());
     for row in rows {
         let place = deliveries.iter().position(|delivery| delivery.sink_id == row.id);
@@ -123,7 +126,7 @@ async fn look(app: &App) -> Result<Looked, DbError> {
             Err(what) => tracing::error!(what, "a sink can't be read by this version"),
         }
     }
-    Ok((sinks, Arc::new(heads)))
+    Ok((sinks, heads))
 }
 
 async fn watch_lag(app: &App) {
@@ -160,8 +163,8 @@ async fn step(app: &App, sink: &Sink, heads: &[ChainHead], holder: &str) -> Resu
         open(db, sink, holder).await?;
     }
     let filter = sink.filter();
+    pass_pruned(db, sink).await?;
     let (text, batch, rows) = if delivery.batch.is_empty() {
-        pass_pruned(db, sink).await?;
         let plan = next(db, &positions_of(db, &sink.id).await?, heads, &filter).await?;
         if plan.runs.is_empty() {
             return Ok(Step::Idle);
@@ -190,7 +193,10 @@ async fn step(app: &App, sink: &Sink, heads: &[ChainHead], holder: &str) -> Resu
             return fail(app, sink, holder, delivery.attempts, failed).await;
         }
     }
-    let (reached, now) = (batch.reached(), app.clock.now());
+    let (mut reached, now) = (batch.reached(), app.clock.now());
+    let positions = positions_of(db, &sink.id).await?;
+    // What was pruned meanwhile may reach further.
+    reached.retain(|(writer, to)| positions.get(writer).is_none_or(|at| at < to));
     let done = BatchDone { sink_id: sink.id.clone(), holder: holder.to_owned(), batch: text, reached, records, now };
     Ok(if finish_batch(db, &done).await? { Step::Done } else { Step::Later })
 }

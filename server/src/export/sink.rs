@@ -17,6 +17,16 @@ pub enum Format {
     Ocsf,
 }
 
+impl Format {
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Ocsf => "ocsf",
+        }
+    }
+}
+
 /// Whether anything is sent.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -280,6 +280,7 @@ pub(super) async fn of_client(
 async fn audiences_on_record(app: &App, jti: &str) -> Result<BTreeSet<String>, Unavailable> {
     let db = app.store.db().clone();
     let filter = AuditFilter {
+        oldest_first: false,
         owners: OwnerFilter::All,
         event: Some("token.issued".to_owned()),
         outcome: Some(ISSUED.to_owned()),

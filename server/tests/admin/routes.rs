@@ -263,7 +263,7 @@ impl Things {
         let (kind, body) = (kind(&operation), self.body(&operation));
         let scope = match (verb, route) {
             ("GET", "/audit-sinks" | "/audit-sinks/{id}")
-            | ("GET", "/audit" | "/audit/writers" | "/audit/export")
+            | ("GET", "/audit" | "/audit/writers" | "/audit/export" | "/audit/stream")
             | ("POST", "/policies/dry-run") => "admin:audit",
             ("GET", _) | ("POST", "/exchange-rules/explain" | "/policies/validate") => "admin:read",
             _ => "admin:write",
@@ -388,6 +388,8 @@ impl Things {
             "GET /audit" => "audit.searched",
             "GET /audit/writers" => "audit.writers_listed",
             "GET /audit/export" => "audit.exported",
+            "GET /audit/stream" => "audit.followed",
+            "POST /audit/redactions" => "audit.redacted",
             "GET /whoami" => "whoami",
             "POST /agents/{id}/responsible" => "agent.transferred",
             "POST /people/departed" => "person.departed",
@@ -450,6 +452,9 @@ impl Things {
                 "subject": {"client_id": self.keyed, "audience": [self.uri], "scope": "read"},
             }),
             "POST /audit-sinks" => self.sink_body("second"),
+            "POST /audit/redactions" => {
+                json!({"records": [{"writer": self.writer, "n": 1}], "fields": ["source"], "reason": "test"})
+            }
             "POST /signing-keys/{kid}/distrust"
             | "POST /audit-sinks/{id}/pause"
             | "POST /streams/{id}/pause"
@@ -526,6 +531,7 @@ fn kind(operation: &str) -> Kind {
         | "GET /key-encryption"
         | "POST /key-encryption/rewrap"
         | "GET /audit/writers"
+        | "POST /audit/redactions"
         | "GET /audit/export" => Kind::Deployment,
         "GET /whoami" | "GET /signing-keys" | "GET /policies/schema" | "POST /policies/validate" => Kind::Open,
         // Each says it for the owners it administers.
@@ -538,7 +544,9 @@ fn kind(operation: &str) -> Kind {
 pub async fn operations(world: &World) -> Vec<String> {
     let answer = world.server.http.get(world.server.url("/openapi.json")).send().await.unwrap();
     let document: Value = answer.json().await.unwrap();
-    operations_of(&document).into_iter().map(|(operation, _)| operation).collect()
+    // What never ends has tests of its own (`audit_export`).
+    let all = operations_of(&document).into_iter().map(|(operation, _)| operation);
+    all.filter(|operation| operation != "GET /admin/v1/audit/stream").collect()
 }
 
 /// The operations of a document with what it says of them.

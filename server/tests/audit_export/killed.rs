@@ -87,6 +87,7 @@ async fn a_node_killed_in_the_middle_of_a_delivery_leaves_no_gap(
     receiver.is(Manner::Answers(200));
     let unanswered = receiver.got().pop().unwrap();
     let again = serve(&issuer, database.url());
+    token(&http, &again.issuer).await;
     receiver
         .until("the batch again", async |receiver| receiver.taken().iter().any(|got| got.id() == unanswered.id()))
         .await;

@@ -11,6 +11,8 @@
 
 mod killed;
 mod receiver;
+mod retention;
 mod roles;
 mod sinks;
+mod streams;
 mod world;

@@ -17,6 +17,7 @@ const ELSEWHERE: &[&str] = &[
     "recover",
     "healthcheck",
     "audit-sink test",
+    "audit follow",
     "token exchange",
     "token jwt-bearer",
     "budget verify",
@@ -164,6 +165,8 @@ const STORY: &[&str] = &[
     "audit tail -n 3 --outcome issued --client stipend.admin",
     "audit writers",
     "audit export $NEW_FILE",
+    "audit export --format ocsf --since 0 --until $NEXT_YEAR $LINES",
+    "audit redact --record $RECORD --field source --value no-such-text --reason test",
     "audit verify",
     "keys list",
     "keys rotate",
@@ -203,8 +206,13 @@ async fn tell(json: bool) {
                 "$JWKS" => jwks.clone(),
                 "$ADMIN" => format!("{}/admin", terminal.server.issuer),
                 "$TOKEN" => text(&terminal.json(&["token", "get"]).await["access_token"]),
+                "$LINES" => terminal.folder.path().join("lines.jsonl").display().to_string(),
                 "$NEW_FILE" => terminal.folder.path().join("audit.jsonl").display().to_string(),
                 "$APPROVAL" => waiting(&terminal).await,
+                "$RECORD" => {
+                    let newest = terminal.json(&["audit", "tail", "-n", "1"]).await;
+                    format!("{}/{}", text(&newest[0]["writer"]), newest[0]["n"])
+                }
                 "$SINK" => text(&terminal.json(&["audit-sink", "list"]).await[0]["id"]),
                 "$STREAM" => streaming(&terminal).await,
                 "$OFFERED" => offered(&terminal).await,

@@ -31,7 +31,8 @@ pub use agents::{
     NewKey, NewSecret, NotReady, PatchAgent, RateAgent, Readiness, ReissueAgent, RevokeAgent, SecretCreated, Warning,
 };
 pub use approvals::{ApprovalQuery, ApprovalRequest, ApprovalStatus, Approve, Refuse};
-pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, Writer};
+pub use audit::{AuditExport, AuditItem, AuditQuery, Checkpoint, ExportQuery, ExportedRecord, StreamQuery, Writer};
+pub use audit::{NewRedaction, Redacted, RedactedRecord};
 pub use audit_sinks::{AuditSink, AuditSinkCreated, AuditSinkTried, NewAuditSink, PauseAuditSink};
 pub use budgets::{Budget, BudgetUse, IncreaseBudget, NewBudget, PatchBudget};
 pub use client_documents::{AgentDocument, ClientDocument, NewClientDocument};

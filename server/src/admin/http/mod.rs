@@ -4,7 +4,9 @@
 mod agents;
 mod approvals;
 mod audit;
+mod audit_redactions;
 mod audit_sinks;
+mod audit_stream;
 mod budgets;
 mod call;
 mod client_documents;
@@ -174,6 +176,8 @@ table! {
     "/audit" "GET" { get audit::search }
     "/audit/writers" "GET" { get audit::writers }
     "/audit/export" "GET" { get audit::export }
+    "/audit/redactions" "POST" { post audit_redactions::create }
+    "/audit/stream" "GET" { get audit_stream::stream }
     "/audit-sinks" "GET, POST" { get audit_sinks::list, post audit_sinks::create }
     "/audit-sinks/{id}" "GET, DELETE" { get audit_sinks::find, delete audit_sinks::delete }
     "/audit-sinks/{id}/pause" "POST" { post audit_sinks::pause }

@@ -37,6 +37,14 @@ pub(super) enum Line {
     Checkpoint {
         checkpoint: String,
     },
+    /// That the chain begins later: signed.
+    Pruned {
+        pruning: String,
+    },
+    /// That something was taken out of a record: signed.
+    Redacted {
+        redaction: String,
+    },
     /// The last one: how many records there are.
     End {
         end: u64,

@@ -73,6 +73,15 @@ async fn write_chain(
         let query = [("writer", writer.to_owned()), ("after", after.to_string())];
         let answer = session.api.call(Method::GET, &["audit", "export"], &query, None).await?;
         let page: AuditExport = read(&answer)?;
+        if let Some(pruning) = page.pruning
+            && pruning.n > after
+        {
+            archive::write(out, &Line::Pruned { pruning: pruning.jws })?;
+            after = pruning.n;
+        }
+        for redaction in page.redactions {
+            archive::write(out, &Line::Redacted { redaction })?;
+        }
         let count = i64::try_from(page.records.len()).unwrap_or(i64::MAX);
         for record in page.records {
             archive::write(out, &Line::Record { record: record.record, hash: record.hash })?;

@@ -12,12 +12,12 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Seek, Write};
 use stipend_keys::{PublicJwk, TokenKind, Unverified};
 use stipend_schema::AuditRow;
-use stipend_schema::audit::{Anchor, ChainFault, ChainVerifier, Hash};
+use stipend_schema::audit::{Anchor, ChainFault, ChainVerifier, Hash, RedactedText};
 
 /// Hashes that must be met, at most.
 const MAX_ANCHORS: usize = 1_000_000;
@@ -33,13 +33,22 @@ pub struct Proof {
     pub checkpoints_unproved: u64,
     /// Heads that other writers, or an earlier proof, had named, and that are there.
     pub heads_named_elsewhere: u64,
+    /// Those of them whose record was pruned since.
+    #[serde(default)]
+    pub heads_pruned: u64,
     pub chains: Vec<ProvedChain>,
+    /// Records, as `writer/n`, that something was taken out of: all but that is proved.
+    #[serde(default)]
+    pub redacted: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ProvedChain {
     pub writer: String,
     pub records: i64,
+    /// It is proved from the record after this one on: what was before was pruned.
+    #[serde(default)]
+    pub pruned_to: i64,
     /// Hash of the newest record, base64url.
     pub head: String,
 }
@@ -100,12 +109,14 @@ fn verify_file(
     anchors.take_all(reader)?;
     (&file).rewind().map_err(unreadable)?;
     let (_, mut reader) = Reader::open(BufReader::new(&file))?;
-    let mut verifier = ChainVerifier::new(anchors.list.iter().cloned()).map_err(|fault| refuse(&fault))?;
+    let verifier = ChainVerifier::new(anchors.list.iter().cloned()).map_err(|fault| refuse(&fault))?;
+    let cuts: HashMap<String, i64> = anchors.prunings.iter().map(|cut| (cut.writer.clone(), cut.n)).collect();
+    let mut verifier = verifier.with_prunings(anchors.prunings).with_redactions(anchors.redactions);
     let mut promised = None;
     while let Some(line) = reader.next()? {
         match line {
             Line::Record { record, hash } => verifier.push(&row(record, &hash)?).map_err(|fault| refuse(&fault))?,
-            Line::Checkpoint { .. } => {}
+            Line::Checkpoint { .. } | Line::Pruned { .. } | Line::Redacted { .. } => {}
             Line::End { end } => promised = Some(end),
         }
     }
@@ -114,7 +125,9 @@ fn verify_file(
         return Err(not_proved("the file does not have as many records as it says"));
     }
     let met = u64::try_from(summary.anchors_met).unwrap_or(u64::MAX);
+    let pruned = u64::try_from(summary.anchors_pruned).unwrap_or(u64::MAX);
     let chain = |head: stipend_schema::audit::WriterHead| ProvedChain {
+        pruned_to: cuts.get(&head.writer).copied().unwrap_or(0),
         writer: head.writer,
         records: head.n,
         head: URL_SAFE_NO_PAD.encode(head.hash),
@@ -125,6 +138,8 @@ fn verify_file(
         checkpoints: anchors.signed,
         checkpoints_unproved: anchors.unproved,
         heads_named_elsewhere: met.saturating_sub(anchors.signed),
+        heads_pruned: pruned,
+        redacted: summary.redacted.iter().map(|(writer, n)| format!("{writer}/{n}")).collect(),
         chains: summary.heads.into_iter().map(chain).collect(),
     })
 }
@@ -141,12 +156,22 @@ struct Anchors<'a> {
     list: HashSet<Anchor>,
     signed: u64,
     unproved: u64,
+    prunings: Vec<Anchor>,
+    redactions: Vec<RedactedText>,
 }
 
 impl<'a> Anchors<'a> {
     fn new(head: &'a Head) -> Self {
         let keys = head.keys.iter().filter_map(|key| PublicJwk::parse(key).ok()).collect();
-        Self { issuer: &head.issuer, keys, list: HashSet::new(), signed: 0, unproved: 0 }
+        Self {
+            issuer: &head.issuer,
+            keys,
+            list: HashSet::new(),
+            signed: 0,
+            unproved: 0,
+            prunings: Vec::new(),
+            redactions: Vec::new(),
+        }
     }
 
     fn take_known(&mut self, known: Option<&Proof>, head: &Head) -> Result<(), CliError> {
@@ -169,6 +194,16 @@ impl<'a> Anchors<'a> {
                     }
                 }
                 Line::Checkpoint { checkpoint } => self.take_checkpoint(&checkpoint)?,
+                Line::Pruned { pruning } => {
+                    let claims = self.stated(&pruning, TokenKind::AuditPruning)?;
+                    self.prunings.push(place(&claims)?);
+                }
+                Line::Redacted { redaction } => {
+                    let claims = self.stated(&redaction, TokenKind::AuditRedaction)?;
+                    let Anchor { writer, n, hash } = place(&claims)?;
+                    let redacted = parse_hash(text_of(&claims, "redacted"))?;
+                    self.redactions.push(RedactedText { writer, n, hash, redacted });
+                }
                 Line::End { end: _ } => return Ok(()),
             }
         }
@@ -176,28 +211,39 @@ impl<'a> Anchors<'a> {
     }
 
     fn take_checkpoint(&mut self, jws: &str) -> Result<(), CliError> {
-        let Some(claims) = self.proved(jws)? else {
+        let Some(claims) = self.proved(jws, TokenKind::AuditCheckpoint)? else {
             self.unproved = self.unproved.saturating_add(1);
             return Ok(());
         };
-        let text = |name| claims.get(name).and_then(Value::as_str).unwrap_or_default();
-        if text("iss") != self.issuer {
+        if text_of(&claims, "iss") != self.issuer {
             return Err(not_proved("a checkpoint is of another issuer"));
         }
-        let n = claims.get("n").and_then(Value::as_i64).unwrap_or_default();
-        if self.add(Anchor { writer: text("writer").to_owned(), n, hash: parse_hash(text("hash"))? })? {
+        if self.add(place(&claims)?)? {
             self.signed = self.signed.saturating_add(1);
         }
         Ok(())
     }
 
+    /// A statement without which what is there is not as it was written: signed by a key at hand.
+    fn stated(&self, jws: &str, kind: TokenKind) -> Result<Map<String, Value>, CliError> {
+        if self.prunings.len().saturating_add(self.redactions.len()) >= MAX_ANCHORS {
+            return Err(CliError::failed("too_large", "more than 1,000,000 prunings and redactions"));
+        }
+        let gone = "what was pruned or redacted is so by the word of a key that is gone or distrusted";
+        let claims = self.proved(jws, kind)?.ok_or_else(|| not_proved(gone))?;
+        if claims.get("iss").and_then(Value::as_str) != Some(self.issuer) {
+            return Err(not_proved("a statement is of another issuer"));
+        }
+        Ok(claims)
+    }
+
     /// The statement, when a key at hand has signed it; none when that key is not at hand.
-    fn proved(&self, jws: &str) -> Result<Option<Map<String, Value>>, CliError> {
-        let forged = |_| not_proved("a checkpoint's signature does not hold");
+    fn proved(&self, jws: &str, kind: TokenKind) -> Result<Option<Map<String, Value>>, CliError> {
+        let forged = |_| not_proved("a checkpoint's or a statement's signature does not hold");
         let token = Unverified::parse(jws).map_err(forged)?;
         let Some(key) = self.keys.iter().find(|key| Some(key.kid()) == token.kid()) else { return Ok(None) };
         let verifier = key.verifier().map_err(|_| not_proved("a key of the issuer can't be used"))?;
-        let verified = verifier.verify(token, TokenKind::AuditCheckpoint).map_err(forged)?;
+        let verified = verifier.verify(token, kind).map_err(forged)?;
         Ok(Some(verified.into_claims()))
     }
 
@@ -208,6 +254,17 @@ impl<'a> Anchors<'a> {
         }
         Ok(self.list.insert(anchor))
     }
+}
+
+fn text_of<'a>(claims: &'a Map<String, Value>, name: &str) -> &'a str {
+    claims.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Which record a statement is about, with its hash.
+fn place(claims: &Map<String, Value>) -> Result<Anchor, CliError> {
+    let n = claims.get("n").and_then(Value::as_i64).unwrap_or_default();
+    let hash = parse_hash(text_of(claims, "hash"))?;
+    Ok(Anchor { writer: text_of(claims, "writer").to_owned(), n, hash })
 }
 
 fn not_proved(what: &str) -> CliError {
@@ -253,15 +310,24 @@ fn show(out: Out, proof: &Proof) -> Result<(), CliError> {
         ("checkpoints", format!("{} signed, each met", proof.checkpoints)),
         ("named heads", format!("{} met", proof.heads_named_elsewhere)),
     ]);
+    let cut = proof.chains.iter().filter(|chain| chain.pruned_to > 0).count();
+    if cut > 0 {
+        out.note(format!("{cut} of the chains are proved from where they were pruned on: that is signed"));
+    }
+    if !proof.redacted.is_empty() {
+        out.note(format!("redacted, and all else of them proved: {}", proof.redacted.join(" ")));
+    }
     if proof.checkpoints_unproved > 0 {
         out.note(format!(
             "{} checkpoints are signed by keys that are gone or distrusted: they prove nothing",
             proof.checkpoints_unproved
         ));
     }
-    let rows =
-        proof.chains.iter().map(|chain| vec![chain.writer.clone(), chain.records.to_string(), chain.head.clone()]);
+    let rows = proof.chains.iter().map(|chain| {
+        let from = Some(chain.pruned_to).filter(|to| *to > 0).map(|to| to.saturating_add(1).to_string());
+        vec![chain.writer.clone(), chain.records.to_string(), from.unwrap_or_default(), chain.head.clone()]
+    });
     out.line("");
-    out.table(&["WRITER", "RECORDS", "HEAD"], rows.collect(), "No records yet.");
+    out.table(&["WRITER", "RECORDS", "FROM", "HEAD"], rows.collect(), "No records yet.");
     Ok(())
 }
