@@ -147,6 +147,22 @@ prepare_interop() {
     echo "$stamp" >target/.interop-stamp
 }
 
+# Authorization servers that nobody here wrote, to be measured beside ours, at the versions that
+# bench/peers names.
+prepare_peers() {
+    local dir=target/bench-peers stamp
+    stamp=$(cat bench/peers/* | cksum)
+    [ "$(cat $dir/.stamp 2>/dev/null)" = "$stamp" ] && return 0
+    say "installing the peers"
+    rm -rf "$dir"
+    mkdir -p "$dir"
+    cp bench/peers/* "$dir/"
+    python3 -m venv "$dir/venv" && "$dir/venv/bin/pip" install -q --disable-pip-version-check -r "$dir/requirements.txt" || return 1
+    command -v npm >/dev/null 2>&1 || install nodejs npm || return 1
+    (cd "$dir" && npm install --silent --no-audit --no-fund --no-package-lock) || return 1
+    echo "$stamp" >"$dir/.stamp"
+}
+
 # A system OpenSSL saves building one; without it the vendored one is built.
 choose_openssl() {
     if [ -z "${OPENSSL_NO_VENDOR:-}" ] && pkg-config --exists openssl 2>/dev/null; then

@@ -1,11 +1,14 @@
 //! Arguments.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use stipend_bench::load::journal::Fsync;
 use stipend_bench::load::plan::Shape;
 use stipend_bench::load::{Options, Tools};
+
+use stipend_bench::compare::{self, Database as Measured, Scenario};
 use stipend_bench::{Admin, BenchError, chaos};
 
 /// Load with a ledger checker, and chaos, for a Stipend deployment.
@@ -22,6 +25,78 @@ pub enum Command {
     Load(LoadArguments),
     /// Start a private deployment, drive it, and break it meanwhile
     Chaos(ChaosArguments),
+    /// Measure a private server beside the floor, and peers, in the same run
+    Compare(CompareArguments),
+    /// Serve the floor: what a token endpoint can't do without, and nothing else
+    Floor(FloorArguments),
+}
+
+#[derive(Args, Debug)]
+pub struct FloorArguments {
+    /// Address and port; 0 takes a free one, and what was taken is printed
+    #[arg(long, default_value = "127.0.0.1:0")]
+    pub listen: SocketAddr,
+    /// HTTP worker threads
+    #[arg(long, default_value_t = 2)]
+    pub workers: usize,
+}
+
+#[derive(Args, Debug)]
+pub struct CompareArguments {
+    /// The server's program
+    #[arg(long)]
+    binary: PathBuf,
+    /// Databases; both where absent
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "sqlite,postgres")]
+    database: Vec<Measured>,
+    /// An empty PostgreSQL database; a private one is started where absent
+    #[arg(long, value_name = "URL")]
+    postgres_url: Option<String>,
+    /// What is asked; everything where absent
+    #[arg(long = "scenario", value_enum, value_delimiter = ',')]
+    scenarios: Vec<Scenario>,
+    /// Connections that are kept alive; 1 shows the time of one request by itself
+    #[arg(long, value_delimiter = ',', default_value = "1,16,64,256")]
+    connections: Vec<usize>,
+    /// Rounds, of which medians are taken
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Requests of a round; one connection sends an eighth of them
+    #[arg(long, default_value_t = 8000)]
+    requests: usize,
+    /// HTTP worker threads of server, floor and peers
+    #[arg(long, default_value_t = 2)]
+    workers: usize,
+    /// Where the peers are installed
+    #[arg(long, value_name = "DIR")]
+    peers: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CompareArguments {
+    pub fn options(&self) -> Result<compare::Options, BenchError> {
+        let own = std::env::current_exe();
+        let own = own.map_err(|error| BenchError::Io { what: "this program".to_owned(), error })?;
+        let absolute = |path: &PathBuf| {
+            let what = path.display().to_string();
+            std::path::absolute(path).map_err(|error| BenchError::Io { what, error })
+        };
+        let all = || Scenario::value_variants().to_vec();
+        Ok(compare::Options {
+            binary: absolute(&self.binary)?,
+            own,
+            databases: self.database.clone(),
+            postgres_url: self.postgres_url.clone(),
+            scenarios: if self.scenarios.is_empty() { all() } else { self.scenarios.clone() },
+            connections: self.connections.clone(),
+            rounds: self.rounds,
+            requests: self.requests,
+            workers: self.workers,
+            peers: self.peers.as_ref().map(absolute).transpose()?,
+        })
+    }
 }
 
 #[derive(Args, Debug)]

@@ -11,6 +11,9 @@ pub enum BenchError {
     Io { what: String, error: io::Error },
     #[error("{0}")]
     Usage(String),
+    /// An answer that is not what it must be, where figures of others go on.
+    #[error("{0}")]
+    Wrong(String),
 }
 
 impl BenchError {

@@ -1,14 +1,16 @@
-//! The command line of the load generator and the chaos runner. Owns arguments and printing.
+//! The command line of the load generator, the chaos runner and the measurement of speed. Owns arguments and printing.
 
 mod arguments;
 
 use arguments::{Arguments, Command};
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde::Serialize;
+use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
-use stipend_bench::load::{Load, Report};
-use stipend_bench::{BenchError, chaos};
+use stipend_bench::load::Load;
+use stipend_bench::{BenchError, chaos, compare, floor};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -32,31 +34,44 @@ fn raise_limit() {
 }
 
 async fn execute(arguments: &Arguments) -> Result<bool, BenchError> {
+    let tell = |line: &str| {
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    };
     let (report, json) = match &arguments.command {
+        Command::Floor(arguments) => {
+            let announce = |announced: &floor::Announced| {
+                let text = serde_json::to_string(announced).map_err(|error| BenchError::Usage(error.to_string()))?;
+                print(&text)
+            };
+            floor::serve(arguments.listen, arguments.workers, announce).await?;
+            return Ok(true);
+        }
+        Command::Compare(arguments) => {
+            let comparison = compare::run(&arguments.options()?, &tell).await?;
+            print(&text(&comparison, arguments.json)?)?;
+            return Ok(comparison.passed());
+        }
         Command::Load(load) => {
             let (options, admin) = load.options()?;
             let mut run = Load::set_up(options, admin).await?;
             let history = run.drive().await;
             (run.conclude(history, Vec::new()).await?, load.json)
         }
-        Command::Chaos(chaos) => {
-            let tell = |line: &str| {
-                let _ = writeln!(std::io::stderr().lock(), "{line}");
-            };
-            (chaos::run(chaos.options()?, &tell).await?, chaos.json)
-        }
+        Command::Chaos(chaos) => (chaos::run(chaos.options()?, &tell).await?, chaos.json),
     };
-    print(&report, json)?;
+    print(&text(&report, json)?)?;
     Ok(report.passed())
 }
 
-fn print(report: &Report, json: bool) -> Result<(), BenchError> {
-    let text = if json {
-        let text = serde_json::to_string_pretty(report);
-        text.map_err(|error| BenchError::Usage(error.to_string()))?
+fn text(report: &(impl Serialize + Display), json: bool) -> Result<String, BenchError> {
+    if json {
+        serde_json::to_string_pretty(report).map_err(|error| BenchError::Usage(error.to_string()))
     } else {
-        report.to_string()
-    };
+        Ok(report.to_string())
+    }
+}
+
+fn print(text: &str) -> Result<(), BenchError> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{}", text.trim_end()).map_err(|error| BenchError::Io { what: "output".to_owned(), error })
 }

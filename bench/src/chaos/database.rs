@@ -142,7 +142,7 @@ impl Postgres {
         }
     }
 
-    fn postmaster(&self) -> Option<u32> {
+    pub fn postmaster(&self) -> Option<u32> {
         let file = std::fs::read_to_string(self.data.join("postmaster.pid")).ok()?;
         file.lines().next()?.trim().parse().ok()
     }

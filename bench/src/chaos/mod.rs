@@ -3,16 +3,16 @@
 //! Owns the processes and directories that it starts and nothing else: it signals no process
 //! that is not its own, and what it leaves is a report, and the directory if one was named.
 
-mod database;
+pub(crate) mod database;
 mod faults;
 mod node;
-mod ports;
+pub(crate) mod ports;
 mod proxy;
 mod recovery;
 mod redis;
 mod run;
 mod schedule;
-mod signals;
+pub(crate) mod signals;
 
 use crate::load::journal::Fsync;
 use crate::load::plan::Shape;
