@@ -271,7 +271,8 @@ async fn tailer(db: &Db, live: &Arc<Live>, telemetry: &Telemetry) -> Result<Tail
         return Tailer::start(db.clone(), TailerConfig::default(), live).await;
     }
     let sink = Arc::new(MeasuredSink::new(live, telemetry.clone()));
-    let tailer = Tailer::start(db.clone(), TailerConfig::default(), Arc::<MeasuredSink>::clone(&sink) as _).await?;
+    let follower: Arc<dyn FeedSink> = Arc::<MeasuredSink>::clone(&sink);
+    let tailer = Tailer::start(db.clone(), TailerConfig::default(), follower).await?;
     sink.follow(tailer.clone());
     Ok(tailer)
 }

@@ -22,5 +22,6 @@ mod promql;
 mod secrets;
 mod tour;
 mod traces;
+#[allow(dead_code, reason = "each test binary uses its part of it")]
 #[path = "../oauth/world.rs"]
 mod world;

@@ -13,6 +13,7 @@ const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 #[tokio::test]
 async fn the_log_names_the_trace_and_sigterm_ends_a_node_whose_collector_hangs() {
+    stipend::testing::install_crypto();
     let collector = Collector::start(Manner::Hangs).await;
     let folder = tempfile::tempdir().unwrap();
     let mut node = Command::new(env!("CARGO_BIN_EXE_stipend"))
