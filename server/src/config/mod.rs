@@ -166,18 +166,8 @@ impl Config {
             max_depth: source.within("STIPEND_MAX_DEPTH", 1, stipend_token::chain::MAX_ACTORS).unwrap_or(4),
             workers: source.within("STIPEND_WORKERS", 1, 256),
             telemetry: telemetry::read(&mut source),
-            log_json: source
-                .parse("STIPEND_LOG_FORMAT", "json or text", |text| match text {
-                    "json" => Some(true),
-                    "text" => Some(false),
-                    _ => None,
-                })
-                .unwrap_or(true),
-            log_level: source
-                .parse("STIPEND_LOG_LEVEL", "a tracing filter such as info or stipend=debug", |text| {
-                    EnvFilter::try_new(text).ok().map(|_| text.to_owned())
-                })
-                .unwrap_or_default(),
+            log_json: log_json(&mut source),
+            log_level: log_level(&mut source),
             issuer,
             database_url: DatabaseUrl(database_url),
         };
@@ -200,6 +190,20 @@ impl Config {
     pub fn takes_certificates(&self) -> bool {
         self.tls.is_some() || self.client_certificates.header.is_some()
     }
+}
+
+fn log_json(source: &mut Source) -> bool {
+    let named = |text: &str| match text {
+        "json" => Some(true),
+        "text" => Some(false),
+        _ => None,
+    };
+    source.parse("STIPEND_LOG_FORMAT", "json or text", named).unwrap_or(true)
+}
+
+fn log_level(source: &mut Source) -> String {
+    let filter = |text: &str| EnvFilter::try_new(text).ok().map(|_| text.to_owned());
+    source.parse("STIPEND_LOG_LEVEL", "a tracing filter such as info or stipend=debug", filter).unwrap_or_default()
 }
 
 impl TlsFiles {

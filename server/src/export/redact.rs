@@ -108,7 +108,10 @@ fn clear(value: &mut Value, what: &Redaction) -> bool {
             }
             found
         }
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| clear(item, what) || found),
+        Value::Array(items) => {
+            // Each of them, whatever the one before was.
+            items.iter_mut().filter_map(|item| clear(item, what).then_some(())).count() > 0
+        }
         Value::String(text) if what.values.iter().any(|value| text.contains(value.as_str())) => {
             *value = REDACTED.into();
             true
