@@ -70,7 +70,7 @@ pub struct Add {
     /// Only this outcome: issued, done, refused
     #[arg(long)]
     outcome: Option<String>,
-    /// Records of this time and newer (2026-11-01, or seconds); from now on where left out
+    /// Records of this time and newer (2026-11-01); from now on where left out
     #[arg(long, value_parser = parse::instant)]
     since: Option<i64>,
 }

@@ -102,7 +102,7 @@ pub struct Lines {
     /// native, each record with its hash, or ocsf: lines for another system, which prove nothing
     #[arg(long, value_parser = parse::words::<Format>(FORMATS))]
     format: Option<Format>,
-    /// Records of this time and newer (2026-11-01, or seconds)
+    /// Records of this time and newer (2026-11-01)
     #[arg(long, value_parser = parse::instant, requires = "format")]
     since: Option<i64>,
     /// Records older than this

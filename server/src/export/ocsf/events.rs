@@ -240,3 +240,10 @@ pub fn known(event: &str) -> Option<(Class, Activity)> {
     let (_, activity) = VERBS.iter().find(|(known, _)| NOUNS.contains(&noun) && *known == verb)?;
     Some((Class::EntityManagement, *activity))
 }
+
+/// What our events are about.
+#[cfg(test)]
+pub fn nouns() -> Vec<&'static str> {
+    let others = EVENTS.iter().filter_map(|(event, _, _)| Some(event.split_once('.')?.0));
+    NOUNS.iter().copied().chain(others).collect()
+}

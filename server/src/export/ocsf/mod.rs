@@ -7,6 +7,8 @@
 
 mod events;
 
+#[cfg(test)]
+use events::nouns;
 pub use events::{Activity, Class, known};
 
 use serde_json::{Map, Value, json};
