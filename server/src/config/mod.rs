@@ -97,6 +97,9 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
+/// The algorithms that there are, for whoever names another.
+const ALGORITHMS: &str = "ES256, EdDSA, RS256 or PS256";
+
 /// Everything wrong with a configuration, a sentence each.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
@@ -151,10 +154,9 @@ impl Config {
             fetch_networks: source.list("STIPEND_FETCH_NETWORKS", "an address or network", network),
             fetch_ca: source.path("STIPEND_FETCH_CA_FILE"),
             signing_alg: source
-                .parse("STIPEND_SIGNING_ALG", "ES256, EdDSA, RS256 or PS256", |text| text.parse().ok())
+                .parse("STIPEND_SIGNING_ALG", ALGORITHMS, |text| text.parse().ok())
                 .unwrap_or(Algorithm::Es256),
-            event_signing_alg: source
-                .parse("STIPEND_EVENT_SIGNING_ALG", "ES256, EdDSA, RS256 or PS256", |text| text.parse().ok()),
+            event_signing_alg: source.parse("STIPEND_EVENT_SIGNING_ALG", ALGORITHMS, |text| text.parse().ok()),
             key_rotation_seconds: source
                 .within("STIPEND_KEY_ROTATION_SECONDS", 2 * MAX_TTL_SECONDS, 31_536_000)
                 .unwrap_or(2_592_000),

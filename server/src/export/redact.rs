@@ -109,8 +109,11 @@ fn clear(value: &mut Value, what: &Redaction) -> bool {
             found
         }
         Value::Array(items) => {
-            // Each of them, whatever the one before was.
-            items.iter_mut().filter_map(|item| clear(item, what).then_some(())).count() > 0
+            let mut found = false;
+            for item in items {
+                found |= clear(item, what);
+            }
+            found
         }
         Value::String(text) if what.values.iter().any(|value| text.contains(value.as_str())) => {
             *value = REDACTED.into();
