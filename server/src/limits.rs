@@ -209,7 +209,7 @@ pub const AUDIT_BEHIND_SECONDS: i64 = 300;
 /// How often it is looked how far sinks are behind.
 pub const AUDIT_LAG_EVERY: Duration = Duration::from_secs(5);
 /// Sinks of one owner, and of the deployment; one more is refused.
-pub const MAX_AUDIT_SINKS_OF_OWNER: usize = 8;
+pub const MAX_AUDIT_SINKS_OF_OWNER: usize = 16;
 /// Sinks of all owners together; one more is refused.
 pub const MAX_AUDIT_SINKS: usize = 256;
 /// Events that a sink's filter names.

@@ -106,7 +106,7 @@ async fn lists_show_each_its_own(#[values(Backend::Sqlite, Backend::Postgres)] b
         }
         lists += 1;
     }
-    assert_eq!(lists, 16);
+    assert_eq!(lists, 17);
 }
 
 #[rstest]
@@ -132,7 +132,7 @@ async fn the_deployments_own_is_forbidden_to_owner_admins(
             tried += 1;
         }
     }
-    assert_eq!(tried, 14);
+    assert_eq!(tried, 16);
 }
 
 #[rstest]
