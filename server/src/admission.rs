@@ -7,7 +7,7 @@
 //! Argon2id, another issuer's keys, the end of a second) gives its seat up meanwhile: a seat is
 //! for work that this node is doing.
 
-use crate::limits::{ADMISSION_WAIT, MAX_ENDING};
+use crate::limits::{ADMISSION_WAIT, MAX_ADMINISTERING, MAX_ENDING};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -17,8 +17,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub enum Class {
     /// Answered from memory, or by one look at the database: never refused.
     Free,
-    /// Takes something away: revocations, and all that an admin does.
+    /// Takes something away: revocations, and what stops an agent, an owner, a key.
     Ending,
+    /// All else that an admin does.
+    Administering,
     /// Looks at what was issued, or ends what was begun: introspection, captures, status lists.
     Settling,
     /// A credential is released or used.
@@ -64,17 +66,20 @@ impl Pool {
 #[derive(Debug)]
 pub struct Admission {
     ending: Pool,
+    administering: Pool,
     settling: Pool,
     custody: Pool,
     beginning: Pool,
 }
 
 impl Admission {
-    /// So many seats for each class but the one that ends things, which has its own number.
+    /// So many seats for each class but those that end things and administer, which have numbers
+    /// of their own.
     #[must_use]
     pub fn new(seats: usize) -> Self {
         Self {
             ending: Pool::new(MAX_ENDING),
+            administering: Pool::new(MAX_ADMINISTERING),
             settling: Pool::new(seats),
             custody: Pool::new(seats),
             beginning: Pool::new(seats),
@@ -85,6 +90,7 @@ impl Admission {
         match class {
             Class::Free => None,
             Class::Ending => Some(&self.ending),
+            Class::Administering => Some(&self.administering),
             Class::Settling => Some(&self.settling),
             Class::Custody => Some(&self.custody),
             Class::Beginning => Some(&self.beginning),
@@ -188,7 +194,7 @@ mod tests {
         let (_end, done) = oneshot::channel();
         assert_eq!(held(&admission, done).now_or_never(), Some(Err(Full)));
         // Other classes have their own.
-        for other in [Class::Free, Class::Ending, Class::Settling, Class::Custody] {
+        for other in [Class::Free, Class::Ending, Class::Administering, Class::Settling, Class::Custody] {
             assert_eq!(admission.serve(other, enter()).now_or_never(), Some(Ok(())), "{other:?}");
         }
         // In order of arrival.

@@ -15,8 +15,9 @@ pub const MAX_CONNECTIONS_PER_WORKER: usize = 4096;
 /// Requests of one class that are served at once, where nothing is configured: twice of what fills
 /// a commit on a machine that is not slow. As many more wait.
 pub const MAX_UNDER_WAY: usize = 256;
-/// Revocations and calls of the admin API that are served at once. As many more wait.
+/// Revocations that are served at once, and other calls of the admin API. As many more wait.
 pub const MAX_ENDING: usize = 64;
+pub const MAX_ADMINISTERING: usize = 64;
 /// Longest wait for a seat: 503 beyond. Whoever asked is told so long before it gives up.
 pub const ADMISSION_WAIT: Duration = Duration::from_millis(500);
 /// Parameters in one form: `invalid_request` beyond.

@@ -122,7 +122,6 @@ impl Config {
         if let Err(error) = check_issuer(&issuer, !trusted_proxies.is_empty()) {
             source.fault(format!("STIPEND_ISSUER: {error}"));
         }
-        let services = Services::read(&mut source);
         let release_url = release_url(&mut source, !trusted_proxies.is_empty());
         let database_url = source.text("STIPEND_DATABASE_URL");
         let schemes = ["sqlite://", "postgres://", "postgresql://"];
@@ -144,7 +143,7 @@ impl Config {
             bootstrap_secret: source.secret("STIPEND_BOOTSTRAP_SECRET"),
             tls,
             client_certificates,
-            services,
+            services: Services::read(&mut source),
             release_url,
             trusted_proxies,
             upstream_http_hosts: source.list("STIPEND_UPSTREAM_HTTP_HOSTS", "a host name or address", host),

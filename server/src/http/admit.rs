@@ -23,7 +23,7 @@ const CLASSES: &[(&str, Class)] = &[
     ("/oauth2/jwks", Class::Free),
     ("/oauth2/authorization-details-types", Class::Free),
     ("/oauth2/revoke", Class::Ending),
-    ("/admin/", Class::Ending),
+    ("/admin/", Class::Administering),
     ("/oauth2/introspect", Class::Settling),
     ("/status/", Class::Settling),
     ("/ssf/", Class::Settling),
@@ -37,7 +37,14 @@ const CLASSES: &[(&str, Class)] = &[
     ("/proxy/", Class::Free),
 ];
 
+/// Calls of the admin API that stop something.
+const ENDS: &[&str] =
+    &["/revoke", "/revocations", "/suspend", "/retire", "/disable", "/distrust", "/destroy", "/people/departed"];
+
 fn class(path: &str) -> Class {
+    if path.starts_with("/admin/") && ENDS.iter().any(|end| path.ends_with(end)) {
+        return Class::Ending;
+    }
     CLASSES.iter().find(|(prefix, _)| path.starts_with(prefix)).map_or(Class::Beginning, |(_, class)| *class)
 }
 
@@ -84,6 +91,9 @@ mod tests {
             ("/.well-known/openid-configuration", Class::Free),
             ("/oauth2/revoke", Class::Ending),
             ("/admin/v1/agents/a.b/revoke", Class::Ending),
+            ("/admin/v1/revocations", Class::Ending),
+            ("/admin/v1/signing-keys/k/distrust", Class::Ending),
+            ("/admin/v1/agents", Class::Administering),
             ("/oauth2/introspect", Class::Settling),
             ("/budget/holds/h_1/capture", Class::Settling),
             ("/budget/holds", Class::Beginning),
