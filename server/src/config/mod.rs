@@ -123,11 +123,7 @@ impl Config {
             source.fault(format!("STIPEND_ISSUER: {error}"));
         }
         let release_url = release_url(&mut source, !trusted_proxies.is_empty());
-        let database_url = source.text("STIPEND_DATABASE_URL");
-        let schemes = ["sqlite://", "postgres://", "postgresql://"];
-        if !schemes.iter().any(|scheme| database_url.starts_with(scheme)) {
-            source.fault("STIPEND_DATABASE_URL: expected sqlite://path or postgres://user@host/database".to_owned());
-        }
+        let database_url = database_url(&mut source);
         let kek = KekConfig::read(&mut source, database_url.starts_with("sqlite://"));
         let tls = TlsFiles::read(&mut source);
         let client_certificates = ClientCertificates::read(&mut source, !trusted_proxies.is_empty(), tls.is_some());
@@ -218,6 +214,15 @@ impl TlsFiles {
             }
         }
     }
+}
+
+fn database_url(source: &mut Source) -> String {
+    let url = source.text("STIPEND_DATABASE_URL");
+    let schemes = ["sqlite://", "postgres://", "postgresql://"];
+    if !schemes.iter().any(|scheme| url.starts_with(scheme)) {
+        source.fault("STIPEND_DATABASE_URL: expected sqlite://path or postgres://user@host/database".to_owned());
+    }
+    url
 }
 
 /// Where the key-release service is, if not with the issuer.
