@@ -246,7 +246,11 @@ mod tests {
                 ("fetch", None)
             ]
         );
-        assert_eq!((trail.log.lock().phases.len(), trail.log.lock().lost), (MAX_PHASES, 5));
+        let (kept, lost) = {
+            let log = trail.log.lock();
+            (log.phases.len(), log.lost)
+        };
+        assert_eq!((kept, lost), (MAX_PHASES, 5));
         assert!(trail.end().is_some() && trail.end().is_none(), "once");
         assert_eq!(trail.open(Phase::Sign), None);
         assert!(phase(Phase::Sign).0.is_none(), "outside of a request");
