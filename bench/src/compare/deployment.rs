@@ -4,6 +4,7 @@
 
 use super::process::{Program, START_PATIENCE, START_PAUSE, rss_kib};
 use super::scenario::{Key, Party};
+use super::wire::{Connection, get};
 use crate::chaos::database::Postgres;
 use crate::chaos::ports;
 use crate::error::BenchError;
@@ -98,7 +99,7 @@ impl Deployment {
         let log = start.dir.join("server.log");
         let mut program = Program::start(start.binary, &["serve".to_owned()], &vars, log)?;
         let node = Node::new(&format!("http://{address}"))?;
-        until_ready(&mut program, &format!("http://{address}/healthz")).await?;
+        until_ready(&mut program, &address, "/healthz").await?;
         let start_millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let start_rss_kib = rss_kib(program.pid());
         let admin = Credentials { id: ADMIN.to_owned(), secret };
@@ -106,23 +107,23 @@ impl Deployment {
     }
 }
 
-/// Waits until something is answered with 200.
+/// Waits until a GET is answered with 200.
 ///
 /// # Errors
 /// [`BenchError::Deployment`] with what the program said.
-pub async fn until_ready(program: &mut Program, url: &str) -> Result<(), BenchError> {
-    let http = reqwest::Client::builder().no_proxy().timeout(START_PATIENCE).build();
-    let http = http.map_err(|error| BenchError::Deployment(error.to_string()))?;
+pub async fn until_ready(program: &mut Program, address: &str, path: &str) -> Result<(), BenchError> {
     let began = Instant::now();
     loop {
-        if http.get(url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        let answer = async { Connection::open(address).await?.ask(&get(address, path)).await };
+        if answer.await.is_ok_and(|answer| answer.status == 200) {
             return Ok(());
         }
         if let Some(ended) = program.ended() {
-            return Err(BenchError::Deployment(format!("{url} was not served: {ended}")));
+            return Err(BenchError::Deployment(format!("{address}{path} was not served: {ended}")));
         }
         if began.elapsed() > START_PATIENCE {
-            return Err(BenchError::Deployment(format!("{url} does not serve: see {}", program.log.display())));
+            let log = program.log.display();
+            return Err(BenchError::Deployment(format!("{address}{path} does not serve: see {log}")));
         }
         tokio::time::sleep(START_PAUSE).await;
     }

@@ -269,7 +269,8 @@ impl Bench<'_> {
             let ratios: Vec<f64> =
                 pairs().filter(|_| !is_floor).map(|(own, floor)| own.rate / floor.rate.max(1e-9)).collect();
             let of = |values: &[f64], better: fn(f64, f64) -> f64| values.iter().copied().reduce(better);
-            let cpu = pairs().filter(|_| !is_floor).filter_map(|(own, floor)| Some(own.cpu? / floor.cpu?.max(1e-9)));
+            // A round too short for the clock of the kernel says nothing.
+            let cpu = pairs().filter(|_| !is_floor).filter_map(|(own, floor)| Some(own.cpu? / floor.cpu?));
             self.result.rows.push(Row {
                 // Only our own figures depend on the database.
                 database: (runner.side == Side::Stipend).then_some(self.database),

@@ -64,10 +64,10 @@ impl Peer {
         ];
         let mut program = Program::start(&program, &args, &vars, dir.join(format!("{}.log", side.as_str())))?;
         let probe = match side {
-            Side::OidcProvider => format!("{issuer}/.well-known/openid-configuration"),
-            _ => issuer.clone(),
+            Side::OidcProvider => "/.well-known/openid-configuration",
+            _ => "/",
         };
-        until_ready(&mut program, &probe).await?;
+        until_ready(&mut program, &address, probe).await?;
         let signer = (client.id.clone(), Key(key));
         let (subject, actor, service) = (client.clone(), client.clone(), client);
         let party = Party { address, issuer, subject, actor, signer, service, audience: None, scope: Some("work") };

@@ -69,7 +69,7 @@ impl Scenario {
             Self::Introspection => "MAC, verify",
             Self::HoldCapture => "MAC",
             Self::Release => "verify",
-            Self::Proxied => "the upstream, called directly",
+            Self::Proxied => "the upstream itself",
         }
     }
 }

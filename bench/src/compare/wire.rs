@@ -141,6 +141,12 @@ pub fn post(address: &str, path: &str, authorization: Option<&str>, kind: &str, 
     .into_bytes()
 }
 
+/// A request without one.
+#[must_use]
+pub fn get(address: &str, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n").into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -138,7 +138,7 @@ async fn plain(crypto: Data<Crypto>, request: HttpRequest, body: Bytes) -> HttpR
 }
 
 /// The same where a token is the credential: its signature is verified, each time.
-async fn bearer(crypto: Data<Crypto>, request: HttpRequest) -> HttpResponse {
+async fn bearer(crypto: Data<Crypto>, request: HttpRequest, _read: Bytes) -> HttpResponse {
     let given = request.headers().get("authorization").and_then(|value| value.to_str().ok());
     match given.and_then(|given| given.strip_prefix("Bearer ")).and_then(|token| crypto.read_token(token)) {
         Some(_) => json(200, &answers::receipt(&crypto)),
