@@ -197,13 +197,15 @@ mod tests {
         for other in [Class::Free, Class::Ending, Class::Administering, Class::Settling, Class::Custody] {
             assert_eq!(admission.serve(other, enter()).now_or_never(), Some(Ok(())), "{other:?}");
         }
-        // In order of arrival.
+        // In order of arrival: the third sits down where the first got up.
         ends.remove(0).send(()).unwrap();
         assert_eq!(served.remove(0).await, Ok(()));
+        assert!(served[1].as_mut().now_or_never().is_none());
+        assert_eq!(admission.seated(CLASS, 2), 2);
+        // The last of them has waited long enough.
+        assert_eq!(served.remove(2).await, Err(Full));
         ends.remove(1).send(()).unwrap();
         assert_eq!(served.remove(1).await, Ok(()));
-        // The last of them has waited long enough.
-        assert_eq!(served.remove(1).await, Err(Full));
         drop((ends, served));
         assert_eq!(admission.seated(CLASS, 2), 0);
     }

@@ -172,7 +172,6 @@ impl TestServer {
     }
 
     /// A form request by HTTP Basic, to be sent.
-    #[must_use]
     pub fn form_request(&self, path: &str, client: &TestClient, form: &[(&str, &str)]) -> reqwest::RequestBuilder {
         self.http.post(self.url(path)).basic_auth(&client.id, Some(&client.secret)).form(form)
     }

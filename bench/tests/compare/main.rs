@@ -1,6 +1,6 @@
 //! A short run of the whole measurement, with real processes: every scenario runs on every
 //! database, every answer is checked, and every figure is there. No time is asserted.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout)]
 
 use clap::ValueEnum;
 use std::os::unix::fs::PermissionsExt;
@@ -43,7 +43,7 @@ async fn run(options: &Options) -> Comparison {
     compare::run(options, &|line| println!("{line}")).await.unwrap()
 }
 
-fn rows_of<'a>(comparison: &'a Comparison, scenario: Scenario, connections: usize, side: Side) -> Vec<&'a Row> {
+fn rows_of(comparison: &Comparison, scenario: Scenario, connections: usize, side: Side) -> Vec<&Row> {
     let is = |row: &&Row| (row.scenario, row.connections, row.side) == (scenario, connections, side);
     comparison.rows.iter().filter(is).collect()
 }
@@ -52,7 +52,7 @@ fn check_row(row: &Row) {
     let steps = if row.scenario == Scenario::HoldCapture { 2 } else { 1 };
     // One connection gets an eighth.
     let requests = if row.connections == 1 { REQUESTS.div_ceil(8) } else { REQUESTS };
-    assert_eq!((row.rounds, row.answers), (ROUNDS, (ROUNDS * requests * steps) as u64), "{row:?}");
+    assert_eq!((row.rounds, row.answers), (ROUNDS, u64::try_from(ROUNDS * requests * steps).unwrap()), "{row:?}");
     let figures = row.median;
     assert!(figures.rate > 0.0 && figures.p50 >= 1.0 && figures.p99 >= figures.p50, "{row:?}");
     let is_floor = row.side == Side::Floor;

@@ -139,6 +139,7 @@ async fn an_admin_without_roles_can_do_nothing_but_ask_who_it_is(
     let expected = [
         "/agents",
         "/approvals",
+        "/audit-sinks",
         "/budgets",
         "/client-documents",
         "/credentials",

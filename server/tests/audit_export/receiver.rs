@@ -44,14 +44,6 @@ impl Got {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// Chains and numbers of its records, in order.
-    pub fn numbers(&self) -> Vec<(String, i64)> {
-        self.records()
-            .iter()
-            .map(|record| (record["writer"].as_str().unwrap().to_owned(), record["n"].as_i64().unwrap()))
-            .collect()
-    }
-
     /// Its records, each read from the text that was hashed.
     pub fn records(&self) -> Vec<Value> {
         let body = self.json();

@@ -167,7 +167,7 @@ async fn a_record_is_redacted_and_all_else_of_it_is_proved(
     assert_eq!((&left["jti"], &left["hash"]), (&record["jti"], &record["hash"]));
     let proof = verify(&world, Some(&before)).await.unwrap();
     let name = format!("{}/{}", record["writer"].as_str().unwrap(), record["n"]);
-    assert_eq!(proof.redacted, [name.clone()]);
+    assert_eq!(proof.redacted, std::slice::from_ref(&name));
     let told = &world.audit("audit.redacted").await[0];
     assert_eq!((&told["detail"]["records"], &told["detail"]["why"]), (&json!([name]), &json!("erasure request 17")));
     // Again, nothing of it is there; another kind still is, and the record stays proved.

@@ -129,7 +129,7 @@ impl World {
         let (status, line) = self.server.admin(Method::GET, &format!("/budgets/{}", self.line), None).await;
         assert_eq!(status, StatusCode::OK, "{line}");
         assert_eq!(line["used"]["spent"], json!(spent), "{line}");
-        assert_eq!(imbalances(&self.server.database_url).await.unwrap(), [String::new(); 0]);
+        assert_eq!(imbalances(&self.server.database_url).await.unwrap(), Vec::<String>::new());
         self.server.checkpoint().await;
         let issuer = self.server.issuer.clone();
         let database = self.server.database_url.clone();

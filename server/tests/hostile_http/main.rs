@@ -6,6 +6,7 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::as_conversions,
+    clippy::disallowed_methods,
     clippy::too_many_lines
 )]
 

@@ -102,7 +102,7 @@ async fn a_flood_is_answered_to_the_last_request_and_only_what_was_accepted_was_
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     }
     assert_eq!(spent().await, json!(FLOOD));
-    assert_eq!(imbalances(&world.server.database_url).await.unwrap(), [String::new(); 0]);
+    assert_eq!(imbalances(&world.server.database_url).await.unwrap(), Vec::<String>::new());
     assert_eq!(world.server.app.admission.seated(Class::Beginning, SEATS), 0);
 }
 

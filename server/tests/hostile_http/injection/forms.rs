@@ -13,8 +13,10 @@ const TOKEN: &str = "/oauth2/token";
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
+type Form = &'static [(&'static str, &'static str)];
+
 /// Endpoints with what else a request to them has, and the parameters that they read.
-const ENDPOINTS: &[(&str, &[(&str, &str)], &[&str])] = &[
+const ENDPOINTS: &[(&str, Form, &[&str])] = &[
     (
         TOKEN,
         &[("grant_type", "client_credentials")],
