@@ -92,7 +92,7 @@ impl Unverified {
         let signing_input = compact.get(..header.len() + 1 + payload.len()).ok_or(JwsError::Parts)?;
         let header = object(header, MAX_HEADER_DEPTH)?.map_err(JwsError::Header)?;
         let alg = check_header(&header)?;
-        let claims = object(payload, MAX_CLAIMS_DEPTH)?.map_err(JwsError::Payload)?;
+        let claims = object(payload, MAX_CLAIMS_DEPTH)?.and_then(json::storable).map_err(JwsError::Payload)?;
         if signature.is_empty() {
             return Err(JwsError::Unsigned);
         }

@@ -52,7 +52,8 @@ impl Params {
     }
 }
 
-/// Decodes one name or value: `+` is a space, `%XX` a byte, the whole UTF-8.
+/// Decodes one name or value: `+` is a space, `%XX` a byte, the whole UTF-8 without U+0000, which
+/// no parameter of OAuth has (RFC 6749 appendix A).
 #[must_use]
 pub fn decode_component(text: &[u8]) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -64,7 +65,7 @@ pub fn decode_component(text: &[u8]) -> Option<String> {
             other => *other,
         });
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0'))
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -88,7 +89,7 @@ mod tests {
 
     #[test]
     fn what_does_not_decode_is_refused() {
-        for bad in [&b"a=%"[..], b"a=%4", b"a=%zz", b"%ff=a", b"a=%c3%28"] {
+        for bad in [&b"a=%"[..], b"a=%4", b"a=%zz", b"%ff=a", b"a=%c3%28", b"a=x%00", b"%00=a"] {
             assert_eq!(Params::parse(bad).unwrap_err(), Reason::BadEncoding, "{bad:?}");
         }
     }

@@ -41,6 +41,8 @@ pub enum JsonError {
     TooDeep,
     #[error("a JSON object names a member twice")]
     DuplicateMember,
+    #[error("a JSON string has the character U+0000")]
+    Nul,
     #[error("the JSON text is malformed")]
     Syntax,
     #[error("the JSON value is followed by other data")]
@@ -53,6 +55,34 @@ pub enum JsonError {
         name: &'static str,
         expected: &'static str,
     },
+}
+
+/// Reads one JSON object whose texts can be looked for and stored: no database of ours takes
+/// U+0000 everywhere, and no name, claim or description has it.
+///
+/// # Errors
+/// [`JsonError`], [`JsonError::Nul`] among them.
+pub fn parse_storable_object(bytes: &[u8], limits: Limits) -> Result<Map<String, Value>, JsonError> {
+    parse_object(bytes, limits).and_then(storable)
+}
+
+/// An object without U+0000 in any name or text.
+///
+/// # Errors
+/// [`JsonError::Nul`].
+pub fn storable(object: Map<String, Value>) -> Result<Map<String, Value>, JsonError> {
+    fn has_nul(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.contains('\0'),
+            Value::Array(items) => items.iter().any(has_nul),
+            Value::Object(members) => in_members(members),
+            Value::Null | Value::Bool(_) | Value::Number(_) => false,
+        }
+    }
+    fn in_members(members: &Map<String, Value>) -> bool {
+        members.iter().any(|(name, value)| name.contains('\0') || has_nul(value))
+    }
+    if in_members(&object) { Err(JsonError::Nul) } else { Ok(object) }
 }
 
 /// Reads one JSON object.

@@ -299,3 +299,14 @@ proptest! {
         prop_assert_eq!(date.is_ok(), (0..=MAX_NUMERIC_DATE).contains(&n));
     }
 }
+
+#[test]
+fn what_is_looked_for_and_stored_has_no_nul() {
+    let limits = Limits { max_bytes: 1000, max_depth: 8 };
+    let storable = |text: &str| stipend_token::json::parse_storable_object(text.as_bytes(), limits).map(|_| ());
+    for text in [r#"{"a":"\u0000"}"#, r#"{"a\u0000":1}"#, r#"{"a":["b",{"c":"x\u0000y"}]}"#, r#"{"a":{"b\u0000":1}}"#] {
+        assert_eq!(storable(text), Err(JsonError::Nul), "{text}");
+        assert!(parse_object(text.as_bytes(), limits).is_ok(), "what is only passed on may have it: {text}");
+    }
+    assert_eq!(storable(r#"{"a":["\u0001",null,1.5,true],"b":{}}"#), Ok(()));
+}

@@ -212,7 +212,8 @@ async fn body<T: DeserializeOwned>(
         Err(reason) => return Err(stranger(app, reason, origin).await),
     };
     let limits = Limits { max_bytes: MAX_CUSTODY_BODY_BYTES, max_depth: MAX_CUSTODY_BODY_DEPTH };
-    let parsed = strict::parse_object(&bytes, limits).ok().and_then(|map| serde_json::from_value(map.into()).ok());
+    let parsed =
+        strict::parse_storable_object(&bytes, limits).ok().and_then(|map| serde_json::from_value(map.into()).ok());
     match parsed.filter(|_| is_json(request)) {
         Some(parsed) => Ok(parsed),
         None => Err(stranger(app, Reason::NotJson, origin).await),

@@ -14,7 +14,7 @@ use actix_web::http::header::{HeaderValue, WWW_AUTHENTICATE};
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde_json::{Map, Value};
-use stipend_token::json::{Limits, parse_object};
+use stipend_token::json::{Limits, parse_storable_object};
 
 /// Longest client metadata, in bytes.
 const MAX_METADATA_BYTES: usize = 32 * 1024;
@@ -108,7 +108,7 @@ async fn metadata(
         Err(reason) => return Err(refuse_stranger(app, reason, None, origin).await),
     };
     let limits = Limits { max_bytes: MAX_METADATA_BYTES, max_depth: MAX_METADATA_DEPTH };
-    match parse_object(&bytes, limits) {
+    match parse_storable_object(&bytes, limits) {
         Ok(object) if is_json(request) => Ok(object),
         _ => Err(refuse_stranger(app, Reason::MetadataNotJson, None, origin).await),
     }

@@ -44,10 +44,15 @@ async fn a_clock_that_is_set_minutes_off_on_one_node(#[values(240, -240)] second
     tokio::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(asked(&there, &doomed).await, dead);
     let theirs = world.post(&there, "/oauth2/token", &world.agent, &[("grant_type", "client_credentials")]).await;
-    let theirs = theirs.body["access_token"].as_str().unwrap().to_owned();
-    world.post(&there, "/oauth2/revoke", &world.agent, &[("token", &theirs)]).await;
-    tokio::time::sleep(Duration::from_millis(1100)).await;
-    assert_eq!(asked(&here, &theirs).await, dead);
+    match theirs.body["access_token"].as_str() {
+        Some(token) => {
+            world.post(&there, "/oauth2/revoke", &world.agent, &[("token", token)]).await;
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+            assert_eq!(asked(&here, token).await, dead);
+        }
+        // By a clock that is behind, the key that signs is not valid yet, and nothing is signed.
+        None => assert!(seconds < 0 && theirs.status == StatusCode::SERVICE_UNAVAILABLE, "{theirs:?}"),
+    }
     // Time for its sweeper: the hold has most of its minute left, by the database's clock.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let id = held.body["hold"].as_str().unwrap();

@@ -122,6 +122,7 @@ impl Body {
                 | JsonError::TooDeep
                 | JsonError::Syntax
                 | JsonError::TrailingData
+                | JsonError::Nul
                 | JsonError::NotAnObject
                 | JsonError::Member { .. } => Unreadable::Malformed,
             }),

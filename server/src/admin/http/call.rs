@@ -70,6 +70,10 @@ pub(super) fn segment<'r>(request: &'r HttpRequest, name: &str) -> Result<&'r st
 
 /// The query, strictly: unknown and repeated parameters are refused.
 pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Refusal> {
+    // What no database stores is no value of any parameter.
+    if request.query_string().contains("%00") {
+        return Err(malformed("a parameter of the query has the character U+0000"));
+    }
     let parsed = Query::<T>::from_query(request.query_string());
     parsed.map(Query::into_inner).map_err(|error| malformed(&error.to_string()))
 }
@@ -111,7 +115,7 @@ async fn bytes(request: &HttpRequest, payload: Payload) -> Result<actix_web::web
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
     let limits = Limits { max_bytes: MAX_BODY_BYTES, max_depth: MAX_BODY_DEPTH };
-    let object = json::parse_object(bytes, limits).map_err(|error| malformed(&error.to_string()))?;
+    let object = json::parse_storable_object(bytes, limits).map_err(|error| malformed(&error.to_string()))?;
     objects::from_value(object.into()).map_err(|error| malformed(&error.to_string()))
 }
 
