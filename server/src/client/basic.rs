@@ -38,7 +38,7 @@ pub fn parse(header: &[u8]) -> Result<BasicCredentials, MalformedBasic> {
     let decoded = String::from_utf8(decoded).map_err(|_| malformed)?;
     let (id, secret) = decoded.split_once(':').ok_or(malformed)?;
     Ok(BasicCredentials {
-        id: decode_component(id.as_bytes()).ok_or(malformed)?,
+        id: decode_component(id.as_bytes()).filter(|id| !id.contains('\0')).ok_or(malformed)?,
         secret: Secret::new(decode_component(secret.as_bytes()).ok_or(malformed)?),
     })
 }
