@@ -74,6 +74,8 @@ pub async fn live_revocations(db: &Db, now: i64, after: (i64, String)) -> Result
         get_results::<RevocationRow>,
         revocations::table
             .filter(revocations::expires_at.ge(now))
+            // What an index can begin at; the next says the rest.
+            .filter(revocations::seq.ge(seq))
             .filter(revocations::seq.gt(seq).or(revocations::seq.eq(seq).and(revocations::id.gt(id))))
             .order((revocations::seq.asc(), revocations::id.asc()))
             .limit(FEED_PAGE)

@@ -75,14 +75,16 @@ pub async fn audit_records(
             query = query.filter(records::at.lt(until));
         }
         if let Some(AuditCursor { at, writer, n }) = cursor {
+            // The bound on the time says nothing new, but it is what an index can begin at: without
+            // it each page reads again all that lies before it.
             query = if filter.oldest_first {
-                query.filter(
+                query.filter(records::at.ge(at)).filter(
                     records::at.gt(at).or(records::at
                         .eq(at)
                         .and(records::writer.gt(writer.clone()).or(records::writer.eq(writer).and(records::n.gt(n))))),
                 )
             } else {
-                query.filter(
+                query.filter(records::at.le(at)).filter(
                     records::at.lt(at).or(records::at
                         .eq(at)
                         .and(records::writer.lt(writer.clone()).or(records::writer.eq(writer).and(records::n.lt(n))))),

@@ -103,7 +103,8 @@ pub async fn recorded_decisions(
             );
         }
         if let Some(AuditCursor { at, writer, n }) = cursor {
-            query = query.filter(
+            // The first bound is what an index can begin at.
+            query = query.filter(records::at.le(at)).filter(
                 records::at.lt(at).or(records::at
                     .eq(at)
                     .and(records::writer.lt(writer.clone()).or(records::writer.eq(writer).and(records::n.lt(n))))),
