@@ -39,6 +39,6 @@ pub use mac::ProcessMac;
 pub use password::{SecretWorker, WorkerError};
 pub use rotation::{RotationPolicy, plan};
 pub use seal::{KeyEncryption, SealError, Sealer, StaticKek};
-pub use secret::{Secret, constant_time_eq, generate_client_secret, generate_token, random_id, sha256};
+pub use secret::{Secret, constant_time_eq, dated_id, generate_client_secret, generate_token, random_id, sha256};
 pub use signing::{KeyError, Signer, SigningKey};
 pub use webhook::{generate_webhook_secret, sign_webhook};

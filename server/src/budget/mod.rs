@@ -24,7 +24,7 @@ use crate::reason::Reason;
 use crate::retry::spend_key;
 use crate::tokens::{Doubt, StandingToken};
 use retry::Retry;
-use stipend_keys::random_id;
+use stipend_keys::dated_id;
 use stipend_schema::ledger::{Answer, NewHold, Receipt, Refusal, Spend, Step};
 use stipend_schema::{Dep, Outcome, Work};
 use stipend_token::budget::{Amount, Unit};
@@ -222,12 +222,12 @@ async fn decide(
         }
         Order::Charge { token, unit, amount } => {
             let (hold, deps) = new_hold(app, client, &token, (&unit, amount, 1), draft).await?;
-            (Step::Charge { hold, capture_id: journal_id("bc_", now) }, deps)
+            (Step::Charge { hold, capture_id: dated_id("bc_", now) }, deps)
         }
         Order::Capture { hold_id, amount, last } => {
             draft.put("hold", hold_id.clone());
             draft.put("amount", amount.parts());
-            (Step::Capture { capture_id: journal_id("bc_", now), hold_id, amount, last }, Vec::new())
+            (Step::Capture { capture_id: dated_id("bc_", now), hold_id, amount, last }, Vec::new())
         }
         Order::Extend { hold_id, expires_in } => {
             draft.put("hold", hold_id.clone());
@@ -287,17 +287,11 @@ async fn new_hold(
     };
     deps.extend(chains.deps);
     let hold = NewHold {
-        hold_id: journal_id("bh_", now),
+        hold_id: dated_id("bh_", now),
         paths: chains.paths,
         jti: Some(token.claims.jti.clone()),
         amount,
         expires_at: now.saturating_add(expires_in),
     };
     Ok((hold, deps))
-}
-
-/// Ids of the journal begin with their time, so that what is written together lies together:
-/// with ids in no order, each row would touch a page of its own.
-pub(crate) fn journal_id(prefix: &str, now: i64) -> String {
-    random_id(&format!("{prefix}{now:010x}"))
 }

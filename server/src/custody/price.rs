@@ -2,10 +2,11 @@
 
 use super::SPENDER;
 use crate::app::App;
-use crate::budget::{Declined, chains_of, journal_id};
+use crate::budget::{Declined, chains_of};
 use crate::deps;
 use crate::reason::Reason;
 use crate::records::Grant;
+use stipend_keys::dated_id;
 use stipend_relying::require_budget;
 use stipend_schema::Dep;
 use stipend_schema::ledger::{NewHold, Refusal, Spend, SpendKey, Step};
@@ -46,14 +47,14 @@ pub(super) async fn order(
     }
     let now = app.clock.now();
     let hold = |seconds: i64| NewHold {
-        hold_id: journal_id("bh_", now),
+        hold_id: dated_id("bh_", now),
         paths,
         jti: Some(token.jti.clone()),
         amount,
         expires_at: now.saturating_add(seconds),
     };
     let step = match taking {
-        Taking::Charge => Step::Charge { hold: hold(1), capture_id: journal_id("bc_", now) },
+        Taking::Charge => Step::Charge { hold: hold(1), capture_id: dated_id("bc_", now) },
         Taking::Hold { seconds } => Step::Hold(hold(seconds)),
     };
     Ok((spend(step, None), looked_at))

@@ -5,9 +5,9 @@ use super::SPENDER;
 use super::price::spend;
 use crate::app::App;
 use crate::audit::{DONE, Draft};
-use crate::budget::journal_id;
 use crate::proxy::prices::{Prices, cost};
 use crate::proxy::{End, Reading, UpstreamFault};
+use stipend_keys::dated_id;
 use stipend_schema::ledger::{Answer, BudgetHoldRow, Step};
 use stipend_schema::{Outcome, Work};
 use stipend_token::budget::Amount;
@@ -66,7 +66,7 @@ pub(super) async fn settle(app: &App, held: Option<Held>, (mut draft, metered): 
             draft.put("hold", held.hold_id.clone());
             Some(match price(held, metered.as_ref(), &sent).filter(|amount| *amount > Amount::ZERO) {
                 Some(amount) => Step::Capture {
-                    capture_id: journal_id("bc_", app.clock.now()),
+                    capture_id: dated_id("bc_", app.clock.now()),
                     hold_id: held.hold_id.clone(),
                     amount,
                     last: true,
@@ -122,7 +122,7 @@ fn describe(draft: &mut Draft, sent: &Sent) {
 pub fn overdue(hold: &BudgetHoldRow, now: i64) -> (&'static str, Step) {
     let rest = Amount::new(hold.amount.saturating_sub(hold.captured)).unwrap_or_default();
     if hold.client_id == SPENDER && rest > Amount::ZERO {
-        let capture_id = journal_id("bc_", now);
+        let capture_id = dated_id("bc_", now);
         ("credential.call_lost", Step::Capture { capture_id, hold_id: hold.id.clone(), amount: rest, last: true })
     } else {
         ("budget.hold_expired", Step::Expire { hold_id: hold.id.clone() })

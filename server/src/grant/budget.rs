@@ -8,7 +8,7 @@ use crate::policy::AmountFact;
 use crate::reason::Reason;
 use crate::records::{BudgetPath, Resource, Unavailable};
 use std::sync::Arc;
-use stipend_keys::random_id;
+use stipend_keys::dated_id;
 use stipend_schema::Dep;
 use stipend_schema::ledger::{Granted, NewLine, NewToken};
 use stipend_token::budget::{Amount, Asked, BudgetCap, Enforce, MAX_AMOUNT, MAX_TOKEN_LINES, TokenLine, Unit};
@@ -98,7 +98,7 @@ async fn lines(app: &App, source: &mut Source<'_>, question: &Question<'_>) -> R
             continue;
         };
         lines.push(NewLine {
-            line_id: random_id("bl_"),
+            line_id: dated_id("bl_", app.clock.now()),
             owner_id: path.owner_id.clone(),
             unit: cap.unit,
             amount: cap.amount,
