@@ -7,7 +7,7 @@
 //! that says that it is gone (410) has its sink paused.
 
 use super::batch::{Batch, Message, message, trial};
-use super::lag::numbers;
+use super::lag::{Lag, numbers};
 use super::read::{self, next};
 use super::sink::{Sink, SinkState, aad, row};
 use crate::app::App;
@@ -131,7 +131,7 @@ async fn look(app: &App) -> Result<Looked, DbError> {
 
 async fn watch_lag(app: &App) {
     match numbers(app).await {
-        Ok(all) => app.exports.note_behind(all.iter().map(|one| one.lag.seconds).max().unwrap_or(0)),
+        Ok(all) => app.exports.note_behind(all.iter().fold(Lag::default(), |most, one| most.or(one.lag))),
         Err(error) => tracing::warn!(%error, "how far sinks are behind could not be read"),
     }
 }

@@ -17,6 +17,14 @@ pub struct Lag {
     pub seconds: i64,
 }
 
+impl Lag {
+    /// The greater of each.
+    #[must_use]
+    pub fn or(self, other: Self) -> Self {
+        Self { records: self.records.max(other.records), seconds: self.seconds.max(other.seconds) }
+    }
+}
+
 /// The numbers of one active sink, for whoever collects numbers.
 #[derive(Clone, Debug)]
 pub struct Numbers {

@@ -33,7 +33,6 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use stipend_schema::AuditRow;
 use stipend_schema::sinks::ChainHead;
 use tokio::sync::watch;
@@ -51,8 +50,8 @@ pub type Heads = watch::Receiver<Known>;
 /// What this node knows of how the audit leaves.
 #[derive(Debug)]
 pub struct Exports {
-    /// How many seconds the sink that is furthest behind is behind, as last looked at.
-    behind: AtomicI64,
+    /// How far the sink that is furthest behind is behind, as last looked at.
+    behind: Mutex<Lag>,
     /// How many follow, by caller.
     followers: Mutex<HashMap<String, usize>>,
     known: watch::Sender<Known>,
@@ -62,7 +61,7 @@ pub struct Exports {
 impl Default for Exports {
     fn default() -> Self {
         Self {
-            behind: AtomicI64::new(0),
+            behind: Mutex::default(),
             followers: Mutex::default(),
             known: watch::Sender::new(Known::default()),
             stopping: watch::Sender::new(false),
@@ -71,10 +70,10 @@ impl Default for Exports {
 }
 
 impl Exports {
-    /// Seconds that the sink furthest behind is behind.
+    /// How far behind sinks are: the most records, and the most seconds, of any.
     #[must_use]
-    pub fn behind_seconds(&self) -> i64 {
-        self.behind.load(Ordering::Relaxed)
+    pub fn behind(&self) -> Lag {
+        *self.behind.lock()
     }
 
     /// Ends whoever follows: the server stops.
@@ -82,8 +81,8 @@ impl Exports {
         self.stopping.send_replace(true);
     }
 
-    fn note_behind(&self, seconds: i64) {
-        self.behind.store(seconds, Ordering::Relaxed);
+    fn note_behind(&self, lag: Lag) {
+        *self.behind.lock() = lag;
     }
 
     fn note_heads(&self, at: i64, heads: &Arc<Vec<ChainHead>>) {

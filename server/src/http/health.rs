@@ -44,7 +44,7 @@ pub(super) async fn ready(app: Data<App>) -> HttpResponse {
     let clock = time.is_none_or(|time| (time / 1_000_000 - now).abs() <= MAX_CLOCK_SKEW_SECONDS);
     let all = time.is_some() && feed && key && clock;
     let redis = app.rates.cells.redis();
-    let behind = app.exports.behind_seconds() > AUDIT_BEHIND_SECONDS;
+    let behind = app.exports.behind().seconds > AUDIT_BEHIND_SECONDS;
     let whole = redis.is_none_or(|redis| redis == RedisState::Answers) && !behind;
     let body = Ready {
         status: word(all && whole, if all { "degraded" } else { "not ready" }),

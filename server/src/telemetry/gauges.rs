@@ -36,6 +36,14 @@ pub(super) fn observe(inner: &Arc<Inner>, app: &Arc<App>) {
             seen.observe(u64::from(up), &[KeyValue::new("stipend.use", what)]);
         }
     });
+    let about = "Records that the sink furthest behind has yet to be given, as last looked at";
+    gauge(inner, app, ("stipend.audit.sink.behind", "{record}", about), |app, seen| {
+        seen.observe(u64::try_from(app.exports.behind().records).unwrap_or(0), &[]);
+    });
+    let about = "Age of the oldest record that a sink has yet to be given, as last looked at";
+    gauge(inner, app, ("stipend.audit.sink.lag", "s", about), |app, seen| {
+        seen.observe(u64::try_from(app.exports.behind().seconds).unwrap_or(0), &[]);
+    });
     let about = "Long polls for security events that may still begin to wait";
     gauge(inner, app, ("stipend.polls.free", "{poll}", about), |app, seen| {
         seen.observe(whole(app.long_polls.available_permits()), &[]);

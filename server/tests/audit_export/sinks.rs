@@ -239,4 +239,7 @@ async fn a_sink_far_behind_is_said_so_where_readiness_is_asked() {
     assert_eq!(numbers.len(), 1);
     assert!(numbers[0].sink == sink.id && numbers[0].lag.seconds > 300 && numbers[0].lag.records > 0, "{numbers:?}");
     assert!(show(&world.server, &sink.id).await["lag_seconds"].as_i64().unwrap() > 300);
+    // What the gauges of `/metrics` read.
+    let behind = world.server.app.exports.behind();
+    assert!(behind.seconds > 300 && behind.records > 0, "{behind:?}");
 }
