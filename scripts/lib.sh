@@ -88,6 +88,17 @@ need_softhsm() {
     find_softhsm || die "the tests need SoftHSM 2: install it (Debian: apt-get install softhsm2)"
 }
 
+# Puts another time under a running program.
+find_faketime() {
+    compgen -G '/usr/lib/*/faketime/libfaketimeMT.so.1' >/dev/null || compgen -G '/usr/lib*/faketime/libfaketimeMT.so.1' >/dev/null
+}
+
+need_faketime() {
+    find_faketime && return 0
+    install libfaketime || true
+    find_faketime || die "the tests need libfaketime: install it (Debian: apt-get install libfaketime)"
+}
+
 # Relying services that nobody here wrote. The servers' programs are enough: no service is set up.
 find_peers() {
     command -v haproxy >/dev/null 2>&1 && [ -x /usr/sbin/apache2 ] && [ -e /usr/lib/apache2/modules/mod_auth_openidc.so ]

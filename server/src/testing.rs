@@ -17,6 +17,8 @@ use std::sync::Arc;
 use stipend_schema::Backend;
 use stipend_schema::testing::TestDatabase;
 
+/// The key-encryption key of every server that tests start.
+pub const KEK: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 /// The bootstrap admin's secret in tests.
 pub const ADMIN_SECRET: &str = "sk_test_only_bootstrap_secret_0123456789";
 
@@ -85,7 +87,7 @@ impl TestServer {
             ("STIPEND_LISTEN", "127.0.0.1:0"),
             ("STIPEND_DATABASE_URL", database_url),
             ("STIPEND_BOOTSTRAP_SECRET", ADMIN_SECRET),
-            ("STIPEND_KEK", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"),
+            ("STIPEND_KEK", KEK),
             ("STIPEND_WORKERS", "1"),
         ];
         vars.retain(|(name, _)| settings.iter().all(|(other, _)| other != name));

@@ -12,6 +12,7 @@
 mod clocks;
 mod database;
 mod disk;
+mod faketime;
 mod matrix;
 mod partition;
 mod rotation;

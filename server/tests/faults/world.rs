@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::{Duration, Instant};
-use stipend::testing::{ADMIN_SECRET, TestClient, TestServer};
+use stipend::testing::{ADMIN_SECRET, KEK, TestClient, TestServer};
 use stipend_schema::testing::imbalances;
 
 pub const ORDERS: &str = "https://orders.example";
@@ -142,7 +142,7 @@ impl World {
                         ("STIPEND_CLIENT_ID", "stipend.admin"),
                         ("STIPEND_CLIENT_SECRET", ADMIN_SECRET),
                         ("STIPEND_DATABASE_URL", &database),
-                        ("STIPEND_KEK", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"),
+                        ("STIPEND_KEK", KEK),
                     ])
                     .args(words)
                     .output()
