@@ -10,6 +10,7 @@ use crate::live::Live;
 use crate::records::{Client, Records, Unavailable};
 use crate::ring::Ring;
 use crate::telemetry::{Phase, phase};
+use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use std::sync::Arc;
 use stipend_keys::{JwsError, TokenKind, Unverified, sha256};
@@ -82,7 +83,9 @@ impl From<Unavailable> for Doubt {
 impl Tokens {
     #[must_use]
     pub fn new(issuer: &str, ring: Arc<Ring>, live: Arc<Live>, records: Arc<Records>) -> Self {
-        Self { issuer: issuer.to_owned(), ring, live, records, verified: Cache::new(MAX_CACHED_TOKENS) }
+        // By age alone: most tokens are used once, soon after they were issued.
+        let verified = Cache::builder().max_capacity(MAX_CACHED_TOKENS).eviction_policy(EvictionPolicy::lru()).build();
+        Self { issuer: issuer.to_owned(), ring, live, records, verified }
     }
 
     /// Checks form, signature and issuer; no dates and no standing.
@@ -114,6 +117,24 @@ impl Tokens {
         let token = Arc::new(VerifiedToken { claims, kid });
         self.verified.insert(digest, Arc::clone(&token));
         Ok(token)
+    }
+
+    /// Takes note of an access token that was signed here a moment ago, and is on record: a first
+    /// use of it then needs no arithmetic. It says no more than verifying it would.
+    pub fn remember(&self, compact: &str, token: VerifiedToken) {
+        debug_assert!(self.is_what_verifying_says(compact, &token), "a token is not read as it was written");
+        self.verified.insert(sha256(compact.as_bytes()), Arc::new(token));
+    }
+
+    fn is_what_verifying_says(&self, compact: &str, token: &VerifiedToken) -> bool {
+        let keyring = self.ring.keyring();
+        let read = Unverified::parse(compact).ok().and_then(|unverified| {
+            let verifier = keyring.verifier(&token.kid, token.claims.iat)?;
+            let verified = verifier.verify(unverified, TokenKind::AccessToken).ok()?;
+            AccessToken::from_claims(verified.claims()).ok()
+        });
+        // A key that is being distrusted meanwhile verifies nothing.
+        read.is_none_or(|read| read == token.claims && read.iss == self.issuer)
     }
 
     /// Verifies a token and asks whether it is alive: dates, the revoked set, and the

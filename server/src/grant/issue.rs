@@ -1,17 +1,21 @@
-//! Making the token: claims, then (after the commit) the signature and the response.
+//! Making the token: claims, then (beside the commit or after it) the signature and the response.
 
 use super::Issued;
 use crate::app::App;
+use crate::deps;
 use crate::reason::Reason;
 use crate::records::{Client, ClientKind};
 use crate::telemetry::{Phase, phase};
+use crate::tokens::VerifiedToken;
 use serde::Serialize;
 use std::sync::Arc;
-use stipend_keys::{Keyring, Signer, TokenKind, random_id};
+use stipend_keys::{Keyring, Signer, TokenKind, dated_id};
+use stipend_schema::Dep;
 use stipend_token::budget::{BUDGET_TYPE, TokenLine};
 use stipend_token::claims::{AccessToken, MAX_CLAIMS_BYTES};
 use stipend_token::constraint::CredentialRelease;
 use stipend_token::lineage::Lineage;
+use stipend_token::revoked::RevokedKind;
 use stipend_token::{ActorChain, Confirmation, ScopeSet};
 
 /// What a `status` claim takes beside the address that its list is under.
@@ -57,7 +61,7 @@ pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
         client_id: client.id.clone(),
         aud: Vec::new(),
         scope: ScopeSet::default(),
-        jti: random_id("t_"),
+        jti: dated_id("t_", now),
         lineage: Lineage::default(),
         iat: now,
         exp: now,
@@ -72,31 +76,84 @@ pub(super) fn new_claims(app: &App, client: &Client, now: i64) -> AccessToken {
     }
 }
 
-/// Signs claims whose record is durable. Nothing is signed that was not first recorded.
-pub(super) fn sign(app: &App, issued: &Issued) -> Result<TokenResponse, Reason> {
+/// A token that was signed, and by which key.
+#[derive(Debug)]
+struct Signed {
+    token: String,
+    kid: String,
+}
+
+/// One signed while its record is being stored: the commit takes longer, and needs another
+/// processor. It has no way out but [`answer`], which asks for claims that are on record.
+#[derive(Debug)]
+pub(super) struct Early(Result<Signed, Reason>);
+
+/// A key that will sign while the record is stored.
+pub(super) struct Pledged(Arc<Signer>);
+
+/// The key to sign with. The record depends on it: distrusted meanwhile, it has signed nothing.
+pub(super) async fn pledge(app: &App, issued: &Issued, deps: &mut Vec<Dep>) -> Result<Pledged, Reason> {
+    let now = app.clock.now();
+    let chosen = |app: &App| signer(&app.ring.keyring(), issued.kid.as_deref(), now).cloned();
+    let mut key = chosen(app)?;
+    if app.live.covers(RevokedKind::Key, key.kid(), issued.claims.iat) {
+        // This node has heard of the distrust, and has not read the keys again yet.
+        let ring = Arc::clone(&app.ring);
+        let reloaded = app.store.run(async move { ring.reload(now).await }).await;
+        if !matches!(reloaded, Ok(Ok(()))) {
+            return Err(Reason::StoreUnavailable);
+        }
+        key = chosen(app)?;
+    }
+    // One that the record names is among them already.
+    if issued.kid.is_none() {
+        deps.push(deps::key(key.kid()));
+    }
+    Ok(Pledged(key))
+}
+
+impl Pledged {
+    pub(super) fn sign(&self, issued: &Issued) -> Early {
+        Early(sign(&self.0, issued))
+    }
+}
+
+/// What is answered for claims whose record is durable. Nothing that is signed gets out before.
+pub(super) fn answer(app: &App, mut issued: Issued) -> Result<TokenResponse, Reason> {
+    let signed = match issued.early.take() {
+        Some(Early(signed)) => signed?,
+        None => sign(signer(&app.ring.keyring(), issued.kid.as_deref(), app.clock.now())?, &issued)?,
+    };
+    let Issued { claims, issued_token_type, leaving, since, .. } = issued;
+    let Signed { token: access_token, kid } = signed;
+    let response = TokenResponse {
+        issued_token_type,
+        // RFC 8693 section 2.2.1: what is no access token is used as none.
+        token_type: if leaving.is_some() { "N_A" } else { token_type(&claims) },
+        expires_in: claims.exp.saturating_sub(since),
+        scope: claims.scope.to_string(),
+        authorization_details: granted(&claims),
+        jti: claims.jti.clone(),
+        access_token,
+    };
+    if leaving.is_none() {
+        app.tokens.remember(&response.access_token, VerifiedToken { claims, kid });
+    }
+    Ok(response)
+}
+
+fn sign(signer: &Signer, issued: &Issued) -> Result<Signed, Reason> {
     let _timed = phase(Phase::Sign);
-    let Issued { claims, issued_token_type, leaving, since, kid } = issued;
-    let keyring = app.ring.keyring();
-    let signer = signer(&keyring, kid.as_deref(), app.clock.now())?;
-    let (kind, payload) = match leaving {
-        None => (TokenKind::AccessToken, serde_json::to_vec(claims)),
-        Some(leaving) => (TokenKind::IdJag, serde_json::to_vec(&leaving.grant(claims))),
+    let (kind, payload) = match &issued.leaving {
+        None => (TokenKind::AccessToken, serde_json::to_vec(&issued.claims)),
+        Some(leaving) => (TokenKind::IdJag, serde_json::to_vec(&leaving.grant(&issued.claims))),
     };
     let payload = payload.map_err(|_| Reason::Internal)?;
-    let access_token = signer.sign(kind, &payload).map_err(|error| {
+    let token = signer.sign(kind, &payload).map_err(|error| {
         tracing::error!(%error, "signing failed");
         Reason::Internal
     })?;
-    Ok(TokenResponse {
-        access_token,
-        issued_token_type: *issued_token_type,
-        // RFC 8693 section 2.2.1: what is no access token is used as none.
-        token_type: if leaving.is_some() { "N_A" } else { token_type(claims) },
-        expires_in: claims.exp.saturating_sub(*since),
-        scope: claims.scope.to_string(),
-        authorization_details: granted(claims),
-        jti: claims.jti.clone(),
-    })
+    Ok(Signed { token, kid: signer.kid().to_owned() })
 }
 
 /// RFC 9449 section 5: `DPoP` for a token that is of use only with proofs of its key. One bound to

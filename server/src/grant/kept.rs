@@ -51,5 +51,5 @@ pub(super) fn restore(app: &App, kept: Option<&str>) -> Result<Issued, Round> {
         return Err(Round::refused(Reason::KeyTokenDead));
     }
     let issued_token_type = kept.issued_token_type.as_deref().and_then(issued_type);
-    Ok(Issued { claims, issued_token_type, leaving: kept.leaving, since: now, kid: kept.kid })
+    Ok(Issued { early: None, claims, issued_token_type, leaving: kept.leaving, since: now, kid: kept.kid })
 }

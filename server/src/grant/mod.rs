@@ -40,6 +40,7 @@ use crate::status::{self, Placed};
 use crate::telemetry::{self, Phase, phase};
 use bind::bind;
 use budget::Plan;
+use futures_util::future::join;
 use id_jag::Leaving;
 use kind::GrantType;
 use restrict::{Restricted, restrict};
@@ -87,6 +88,8 @@ impl Round {
 /// Claims that are on record.
 #[derive(Debug)]
 struct Issued {
+    /// The token, where it was signed while the record was stored.
+    early: Option<issue::Early>,
     claims: AccessToken,
     issued_token_type: Option<&'static str>,
     leaving: Option<Leaving>,
@@ -132,7 +135,7 @@ pub async fn token(
         };
         match round(app, request, &client, basis).await {
             Round::Issued(issued) => {
-                return Ok(issue::sign(app, &issued)?);
+                return Ok(issue::answer(app, *issued)?);
             }
             Round::Refused(declined) => return Err(declined),
             Round::Overtaken => {
@@ -278,7 +281,9 @@ async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, c
         kid
     });
     let order = plan.order(&claims);
-    if order.is_some() || key.is_some() {
+    // Where the ledger has no say, what is recorded is what will be signed.
+    let plain = order.is_none() && key.is_none();
+    if !plain {
         let kept = kept::keep(&claims, issued_token_type, leaving.as_ref(), kid.as_deref());
         let keep = |key| kept.map(|keep| SpendKey { keep: Some(keep), ..key });
         let key = match key.map(keep).transpose() {
@@ -288,8 +293,19 @@ async fn issue(app: &App, authorization: Authorization, key: Option<SpendKey>, c
         let step = Step::Issue(order.unwrap_or_else(|| NewToken::bare(&claims.jti, claims.exp)));
         work.spend = Some(Spend { client_id: client.client.id.clone(), step, key });
     }
-    let issued = Issued { since: claims.iat, claims, issued_token_type, leaving, kid };
-    match app.committer.submit(work).await {
+    let mut issued = Issued { early: None, since: claims.iat, claims, issued_token_type, leaving, kid };
+    let outcome = if plain {
+        let key = match issue::pledge(app, &issued, &mut work.deps).await {
+            Ok(key) => key,
+            Err(reason) => return Round::refused(reason),
+        };
+        let (outcome, early) = join(app.committer.submit(work), async { key.sign(&issued) }).await;
+        issued.early = Some(early);
+        outcome
+    } else {
+        app.committer.submit(work).await
+    };
+    match outcome {
         Outcome::Committed { .. } => Round::Issued(Box::new(issued)),
         Outcome::Settled { settled, .. } => settle(app, issued, &settled),
         other => unsuccessful(&other, single),
