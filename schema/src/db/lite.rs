@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// Pages of the write-ahead log (16 MiB) that are carried over together: a page that many commits
+/// changed is then written once.
+const WAL_PAGES: u32 = 4096;
 /// What is kept of a write-ahead log that once grew longer.
 const WAL_KEPT_BYTES: u32 = 64 * 1024 * 1024;
 
@@ -151,7 +154,8 @@ impl Shared {
             SqliteConnection::establish(&self.path).map_err(|error| DbError::Unavailable(error.to_string()))?;
         conn.batch_execute(&format!(
             "PRAGMA busy_timeout = {}; PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL; \
-             PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = {WAL_KEPT_BYTES}",
+             PRAGMA trusted_schema = OFF; PRAGMA journal_size_limit = {WAL_KEPT_BYTES}; \
+             PRAGMA wal_autocheckpoint = {WAL_PAGES}",
             self.busy_timeout.as_millis()
         ))
         .map_err(DbError::from_diesel)?;
