@@ -11,6 +11,11 @@ use std::io::Write;
 use std::process::ExitCode;
 use stipend_bench::load::Load;
 use stipend_bench::{BenchError, chaos, compare, floor};
+use tikv_jemallocator::Jemalloc;
+
+/// The server's: the floor is to be as fast as it can.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
