@@ -9,6 +9,7 @@ use super::scenario::{Key, Party, Scenario};
 use crate::chaos::ports;
 use crate::error::BenchError;
 use crate::http::Credentials;
+use josekit::jwk::Jwk;
 use josekit::jwk::alg::ec::{EcCurve, EcKeyPair};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -46,8 +47,7 @@ impl Peer {
     ) -> Result<Self, BenchError> {
         let port = ports::free()?;
         let (program, args) = command(side, installed, port, workers)?;
-        let keys = EcKeyPair::generate(EcCurve::P256).map_err(|error| BenchError::Deployment(error.to_string()))?;
-        let key = keys.to_jwk_private_key();
+        let key = signing_key()?;
         let address = format!("127.0.0.1:{port}");
         let issuer = format!("http://{address}");
         let secret: String = std::iter::repeat_with(fastrand::alphanumeric).take(46).collect();
@@ -107,4 +107,21 @@ fn command(side: Side, installed: &Path, port: u16, workers: usize) -> Result<(P
         return Ok((program, args));
     }
     Err(BenchError::Deployment(format!("{} is not installed (scripts/compare does it)", program.display())))
+}
+
+/// With its public part: a peer publishes it.
+fn signing_key() -> Result<Jwk, BenchError> {
+    let keys = EcKeyPair::generate(EcCurve::P256).map_err(|error| BenchError::Deployment(error.to_string()))?;
+    Ok(keys.to_jwk_key_pair())
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_peer_is_given_a_whole_key() {
+        let key = super::signing_key().unwrap();
+        for member in ["kty", "crv", "x", "y", "d"] {
+            assert!(key.parameter(member).is_some(), "{member}");
+        }
+    }
 }
