@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use tikv_jemallocator::Jemalloc;
 
 /// A request makes some hundred small things and lets them go, on threads that hand them to each
-/// other: the system's own allocator is slower at that, and gives less back.
+/// other: the system's own allocator is slower at that.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
+use stipend::testing::KEK;
 use stipend_schema::Backend;
 use stipend_schema::testing::TestDatabase;
 
@@ -34,7 +35,7 @@ fn serve(issuer: &str, database: &str) -> Served {
         ("STIPEND_LISTEN", &listen),
         ("STIPEND_DATABASE_URL", database),
         ("STIPEND_BOOTSTRAP_SECRET", SECRET),
-        ("STIPEND_KEK", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"),
+        ("STIPEND_KEK", KEK),
     ]);
     let mut child = command.spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();

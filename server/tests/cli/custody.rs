@@ -210,7 +210,7 @@ async fn data_keys_are_wrapped_anew_until_the_earlier_key_has_none() {
         ("STIPEND_ISSUER", old.server.issuer.as_str()),
         ("STIPEND_LISTEN", address),
         ("STIPEND_KEK", "ffeeddccbbaa99887766554433221100ffeeddccbbaa99887766554433221100"),
-        ("STIPEND_KEK_PREVIOUS", crate::process::KEK),
+        ("STIPEND_KEK_PREVIOUS", stipend::testing::KEK),
     ];
     let server = TestServer::start_on(&old.server.database_url, &settings).await;
     let terminal = Terminal { server, folder: tempfile::tempdir().unwrap() };

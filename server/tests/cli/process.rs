@@ -3,8 +3,7 @@
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
-
-pub const KEK: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+use stipend::testing::KEK;
 
 /// A process of `stipend serve`, killed with the test.
 pub struct Served(pub Child);

@@ -1,10 +1,10 @@
 //! A database restored to a point in the past, beside tokens and services that remember more.
 
-use crate::process::KEK;
 use crate::terminal::{Ran, run_in};
 use reqwest::{Method, StatusCode};
 use rstest::rstest;
 use serde_json::{Value, json};
+use stipend::testing::KEK;
 use stipend::testing::{TestClient, TestServer};
 use stipend_schema::Backend;
 use stipend_schema::testing::TestDatabase;

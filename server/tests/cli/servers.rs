@@ -1,9 +1,10 @@
 //! `serve`, `migrate`, `config`, `demo`, `healthcheck`, `doctor`: the server's own process.
 
-use crate::process::{KEK, restart, serve, terminate};
+use crate::process::{restart, serve, terminate};
 use crate::terminal::{Terminal, run_in};
 use std::io::Read;
 use std::process::{Command, Stdio};
+use stipend::testing::KEK;
 use stipend_schema::Backend;
 use stipend_schema::testing::TestDatabase;
 

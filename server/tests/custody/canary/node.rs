@@ -6,11 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use stipend::testing::ADMIN_SECRET;
+use stipend::testing::{ADMIN_SECRET, KEK};
 use tempfile::TempDir;
-
-/// Of the server's key encryption, and of nothing else.
-const KEK: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
 pub struct Node {
     pub issuer: String,

@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
-use stipend::testing::ADMIN_SECRET;
+use stipend::testing::{ADMIN_SECRET, KEK};
 use tempfile::TempDir;
 
 pub struct Node {
@@ -38,7 +38,7 @@ impl Node {
                 ("STIPEND_ISSUER", url.as_str()),
                 ("STIPEND_LISTEN", &format!("127.0.0.1:{port}")),
                 ("STIPEND_DATABASE_URL", database),
-                ("STIPEND_KEK", "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"),
+                ("STIPEND_KEK", KEK),
                 ("STIPEND_BOOTSTRAP_SECRET", ADMIN_SECRET),
                 ("STIPEND_LOG_FORMAT", "json"),
                 ("STIPEND_LOG_LEVEL", "debug"),
