@@ -1,8 +1,10 @@
 //! A whole server in process for tests: a fresh database, a free port, a clock that is
 //! moved by hand, and the few calls that every test begins with.
 
+mod process;
 mod prover;
 
+pub use process::Process;
 pub use prover::Prover;
 
 use crate::app::App;
